@@ -1,0 +1,65 @@
+# Slipway. `make up` and `make test` do all the set-up; README.md says more.
+#   STACK=local|dev|prod|...   the stack (default: local)
+#   CLOUD=default              the cloud on this machine that it runs on
+#   ARGS=...                   more arguments for the engine, such as ARGS=--expect-no-changes
+PYTHON ?= python3
+STACK ?= local
+CLOUD ?= default
+IMAGE ?= api
+RUN = @$(PYTHON) devcloud/bootstrap.py
+DEVCLOUD = $(RUN) devcloud --cloud $(CLOUD) --stack $(STACK)
+
+.DEFAULT_GOAL := help
+.PHONY: help up preview refresh build down clean status logs outputs env promote builder validate cache clean-cache \
+	stop-builder test check format lock docs
+
+help: ## What there is
+	@grep -hE '^[a-z-]+:.*## ' $(MAKEFILE_LIST) | sed -E 's/:.*## /\t/' | expand -t 16
+
+up: ## Build, push, deploy and prove, on the cloud on this machine
+	$(DEVCLOUD) up $(ARGS)
+preview: ## What an up would change
+	$(DEVCLOUD) preview $(ARGS)
+refresh: ## Compare the state with what is there
+	$(DEVCLOUD) refresh $(ARGS)
+build: ## Build and push one image: IMAGE=base|worker|api
+	$(DEVCLOUD) build $(IMAGE)
+down: ## Delete the stack; end the cloud with its last one
+	$(DEVCLOUD) down
+clean: ## End the cloud and delete all that it kept
+	$(DEVCLOUD) clean
+status: ## What runs
+	$(DEVCLOUD) status
+logs: ## The end of the logs: SERVICE=... for more of one
+	$(DEVCLOUD) logs $(SERVICE)
+outputs: ## The stack's outputs as JSON (use make -s)
+	$(DEVCLOUD) outputs
+env: ## What aims a shell at the cloud: source <(make -s env)
+	$(DEVCLOUD) env
+promote: ## The digests of one stack for another: FROM=dev TO=prod
+	$(DEVCLOUD) promote --from $(or $(FROM),dev) --to $(or $(TO),prod)
+builder: ## Make the builder that the settings name
+	$(DEVCLOUD) builder
+validate: ## Check settings, locks, Dockerfiles, contexts; build nothing
+	$(DEVCLOUD) validate
+cache: ## What the builder and the registry cache hold
+	$(DEVCLOUD) cache
+clean-cache: ## Empty both
+	$(DEVCLOUD) clean-cache
+stop-builder: ## Stop BuildKit alone
+	$(DEVCLOUD) stop-builder
+
+test: ## Everything: unit tests, then the cloud's
+	$(RUN) pytest $(ARGS)
+check: ## Format, lint, types, unit tests: before a commit
+	$(RUN) ruff format --check .
+	$(RUN) ruff check .
+	$(RUN) mypy
+	$(RUN) pytest -m 'not cloud'
+format: ## Format and mend what can be
+	$(RUN) ruff format .
+	$(RUN) ruff check --fix .
+lock: ## Lock what images install, and what our commands do
+	$(RUN) images.lock
+docs: ## Write docs/settings.md anew
+	$(RUN) infra.settings

@@ -1,0 +1,57 @@
+"""Settings from the environment, with one clear sentence for each that is missing or wrong."""
+
+import os
+from collections.abc import Mapping
+from urllib.parse import urlsplit
+
+LOG_LEVELS = ("DEBUG", "INFO", "WARNING", "ERROR")
+
+
+class SettingError(ValueError):
+    """A setting is missing or wrong. The message is for the person who starts the container."""
+
+
+def required(name: str, what: str, environment: Mapping[str, str] = os.environ) -> str:
+    """The value of the variable `name`; `what` tells a reader of the error what to put there."""
+    value = environment.get(name, "").strip()
+    if not value:
+        raise SettingError(f"{name} is not set in the environment: give it {what}.")
+    return value
+
+
+def address(name: str, schemes: tuple[str, ...], example: str, environment: Mapping[str, str]) -> str:
+    """A required address with one of `schemes`. The error names the scheme only: an address may hold a password."""
+    value = required(name, f"an address like {example}", environment)
+    scheme = urlsplit(value).scheme
+    if scheme not in schemes:
+        raise SettingError(
+            f"{name} begins with {scheme or 'no scheme'!r}, which is none of {', '.join(schemes)}: "
+            f"give it an address like {example}."
+        )
+    return value
+
+
+def database_url(driver: str, environment: Mapping[str, str]) -> str:
+    """DATABASE_URL (`postgresql://user:password@host:port/name`) for SQLAlchemy with `driver` (asyncpg, psycopg)."""
+    example = "postgresql://user:password@host:5432/name"
+    value = address("DATABASE_URL", ("postgresql", "postgres"), example, environment)
+    return f"postgresql+{driver}://{value.partition('://')[2]}"
+
+
+def queue_url(environment: Mapping[str, str]) -> str:
+    """JOBS_QUEUE_URL: the SQS queue that jobs go through."""
+    example = "https://sqs.us-east-1.amazonaws.com/123456789012/jobs"
+    return address("JOBS_QUEUE_URL", ("https", "http"), example, environment)
+
+
+def region(environment: Mapping[str, str]) -> str:
+    """AWS_REGION. boto3 itself reads AWS_DEFAULT_REGION only, so it is handed over by name."""
+    return required("AWS_REGION", "the region of the queue, like us-east-1", environment)
+
+
+def log_level(environment: Mapping[str, str]) -> str:
+    """LOG_LEVEL, INFO where it is not set."""
+    level = environment.get("LOG_LEVEL", "").strip().upper() or "INFO"
+    if level not in LOG_LEVELS:
+        raise SettingError(f"LOG_LEVEL is {level!r}: give it one of {', '.join(LOG_LEVELS)}.")
+    return level

@@ -1,0 +1,37 @@
+"""Structured logs: one JSON object a line on standard error, for CloudWatch Logs or a person with jq."""
+
+import json
+import logging
+import sys
+from datetime import UTC, datetime
+from typing import Any
+
+# What every record has by itself; anything else came in through `extra` and belongs in the line.
+STANDARD = frozenset(vars(logging.makeLogRecord({}))) | {"message", "asctime", "color_message"}
+
+
+class JsonFormatter(logging.Formatter):
+    """A record as one line of JSON: time (UTC, ISO 8601), level, logger, message, and what `extra` holds."""
+
+    def format(self, record: logging.LogRecord) -> str:
+        """The line. Values that JSON does not know are written as text."""
+        line: dict[str, Any] = {
+            "time": datetime.fromtimestamp(record.created, UTC).isoformat(timespec="milliseconds"),
+            "level": record.levelname,
+            "logger": record.name,
+            "message": record.getMessage(),
+        }
+        line |= {key: value for key, value in vars(record).items() if key not in STANDARD}
+        if record.exc_info:
+            line["exception"] = self.formatException(record.exc_info)
+        return json.dumps(line, default=str, ensure_ascii=False)
+
+
+def configure(level: str) -> None:
+    """Send every logger of this process to standard error as JSON, from `level` (INFO, ...) upwards."""
+    handler = logging.StreamHandler(sys.stderr)
+    handler.setFormatter(JsonFormatter())
+    logging.basicConfig(level=level, handlers=[handler], force=True)
+    # botocore tells of each retry, and at DEBUG of each header: noise at best, credentials at worst.
+    logging.getLogger("botocore").setLevel(max(logging.WARNING, logging.getLogger().level))
+    logging.getLogger("urllib3").setLevel(max(logging.WARNING, logging.getLogger().level))

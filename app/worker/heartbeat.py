@@ -1,0 +1,51 @@
+"""Signs of life: a file that the worker touches, for HEALTHCHECK; and a message's visibility, kept up while it is
+worked on."""
+
+import logging
+import threading
+import time
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from pathlib import Path
+
+log = logging.getLogger(__name__)
+
+# The one place that is writable in every container, read-only root or not.
+HEARTBEAT = Path("/dev/shm/slipway-worker-heartbeat")  # noqa: S108
+# Longer than a poll with its retries, a wait for the database, and a batch at half a core, all in one.
+STALE_AFTER_SECONDS = 60
+
+
+def beat(path: Path = HEARTBEAT) -> None:
+    """The worker is alive now."""
+    path.touch()
+
+
+def alive(path: Path = HEARTBEAT) -> bool:
+    """Whether there was a beat within STALE_AFTER_SECONDS."""
+    try:
+        return time.time() - path.stat().st_mtime < STALE_AFTER_SECONDS
+    except FileNotFoundError:
+        return False
+
+
+@contextmanager
+def every(seconds: float, action: Callable[[], object]) -> Iterator[None]:
+    """Do `action` every `seconds`, on a thread of its own, for as long as the block runs. An error in it is logged:
+    the work goes on, and the queue delivers the message again if it must."""
+    done = threading.Event()
+
+    def repeat() -> None:
+        while not done.wait(seconds):
+            try:
+                action()
+            except Exception:
+                log.exception("the heartbeat failed")
+
+    thread = threading.Thread(target=repeat, name="heartbeat", daemon=True)
+    thread.start()
+    try:
+        yield
+    finally:
+        done.set()
+        thread.join()

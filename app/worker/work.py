@@ -1,0 +1,114 @@
+"""The worker's loop: take a message, do its job, delete it; leave it to the queue where that fails."""
+
+import logging
+import threading
+from collections.abc import Callable
+
+from botocore.exceptions import BotoCoreError, ClientError
+from sqlalchemy.exc import SQLAlchemyError
+
+from app.common.jobs import Job, JobError
+from app.worker.categoriser import Categoriser, Category
+from app.worker.encoder import BATCH
+from app.worker.heartbeat import every
+from app.worker.queue import Message, Queue
+from app.worker.store import Store
+
+log = logging.getLogger(__name__)
+
+# While a job runs, its message is hidden for VISIBILITY_SECONDS, renewed every VISIBILITY_SECONDS / 3.
+VISIBILITY_SECONDS = 60
+# A failed job comes back after this, times its deliveries so far.
+RETRY_SECONDS = 5
+AWAY_SECONDS = 3.0
+
+
+class Stopped(Exception):  # noqa: N818 - not an error
+    """The worker is to stop; the job goes back to the queue as it was."""
+
+
+class Worker:
+    """Jobs from one queue into one store. `stop` may be set from a signal handler at any time."""
+
+    def __init__(
+        self, queue: Queue, store: Store, categoriser: Categoriser, stop: threading.Event, beat: Callable[[], None]
+    ) -> None:
+        self._queue = queue
+        self._store = store
+        self._categoriser = categoriser
+        self._stop = stop
+        self._beat = beat
+        self._most_deliveries: int | None = None
+        self._knows_queue = False
+
+    def run(self) -> None:
+        """Work until stopped."""
+        while not self._stop.is_set():
+            self._beat()
+            try:
+                self.step()
+            except (BotoCoreError, ClientError) as error:
+                log.warning("the queue cannot be reached", extra={"reason": str(error)})
+                self._stop.wait(AWAY_SECONDS)
+
+    def step(self) -> None:
+        """Take and work off one message at most. Each delivery counts towards the dead-letter queue, so nothing is
+        taken while the database is away."""
+        if not self._store.reachable():
+            log.warning("the database cannot be reached")
+            self._stop.wait(AWAY_SECONDS)
+            return
+        if not self._knows_queue:
+            self._most_deliveries = self._queue.most_deliveries()
+            self._knows_queue = True
+        message = self._queue.receive()
+        if message is not None:
+            self.handle(message)
+
+    def handle(self, message: Message) -> None:
+        """Do a message's job. Whatever fails stays in the queue, whose redrive policy has the last word."""
+        job: Job | None = None
+        try:
+            job = Job.from_json(message.body)
+            with every(VISIBILITY_SECONDS / 3, lambda: self._keep(message)):
+                self._do(job)
+        except Stopped:
+            self._queue.hide(message, 0)
+            log.info("gave the job back", extra={"lab_id": job and job.lab_id})
+        except Exception as error:
+            log.exception("the job failed", extra={"lab_id": job and job.lab_id, "deliveries": message.deliveries})
+            self._queue.hide(message, RETRY_SECONDS * message.deliveries)
+            if job is not None and self._last(message):
+                self._give_up(job, error)
+        else:
+            self._queue.delete(message)
+            log.info("the job is done", extra={"lab_id": job.lab_id, "deliveries": message.deliveries})
+
+    def _keep(self, message: Message) -> None:
+        self._beat()
+        self._queue.hide(message, VISIBILITY_SECONDS)
+
+    def _last(self, message: Message) -> bool:
+        return self._most_deliveries is not None and message.deliveries >= self._most_deliveries
+
+    def _give_up(self, job: Job, error: Exception) -> None:
+        try:
+            self._store.fail(job.lab_id, f"{type(error).__name__} after the last try")
+        except SQLAlchemyError:
+            log.exception("the panel's failure could not be written", extra={"lab_id": job.lab_id})
+
+    def _do(self, job: Job) -> None:
+        panel = self._store.read(job.lab_id)
+        if panel is None:
+            raise JobError(f"there is no panel {job.lab_id}.")
+        if panel.done:
+            return
+        categories: dict[int, Category] = {}
+        positions = list(panel.names)
+        for start in range(0, len(positions), BATCH):
+            if self._stop.is_set():
+                raise Stopped
+            batch = positions[start : start + BATCH]
+            found = self._categoriser.categorise([panel.names[position] for position in batch])
+            categories.update(zip(batch, found, strict=True))
+        self._store.finish(job.lab_id, categories)

@@ -1,0 +1,303 @@
+"""The commands of the Makefile, on the cloud of this machine."""
+
+import argparse
+import json
+import os
+import shlex
+import shutil
+import subprocess
+import sys
+from collections.abc import Callable
+
+from devcloud import caches, rehearsal, summary, validate
+from devcloud.bootstrap import ROOT
+from devcloud.cloud import Cloud
+from devcloud.console import Refusal, row, say, seconds
+from devcloud.emulator.inventory import inventory
+from devcloud.proof import Proof
+from devcloud.registry import RegistryReader
+from devcloud.services import Services
+from devcloud.stack import Stack
+from devcloud.toolchain import Toolchain, check_machine, ensure
+from devcloud.toolchain.aws_forwarder import stop_bridges
+from devcloud.toolchain.standins import ensure_rootfs, publish
+
+KEPT_ON_PURPOSE = "ecs task definition"
+"""What `make down` leaves in the emulator: revisions that ran are never taken away."""
+
+
+class Command:
+    """One call of a command: its cloud, its stack, and what they need."""
+
+    def __init__(self, cloud: Cloud, stack: str, extra: list[str]) -> None:
+        self.cloud = cloud
+        self.stack_name = stack
+        self.extra = extra
+        self._toolchain: Toolchain | None = None
+
+    @property
+    def toolchain(self) -> Toolchain:
+        """Every tool, found or made."""
+        if self._toolchain is None:
+            problems = check_machine(self.cloud.cache)
+            if problems:
+                raise Refusal("\n".join(problems))
+            self._toolchain = ensure(self.cloud.cache, say)
+        return self._toolchain
+
+    @property
+    def services(self) -> Services:
+        """The cloud's processes."""
+        return Services(self.cloud, self.toolchain)
+
+    def environment(self) -> dict[str, str]:
+        """What aims a program at the cloud."""
+        variables = self.cloud.variables(self.toolchain.bin, self.toolchain.pulumi_home)
+        return self.cloud.environment(variables)
+
+    def stack(self, name: str | None = None) -> Stack:
+        """A stack on the cloud, by default the one that was asked for."""
+        return Stack(self.cloud, name or self.stack_name, self.environment())
+
+    def start(self) -> Services:
+        """Have the cloud running, with base images to build from."""
+        rehearsal.committed_file(self.stack_name)
+        say("toolchain")
+        tools = self.toolchain
+        say(f"cloud {self.cloud.name}")
+        services = self.services
+        services.start()
+        rootfs = ensure_rootfs(self.cloud.cache, say)
+        registry = f"127.0.0.1:{self.cloud.ports.registry}"
+        publish(["python:3.11-slim"], tools.buildctl, self.cloud.buildkit_address, registry, rootfs, say)
+        services.create_database(rehearsal.database_name(self.stack_name))
+        return services
+
+    def running_services(self) -> Services:
+        """The cloud's processes, which must be running."""
+        if not self.cloud.incarnation_file.exists() or not self.services.running():
+            raise Refusal(f"Cloud {self.cloud.name} is not running: `make up` starts it.")
+        return self.services
+
+    def running_stacks(self) -> list[str]:
+        """The stacks that have resources on the cloud."""
+        folder = self.cloud.state / ".pulumi" / "stacks" / "slipway"
+        names = sorted(file.stem for file in folder.glob("*.json")) if folder.exists() else []
+        return [name for name in names if self.stack(name).resources() > 0]
+
+
+def up(command: Command) -> None:
+    """Bring the stack up and prove that it works."""
+    services = command.start()
+    stack = command.stack()
+    stack.prepare()
+    result = stack.up(*command.extra)
+    outputs = stack.outputs()
+    say()
+    summary.show(outputs, result, RegistryReader(command.cloud))
+    say()
+    Proof(services.engine, command.stack_name, outputs).give()
+
+
+def preview(command: Command) -> int:
+    """Show what an `up` would change."""
+    command.start()
+    stack = command.stack()
+    stack.prepare()
+    return stack.show("preview", *command.extra)
+
+
+def refresh(command: Command) -> int:
+    """Compare the state with what is there."""
+    command.running_services()
+    stack = command.stack()
+    stack.prepare()
+    return stack.show("refresh", "--yes", "--skip-preview", *command.extra)
+
+
+def build(command: Command) -> None:
+    """Build and push one image, and what it is built from."""
+    image = _only(command.extra, "IMAGE", "api")
+    command.start()
+    stack = command.stack()
+    stack.prepare()
+    chain = ["base", "worker"] if image == "worker" else [image]
+    if image not in stack.images():
+        raise Refusal(f"IMAGE={image!r} is not an image of the product: use one of {', '.join(stack.images())}.")
+    targets = ["**pulumi:providers:**", "**aws:ecr/**", *(f"**::{name}-image" for name in chain)]
+    result = stack.up(*(argument for target in targets for argument in ("--target", target)))
+    for name in chain:
+        built = result.builds.get(name)
+        row("image", f"{name}: {built.how}, {seconds(built.seconds)}" if built else f"{name}: nothing changed")
+
+
+def down(command: Command) -> None:
+    """Delete the stack; end the cloud where no other stack is on it."""
+    if not command.cloud.incarnation_file.exists():
+        say(f"cloud {command.cloud.name} is not running")
+        return
+    services = command.services
+    if not services.running():
+        say(f"cloud {command.cloud.name} has died, and what was in its emulator with it: clearing the rest away")
+        _stop(command, services)
+        return
+    stack = command.stack()
+    if stack.resources():
+        stack.prepare()
+        result = stack.destroy()
+        row("deleted", f"{result.changes.get('delete', 0)} resources in {seconds(result.seconds)}")
+    services.drop_database(rehearsal.database_name(command.stack_name))
+    others = command.running_stacks()
+    if others:
+        say(f"cloud {command.cloud.name} goes on for {', '.join(others)}: `make down STACK={others[0]}` deletes it too")
+        return
+    left = inventory(command.cloud.endpoint)
+    kept = left.pop(KEPT_ON_PURPOSE, [])
+    row("emulator", f"empty but for {len(kept)} task definition(s) kept on purpose" if not left else f"LEFT: {left}")
+    _stop(command, services)
+    if left:
+        raise Refusal(f"`make down` left things in the emulator that no stack knows: {left}. Please report it.")
+
+
+def _stop(command: Command, services: Services) -> None:
+    stop_bridges(command.cloud.folder / "bridge")
+    services.stop()
+    say(f"cloud {command.cloud.name} has ended: no process, container or mount of it is left")
+
+
+def clean(command: Command) -> None:
+    """End the cloud and delete all that it kept, caches of builds included; the toolchain stays."""
+    if command.cloud.incarnation_file.exists() or (command.cloud.cache / "engine" / "supervisord.pid").exists():
+        _stop(command, command.services)
+    if command.cloud.folder.exists():
+        shutil.rmtree(command.cloud.folder)
+    shutil.rmtree(ROOT / ".slipway", ignore_errors=True)
+    say(f"cloud {command.cloud.name}: all that it kept is deleted (the toolchain stays in {command.cloud.cache})")
+
+
+def status(command: Command) -> int:
+    """Show what runs."""
+    if not command.cloud.incarnation_file.exists():
+        say(f"cloud {command.cloud.name} is not running: `make up` starts it")
+        return 1
+    services = command.services
+    say(f"cloud {command.cloud.name}")
+    healthy = True
+    for service in services.health():
+        healthy &= service.state == "running"
+        row(service.name, f"{service.state}, process {service.pid}, up {seconds(service.up_seconds)}")
+    row("docker", command.cloud.docker_host())
+    row("endpoint", command.cloud.endpoint)
+    row("registry", command.cloud.registry_address)
+    for name in command.running_stacks():
+        stack = command.stack(name)
+        row("stack", f"{name}: {stack.resources()} resources, {stack.outputs().get('apiUrl', 'no address yet')}")
+    return 0 if healthy else 1
+
+
+def logs(command: Command) -> None:
+    """Show the end of the logs: of one service, or of each."""
+    wanted = _only(command.extra, "SERVICE", "")
+    files = sorted(command.cloud.logs.glob("*.log"))
+    if wanted:
+        files = [file for file in files if file.stem == wanted]
+    if not files:
+        known = ", ".join(file.stem for file in sorted(command.cloud.logs.glob("*.log"))) or "none yet"
+        raise Refusal(f"No log of {wanted or 'any service'} on cloud {command.cloud.name}; there are: {known}.")
+    for file in files:
+        print(f"==> {file}")
+        print("\n".join(file.read_text(errors="replace").splitlines()[-(200 if wanted else 10) :]))
+
+
+def outputs(command: Command) -> None:
+    """Print the stack's outputs as JSON."""
+    print(json.dumps(command.stack().outputs(), indent=2, sort_keys=True))
+
+
+def env(command: Command) -> None:
+    """Print `export` lines that aim a shell at the cloud."""
+    for name in ("AWS_PROFILE", "AWS_SESSION_TOKEN", "PULUMI_ACCESS_TOKEN", "PULUMI_CONFIG_PASSPHRASE_FILE"):
+        print(f"unset {name}")
+    for name, value in command.cloud.variables(command.toolchain.bin, command.toolchain.pulumi_home).items():
+        print(f"export {name}={shlex.quote(value)}")
+
+
+def promote(command: Command) -> int:
+    """Promote the digests of one stack to another."""
+    environment = dict(os.environ) if command.stack_name == "aws" else command.environment()
+    return subprocess.run([sys.executable, "-m", "infra.promote", *command.extra], env=environment, check=False).returncode
+
+
+def builder(command: Command) -> None:
+    """Make the builder that the settings name where there is none."""
+    validate.make_builder(rehearsal.committed_file(command.stack_name))
+
+
+def check_all(command: Command) -> int:
+    """Check settings, locks, Dockerfiles and contexts without building anything."""
+    return validate.run(command.cloud)
+
+
+def cache(command: Command) -> None:
+    """Show what the builder and the registry cache hold."""
+    command.running_services()
+    caches.show(command.cloud, command.toolchain)
+
+
+def clean_cache(command: Command) -> None:
+    """Empty the builder and the registry cache."""
+    command.running_services()
+    caches.empty(command.cloud, command.toolchain)
+
+
+def stop_builder(command: Command) -> None:
+    """Stop BuildKit alone: what builds nothing must run without it."""
+    command.running_services().stop_builder()
+
+
+COMMANDS: dict[str, Callable[[Command], int | None]] = {
+    "up": up,
+    "preview": preview,
+    "refresh": refresh,
+    "build": build,
+    "down": down,
+    "clean": clean,
+    "status": status,
+    "logs": logs,
+    "outputs": outputs,
+    "env": env,
+    "promote": promote,
+    "builder": builder,
+    "validate": check_all,
+    "cache": cache,
+    "clean-cache": clean_cache,
+    "stop-builder": stop_builder,
+}
+
+
+def _only(extra: list[str], what: str, default: str) -> str:
+    if len(extra) > 1:
+        raise Refusal(f"{what} takes one name, not {len(extra)}: {' '.join(extra)}.")
+    return extra[0] if extra and extra[0] else default
+
+
+def main() -> int:
+    """Run one command."""
+    parser = argparse.ArgumentParser(prog="devcloud", description="Slipway on a cloud on this machine.")
+    parser.add_argument("command", choices=COMMANDS)
+    parser.add_argument("--cloud", default="default")
+    parser.add_argument("--stack", default=rehearsal.LOCAL)
+    arguments, extra = parser.parse_known_args()
+    try:
+        command = Command(Cloud.named(arguments.cloud), arguments.stack, [argument for argument in extra if argument])
+        return COMMANDS[arguments.command](command) or 0
+    except Refusal as problem:
+        say(f"\n{problem}")
+        return 1
+    except KeyboardInterrupt:
+        say("\nstopped; the next run goes on from here")
+        return 130
+
+
+if __name__ == "__main__":
+    sys.exit(main())

@@ -1,0 +1,39 @@
+"""`python -m devcloud.emulator`: AWS at one or more addresses of this machine."""
+
+import argparse
+
+from devcloud.emulator import edge
+
+
+def address(text: str) -> tuple[str, int]:
+    """`HOST:PORT` as its two parts."""
+    host, _, port = text.rpartition(":")
+    if not host or not port.isdigit():
+        raise argparse.ArgumentTypeError(f"{text!r} is not HOST:PORT, e.g. 127.0.0.1:4566")
+    return host, int(port)
+
+
+def main() -> None:
+    """Serve AWS until it is told to stop."""
+    parser = argparse.ArgumentParser(prog="python -m devcloud.emulator", description=__doc__)
+    parser.add_argument("--listen", type=address, action="append", required=True, metavar="HOST:PORT")
+    parser.add_argument(
+        "--registry", required=True, metavar="URL", help="the registry that holds ECR's images"
+    )
+    parser.add_argument(
+        "--registry-address",
+        required=True,
+        metavar="HOST:PORT",
+        help="where users push to and pull from: ecr_front's address",
+    )
+    arguments = parser.parse_args()
+    edge.require_moto()
+    # Only now: importing the additions binds them to moto's internals.
+    from devcloud.emulator import server
+
+    server.install(arguments.registry, arguments.registry_address)
+    server.serve(arguments.listen)
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,106 @@
+"""moto's server with the additions: one process, one state, as many addresses as it is asked to listen on."""
+
+import os
+import signal
+import sys
+import threading
+import time
+from collections.abc import Iterable
+from typing import Any
+from urllib.parse import parse_qs
+from wsgiref.types import StartResponse, WSGIApplication, WSGIEnvironment
+
+from moto.moto_server.werkzeug_app import DomainDispatcherApplication, MotoRequestHandler, create_backend_app
+from werkzeug.serving import BaseWSGIServer, make_server
+
+from devcloud.emulator import application_autoscaling, budgets, ec2, ecr, ecs, sqs, ssm
+
+
+def install(registry_url: str, registry_address: str) -> None:
+    """Put every addition in moto's place. To be called once, before the first request."""
+    # Roles of the program refer to managed policies; read when IAM is first used.
+    os.environ["MOTO_IAM_LOAD_MANAGED_POLICIES"] = "true"
+    for service in (application_autoscaling, budgets, ec2, ecs, sqs, ssm):
+        service.install()
+    ecr.install(registry_url, registry_address)
+
+
+class Log:
+    """One line a request on standard error: when, which call, how it ended, milliseconds. Never a body."""
+
+    def __init__(self, application: WSGIApplication) -> None:
+        self.application = application
+
+    def __call__(self, environ: WSGIEnvironment, start_response: StartResponse) -> Iterable[bytes]:
+        """Serve a request and write its line."""
+        started = time.monotonic()
+        call = self.call(environ)
+        outcome = "500"  # unless the application gets as far as to say otherwise
+
+        def start(status: str, headers: list[tuple[str, str]], *rest: Any) -> Any:
+            nonlocal outcome
+            error = {name.lower(): value for name, value in headers}.get("x-amzn-errortype")
+            outcome = f"{status.split()[0]} {error}" if error else status.split()[0]
+            return start_response(status, headers, *rest)
+
+        try:
+            return self.application(environ, start)
+        finally:
+            milliseconds = (time.monotonic() - started) * 1000
+            print(
+                f"{time.strftime('%H:%M:%S')} {call} {outcome} {milliseconds:.0f} ms",
+                file=sys.stderr,
+                flush=True,
+            )
+
+    @staticmethod
+    def call(environ: WSGIEnvironment) -> str:
+        """What is asked for: `ecs DescribeServices`, or method and path where AWS names no action."""
+        scope = environ.get("HTTP_AUTHORIZATION", "").partition("Credential=")[2].split(",")[0].split("/")
+        service = scope[3] if len(scope) == 5 else "-"
+        action = environ.get("HTTP_X_AMZ_TARGET", "").rpartition(".")[2]
+        if not action and environ.get("CONTENT_TYPE", "").startswith("application/x-www-form-urlencoded"):
+            # The old query protocol has the action in the body; moto reads it there too and puts it back.
+            body = DomainDispatcherApplication._get_body(None, environ)  # type: ignore[arg-type]
+            action = parse_qs(body or "").get("Action", [""])[0]
+        return f"{service} {action or environ['REQUEST_METHOD'] + ' ' + environ['PATH_INFO']}"
+
+
+class Handler(MotoRequestHandler):
+    """moto's, without werkzeug's own log line."""
+
+    def log_request(self, *_: Any) -> None:
+        """Nothing: `Log` writes the line."""
+
+
+def serve(addresses: list[tuple[str, int]]) -> None:
+    """Serve on each address, from one state, until SIGTERM or SIGINT.
+
+    Raises SystemExit with a sentence where an address cannot be had.
+    """
+    application = Log(DomainDispatcherApplication(create_backend_app))
+    servers = [listener(host, port, application) for host, port in addresses]
+    for server in servers:
+        threading.Thread(target=server.serve_forever, daemon=True).start()
+    print(
+        f"{time.strftime('%H:%M:%S')} listening on {', '.join(f'{host}:{port}' for host, port in addresses)}",
+        file=sys.stderr,
+        flush=True,
+    )
+    stop = threading.Event()
+    for number in (signal.SIGTERM, signal.SIGINT):
+        signal.signal(number, lambda *_: stop.set())
+    stop.wait()
+    for server in servers:
+        server.shutdown()
+
+
+def listener(host: str, port: int, application: WSGIApplication) -> BaseWSGIServer:
+    """A threaded server that is bound already."""
+    try:
+        return make_server(host, port, application, threaded=True, request_handler=Handler)
+    except (OSError, SystemExit) as error:
+        raise SystemExit(
+            f"devcloud's AWS emulator cannot listen on {host}:{port} ({error}): "
+            "stop what listens there, or give it another address with --listen."
+        ) from None

@@ -1,0 +1,222 @@
+"""SSM: a standard parameter's limit, associations, and which instances it manages."""
+
+import datetime
+import uuid
+from typing import Any, cast
+
+from moto.core.responses import ActionResult, EmptyResult
+from moto.ec2.models import ec2_backends
+from moto.ssm import urls
+from moto.ssm.models import Parameter, SimpleSystemManagerBackend, ssm_backends
+from moto.ssm.responses import SimpleSystemManagerResponse
+
+from devcloud.emulator import edge
+
+# Bytes; "Managing parameter tiers" in the Systems Manager user guide, 2026-11.
+STANDARD_LIMIT = 4096
+ADVANCED_LIMIT = 8192
+
+# What CreateAssociation and UpdateAssociation take and DescribeAssociation gives back.
+ASSOCIATION_SETTINGS = (
+    "ApplyOnlyAtCronInterval",
+    "AssociationName",
+    "AutomationTargetParameterName",
+    "CalendarNames",
+    "ComplianceSeverity",
+    "DocumentVersion",
+    "InstanceId",
+    "MaxConcurrency",
+    "MaxErrors",
+    "Name",
+    "OutputLocation",
+    "Parameters",
+    "ScheduleExpression",
+    "SyncCompliance",
+    "Targets",
+)
+
+
+class Backend(SimpleSystemManagerBackend):
+    """moto's, and the associations by their ids."""
+
+    _url_module = urls
+
+    def __init__(self, region_name: str, account_id: str) -> None:
+        super().__init__(region_name, account_id)
+        self.associations: dict[str, dict[str, Any]] = {}
+
+    def _validate_resource_type_and_id(self, resource_type: str, resource_id: str) -> str:
+        if resource_type == "Association":
+            return str(self.association(resource_id)["AssociationId"])
+        return super()._validate_resource_type_and_id(resource_type, resource_id)
+
+    def association(self, association_id: str) -> dict[str, Any]:
+        """The association with this id, to read or to change."""
+        if association_id not in self.associations:
+            raise edge.Refusal("AssociationDoesNotExist", "The specified association does not exist.")
+        return self.associations[association_id]
+
+    def put_parameter(
+        self,
+        name: str,
+        description: str,
+        value: str,
+        parameter_type: str,
+        allowed_pattern: str,
+        keyid: str,
+        overwrite: bool,
+        tags: list[dict[str, str]],
+        data_type: str,
+        tier: str | None,
+        policies: str | None,
+    ) -> Parameter:
+        """PutParameter, refusing a value that is too long for its tier."""
+        size = len((value or "").encode())
+        tier = self._tier(name, tier, size)
+        if tier == "Standard" and size > STANDARD_LIMIT:
+            raise edge.Refusal(
+                "ValidationException",
+                f"Standard tier parameters support a maximum parameter value of {STANDARD_LIMIT} characters. "
+                "To create a larger parameter value, upgrade the parameter to use the advanced-parameter "
+                "tier. For more information, see https://docs.aws.amazon.com/systems-manager/latest/"
+                "userguide/parameter-store-advanced-parameters.html",
+            )
+        if size > ADVANCED_LIMIT:
+            raise edge.Refusal(
+                "ValidationException",
+                f"Advanced tier parameters support a maximum parameter value of {ADVANCED_LIMIT} characters.",
+            )
+        return super().put_parameter(
+            name,
+            description,
+            value,
+            parameter_type,
+            allowed_pattern,
+            keyid,
+            overwrite,
+            tags,
+            data_type,
+            tier,
+            policies,
+        )
+
+    def _tier(self, name: str, asked: str | None, size: int) -> str:
+        """The tier that a parameter's value of `size` bytes goes into."""
+        versions = self._parameters.get(name, [])
+        before = versions[-1].tier if versions else None
+        tier = asked or before or self.default_parameter_tier
+        if tier == "Intelligent-Tiering":
+            tier = "Advanced" if size > STANDARD_LIMIT or before == "Advanced" else "Standard"
+        return tier
+
+
+class Response(SimpleSystemManagerResponse):
+    """moto's, with the calls that it does not know."""
+
+    @property
+    def backend(self) -> Backend:
+        """The backend of the request's account and region."""
+        return cast(Backend, self.ssm_backend)
+
+    def create_association(self) -> ActionResult:
+        """CreateAssociation. Nothing runs: the document that it names is not carried out here."""
+        now = datetime.datetime.now(datetime.UTC)
+        association = {
+            "ApplyOnlyAtCronInterval": False,
+            "DocumentVersion": "$DEFAULT",
+            **self._settings(),
+            "AssociationId": str(uuid.uuid4()),
+            "AssociationVersion": "1",
+            "Date": now,
+            "LastUpdateAssociationDate": now,
+            "Status": {"Date": now, "Name": "Success", "Message": ""},
+            "Overview": {
+                "Status": "Success",
+                "DetailedStatus": "Success",
+                "AssociationStatusAggregatedCount": {"Success": 1},
+            },
+        }
+        association_id = str(association["AssociationId"])
+        self.backend.associations[association_id] = association
+        tags = {tag["Key"]: tag["Value"] for tag in self._get_param("Tags") or []}
+        self.backend.add_tags_to_resource("Association", association_id, tags)
+        return ActionResult({"AssociationDescription": association})
+
+    def update_association(self) -> ActionResult:
+        """UpdateAssociation."""
+        association = self._association()
+        association.update(self._settings())
+        association["AssociationVersion"] = str(int(association["AssociationVersion"]) + 1)
+        association["LastUpdateAssociationDate"] = datetime.datetime.now(datetime.UTC)
+        return ActionResult({"AssociationDescription": association})
+
+    def describe_association(self) -> ActionResult:
+        """DescribeAssociation."""
+        return ActionResult({"AssociationDescription": self._association()})
+
+    def delete_association(self) -> ActionResult:
+        """DeleteAssociation."""
+        del self.backend.associations[self._association()["AssociationId"]]
+        return EmptyResult()
+
+    def list_associations(self) -> ActionResult:
+        """ListAssociations."""
+        return ActionResult({"Associations": list(self.backend.associations.values())})
+
+    def describe_association_executions(self) -> ActionResult:
+        """DescribeAssociationExecutions: one, which the provider waits for."""
+        association = self._association()
+        execution = {
+            "AssociationId": association["AssociationId"],
+            "AssociationVersion": association["AssociationVersion"],
+            "ExecutionId": association["AssociationId"],
+            "Status": "Success",
+            "DetailedStatus": "Success",
+            "CreatedTime": association["LastUpdateAssociationDate"],
+        }
+        return ActionResult({"AssociationExecutions": [execution]})
+
+    def describe_instance_information(self) -> ActionResult:
+        """DescribeInstanceInformation: instances that run and have a role, as the agent on them needs one."""
+        asked = self._asked_instances()
+        ec2 = ec2_backends[self.current_account][self.region]
+        information = [
+            {
+                "InstanceId": instance.id,
+                "PingStatus": "Online",
+                "LastPingDateTime": datetime.datetime.now(datetime.UTC),
+                "AgentVersion": "3.3.3572.0",
+                "IsLatestVersion": True,
+                "PlatformType": "Linux",
+                "PlatformName": "Amazon Linux",
+                "PlatformVersion": "2023",
+                "ResourceType": "EC2Instance",
+                "IPAddress": instance.private_ip,
+            }
+            for instance in ec2.all_running_instances()
+            if instance.id in ec2.iam_instance_profile_associations
+            and (asked is None or instance.id in asked)
+        ]
+        return ActionResult({"InstanceInformationList": information})
+
+    def _settings(self) -> dict[str, Any]:
+        given = {name: self._get_param(name) for name in ASSOCIATION_SETTINGS}
+        return {name: value for name, value in given.items() if value is not None}
+
+    def _association(self) -> dict[str, Any]:
+        return self.backend.association(self._get_param("AssociationId"))
+
+    def _asked_instances(self) -> set[str] | None:
+        """The ids in the request's filters, of either of the two kinds that the API has; None for all."""
+        older = "InstanceInformationFilterList"
+        filters = [
+            *((each["Key"], each["Values"]) for each in self._get_param("Filters") or []),
+            *((each["key"], each["valueSet"]) for each in self._get_param(older) or []),
+        ]
+        ids = [set(values) for key, values in filters if key == "InstanceIds"]
+        return set.intersection(*ids) if ids else None
+
+
+def install() -> None:
+    """Put the additions in moto's place."""
+    edge.install(ssm_backends, Backend, urls, Response)

@@ -1,0 +1,168 @@
+"""Resources whose creation a killed run did not live to record: found by name or tag and imported, or cleared.
+
+The engine notes a creation before it begins. Where the run is killed in the middle, the resource may exist without
+the state knowing its id: creating it again would fail, or leave the first one behind for good.
+"""
+
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass
+from typing import Any
+
+import boto3
+from botocore.exceptions import ClientError
+
+from devcloud.console import row
+
+
+@dataclass(frozen=True)
+class Pending:
+    """A creation that was begun."""
+
+    urn: str
+    type: str
+    inputs: Mapping[str, Any]
+
+    @property
+    def name(self) -> str:
+        """The resource's name in the program."""
+        return self.urn.rpartition("::")[2]
+
+
+def pending_creates(state: Mapping[str, Any]) -> list[Pending]:
+    """The creations that a stack's exported state says were begun and not ended."""
+    operations = (state.get("deployment") or {}).get("pending_operations") or []
+    return [
+        Pending(operation["resource"]["urn"], operation["resource"]["type"], operation["resource"].get("inputs") or {})
+        for operation in operations
+        if operation["type"] == "creating"
+    ]
+
+
+def flags(pending: list[Pending], environment: Mapping[str, str]) -> list[str]:
+    """What to tell `pulumi refresh`: the id of each resource that exists, and to drop the rest."""
+    session = boto3.Session(
+        aws_access_key_id=environment.get("AWS_ACCESS_KEY_ID"),
+        aws_secret_access_key=environment.get("AWS_SECRET_ACCESS_KEY"),
+        region_name=environment.get("AWS_REGION"),
+    )
+    look_up = LookUp(session, environment.get("AWS_ENDPOINT_URL"))
+    found: list[str] = []
+    for resource in pending:
+        identity = look_up.identity(resource)
+        row("recover", f"{resource.name}: {'exists, imported' if identity else 'was not created'}")
+        if identity:
+            found += ["--import-pending-creates", resource.urn, "--import-pending-creates", identity]
+    return [*found, "--clear-pending-creates"]
+
+
+class LookUp:
+    """Finds a resource by what its inputs say of it: its name, or its Name tag."""
+
+    def __init__(self, session: boto3.Session, endpoint: str | None) -> None:
+        self._session = session
+        self._endpoint = endpoint
+
+    def identity(self, resource: Pending) -> str | None:
+        """The id by which the provider reads the resource, or None where there is no such thing.
+
+        A kind that is not listed is either made by an idempotent call (a policy put in its place, a rule that is
+        read back by its parts) or is no AWS resource: creating it again is right.
+        """
+        finder = FINDERS.get(resource.type)
+        if finder is None:
+            return None
+        try:
+            return finder(self, resource.inputs)
+        except (ClientError, KeyError, IndexError):
+            return None
+
+    def client(self, service: str) -> Any:
+        """A client of an AWS service."""
+        return self._session.client(service, endpoint_url=self._endpoint)  # type: ignore[call-overload]
+
+    def tagged(self, operation: str, key: str, identity: str) -> Callable[[Mapping[str, Any]], str]:
+        """Finds an EC2 object by its Name tag."""
+
+        def find(inputs: Mapping[str, Any]) -> str:
+            filters = [{"Name": "tag:Name", "Values": [inputs["tags"]["Name"]]}]
+            answer = getattr(self.client("ec2"), operation)(Filters=filters)
+            found: str = answer[key][0][identity]
+            return found
+
+        return find
+
+
+def _named(operation: str, argument: str, service: str) -> Callable[[LookUp, Mapping[str, Any]], str | None]:
+    """For a resource whose id is its name: exists where describing it succeeds."""
+
+    def find(look_up: LookUp, inputs: Mapping[str, Any]) -> str | None:
+        name: str = inputs["name"]
+        many = argument.endswith("s")
+        answer = getattr(look_up.client(service), operation)(**{argument: [name] if many else name})
+        lists = [value for value in answer.values() if isinstance(value, list)]
+        return None if many and not any(lists) else name
+
+    return find
+
+
+def _tagged(operation: str, key: str, identity: str) -> Callable[[LookUp, Mapping[str, Any]], str | None]:
+    return lambda look_up, inputs: look_up.tagged(operation, key, identity)(inputs)
+
+
+def _instance(look_up: LookUp, inputs: Mapping[str, Any]) -> str | None:
+    filters = [
+        {"Name": "tag:Name", "Values": [inputs["tags"]["Name"]]},
+        {"Name": "instance-state-name", "Values": ["pending", "running", "stopping", "stopped"]},
+    ]
+    reservations = look_up.client("ec2").describe_instances(Filters=filters)["Reservations"]
+    found: str = reservations[0]["Instances"][0]["InstanceId"]
+    return found
+
+
+def _log_group(look_up: LookUp, inputs: Mapping[str, Any]) -> str | None:
+    groups = look_up.client("logs").describe_log_groups(logGroupNamePrefix=inputs["name"])["logGroups"]
+    return inputs["name"] if any(group["logGroupName"] == inputs["name"] for group in groups) else None
+
+
+def _queue(look_up: LookUp, inputs: Mapping[str, Any]) -> str | None:
+    url: str = look_up.client("sqs").get_queue_url(QueueName=inputs["name"])["QueueUrl"]
+    return url
+
+
+def _cluster(look_up: LookUp, inputs: Mapping[str, Any]) -> str | None:
+    clusters = look_up.client("ecs").describe_clusters(clusters=[inputs["name"]])["clusters"]
+    return next((inputs["name"] for cluster in clusters if cluster["status"] == "ACTIVE"), None)
+
+
+def _service(look_up: LookUp, inputs: Mapping[str, Any]) -> str | None:
+    services = look_up.client("ecs").describe_services(cluster=inputs["cluster"], services=[inputs["name"]])["services"]
+    cluster = inputs["cluster"].rpartition("/")[2]
+    return next((f"{cluster}/{inputs['name']}" for service in services if service["status"] == "ACTIVE"), None)
+
+
+FINDERS: Mapping[str, Callable[[LookUp, Mapping[str, Any]], str | None]] = {
+    "aws:ecr/repository:Repository": _named("describe_repositories", "repositoryNames", "ecr"),
+    "aws:iam/role:Role": _named("get_role", "RoleName", "iam"),
+    "aws:iam/instanceProfile:InstanceProfile": _named("get_instance_profile", "InstanceProfileName", "iam"),
+    "aws:ssm/parameter:Parameter": _named("get_parameter", "Name", "ssm"),
+    "aws:cloudwatch/logGroup:LogGroup": _log_group,
+    "aws:sqs/queue:Queue": _queue,
+    "aws:ecs/cluster:Cluster": _cluster,
+    "aws:ecs/service:Service": _service,
+    "aws:ec2/instance:Instance": _instance,
+    "aws:ec2/vpc:Vpc": _tagged("describe_vpcs", "Vpcs", "VpcId"),
+    "aws:ec2/subnet:Subnet": _tagged("describe_subnets", "Subnets", "SubnetId"),
+    "aws:ec2/internetGateway:InternetGateway": _tagged(
+        "describe_internet_gateways", "InternetGateways", "InternetGatewayId"
+    ),
+    "aws:ec2/routeTable:RouteTable": _tagged("describe_route_tables", "RouteTables", "RouteTableId"),
+    "aws:ec2/securityGroup:SecurityGroup": _tagged("describe_security_groups", "SecurityGroups", "GroupId"),
+    "aws:ec2/eip:Eip": _tagged("describe_addresses", "Addresses", "AllocationId"),
+    "aws:ebs/volume:Volume": _tagged("describe_volumes", "Volumes", "VolumeId"),
+    "aws:vpc/securityGroupIngressRule:SecurityGroupIngressRule": _tagged(
+        "describe_security_group_rules", "SecurityGroupRules", "SecurityGroupRuleId"
+    ),
+    "aws:vpc/securityGroupEgressRule:SecurityGroupEgressRule": _tagged(
+        "describe_security_group_rules", "SecurityGroupRules", "SecurityGroupRuleId"
+    ),
+}

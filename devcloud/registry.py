@@ -1,0 +1,75 @@
+"""What the registry behind this cloud's ECR holds: manifests, sizes, tags."""
+
+import struct
+from dataclasses import dataclass
+from typing import Any
+
+import httpx
+
+from devcloud.cloud import Cloud
+
+MANIFESTS = ", ".join(
+    (
+        "application/vnd.oci.image.manifest.v1+json",
+        "application/vnd.oci.image.index.v1+json",
+        "application/vnd.docker.distribution.manifest.v2+json",
+        "application/vnd.docker.distribution.manifest.list.v2+json",
+    )
+)
+GZIP_TRAILER_BYTES = 4
+
+
+@dataclass(frozen=True)
+class Size:
+    """An image's size in bytes."""
+
+    compressed: int
+    unpacked: int | None
+    """None where the layers' compression does not tell."""
+
+
+class RegistryReader:
+    """Reads the registry directly, on loopback."""
+
+    def __init__(self, cloud: Cloud) -> None:
+        self._client = httpx.Client(
+            base_url=f"http://127.0.0.1:{cloud.ports.registry}/v2", timeout=30, trust_env=False
+        )
+
+    def repositories(self) -> list[str]:
+        """The names of all repositories that were ever pushed to."""
+        found: list[str] = self._client.get("/_catalog", params={"n": 1000}).json().get("repositories") or []
+        return found
+
+    def tags(self, repository: str) -> list[str]:
+        """The tags of a repository."""
+        answer = self._client.get(f"/{repository}/tags/list")
+        return sorted(answer.json().get("tags") or []) if answer.is_success else []
+
+    def digest(self, repository: str, reference: str) -> str | None:
+        """The digest that a tag names, or None."""
+        answer = self._client.head(f"/{repository}/manifests/{reference}", headers={"Accept": MANIFESTS})
+        return answer.headers.get("Docker-Content-Digest") if answer.is_success else None
+
+    def manifest(self, repository: str, reference: str) -> dict[str, Any]:
+        """A manifest, by tag or digest."""
+        answer = self._client.get(f"/{repository}/manifests/{reference}", headers={"Accept": MANIFESTS})
+        answer.raise_for_status()
+        found: dict[str, Any] = answer.json()
+        return found
+
+    def size(self, repository: str, reference: str) -> Size:
+        """An image's size; the unpacked one from each gzip layer's trailer (RFC 1952, ISIZE), nothing being unpacked."""
+        layers = self.manifest(repository, reference)["layers"]
+        compressed = sum(layer["size"] for layer in layers)
+        if not all(layer["mediaType"].endswith("gzip") for layer in layers):
+            return Size(compressed, None)
+        return Size(compressed, sum(self._isize(repository, layer) for layer in layers))
+
+    def _isize(self, repository: str, layer: dict[str, Any]) -> int:
+        last = layer["size"] - 1
+        span = {"Range": f"bytes={last - GZIP_TRAILER_BYTES + 1}-{last}"}
+        answer = self._client.get(f"/{repository}/blobs/{layer['digest']}", headers=span)
+        answer.raise_for_status()
+        (size,) = struct.unpack("<I", answer.content[-GZIP_TRAILER_BYTES:])
+        return int(size)

@@ -1,0 +1,125 @@
+"""A stack on a cloud: the engine run on it, what it says, and what is left of a run that was killed."""
+
+import json
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+from typing import Any
+
+from devcloud import recovery, rehearsal
+from devcloud.bootstrap import ROOT
+from devcloud.cloud import Cloud
+from devcloud.console import Refusal, say
+from devcloud.events import Progress, Result
+from devcloud.process import output
+from devcloud.runs import Runs
+from infra.lib.build_plan import RECIPES
+
+PROJECT = "slipway"
+
+
+class Stack:
+    """One stack of the program, aimed at one cloud."""
+
+    def __init__(self, cloud: Cloud, name: str, environment: Mapping[str, str]) -> None:
+        self.cloud = cloud
+        self.name = name
+        self.environment = environment
+        self.config = rehearsal.config_file(cloud, name)
+        self._runs = Runs(cloud.folder / "runs", cloud.state)
+
+    @property
+    def state_file(self) -> Path:
+        """Where the backend keeps its state."""
+        return self.cloud.state / ".pulumi" / "stacks" / PROJECT / f"{self.name}.json"
+
+    def prepare(self) -> None:
+        """Have the stack there, free of what a killed run left: processes, lock, half-made resources."""
+        self._runs.clear_dead(self.name)
+        if not self.state_file.exists():
+            folder = ROOT if self.name == rehearsal.LOCAL else self.config.parent
+            self._pulumi("stack", "init", self.name, "--no-select", "--secrets-provider", "passphrase", cwd=folder)
+        pending = recovery.pending_creates(self.export())
+        if pending:
+            flags = recovery.flags(pending, self.environment)
+            self._follow("refresh", "--yes", "--skip-preview", *flags, what="clearing what a killed run left half-made")
+
+    def up(self, *arguments: str) -> Result:
+        """Deploy. Raises Refusal with the engine's errors."""
+        return self._follow("up", "--yes", "--skip-preview", *arguments, what="deploying")
+
+    def destroy(self) -> Result:
+        """Delete everything in the stack."""
+        if self.name != rehearsal.LOCAL:
+            # A rehearsal keeps nothing that anybody would miss.
+            self._pulumi("state", "unprotect", "--all", "--yes", "--stack", self.name)
+        return self._follow("destroy", "--yes", "--skip-preview", what="deleting")
+
+    def remove(self) -> None:
+        """Forget the stack, which must be empty."""
+        self._pulumi("stack", "rm", self.name, "--yes", "--preserve-config")
+
+    def show(self, command: str, *arguments: str) -> int:
+        """Run a command of the engine's whose own words are the answer; its exit code."""
+        call = self._call(command, *arguments)
+        with self._runs.start(self.name, call, env=self.environment, cwd=ROOT) as process:
+            for line in process.stdout or ():
+                print(line, end="", flush=True)
+        return process.wait()
+
+    def outputs(self) -> dict[str, Any]:
+        """The stack's outputs."""
+        if not self.state_file.exists():
+            raise Refusal(f"Stack {self.name} is not up on cloud {self.cloud.name}: run `make up STACK={self.name}`.")
+        found: dict[str, Any] = json.loads(self._pulumi("stack", "output", "--json", "--stack", self.name))
+        return found
+
+    def export(self) -> dict[str, Any]:
+        """The stack's state."""
+        found: dict[str, Any] = json.loads(self._pulumi("stack", "export", "--stack", self.name))
+        return found
+
+    def images(self) -> list[str]:
+        """The images of the product."""
+        return list(RECIPES)
+
+    def resources(self) -> int:
+        """How many resources the stack has."""
+        if not self.state_file.exists():
+            return 0
+        checkpoint = json.loads(self.state_file.read_text())["checkpoint"]
+        return len((checkpoint.get("latest") or {}).get("resources") or [])
+
+    def _call(self, command: str, *arguments: str) -> list[str]:
+        return ["pulumi", command, "--stack", self.name, "--config-file", str(self.config), "--non-interactive", *arguments]
+
+    def _follow(self, command: str, *arguments: str, what: str) -> Result:
+        """Run the engine and tell what it does. Raises Refusal with its errors where it fails."""
+        self.cloud.logs.mkdir(parents=True, exist_ok=True)
+        log = self.cloud.logs / f"pulumi-{command}-{self.name}.log"
+        events = self.cloud.folder / f"events-{self.name}.json"
+        call = self._call(command, "--color", "never", "--event-log", str(events), *arguments)
+        say(f"pulumi {command} --stack {self.name}: {what}")
+        with (
+            log.open("w") as said,
+            Progress(events) as progress,
+            self._runs.start(self.name, call, env=self.environment, cwd=ROOT) as process,
+        ):
+            for line in process.stdout or ():
+                said.write(line)
+                said.flush()
+        if process.returncode != 0:
+            reasons = progress.result.errors or [line for line in log.read_text().splitlines() if "error" in line][:5]
+            raise Refusal(
+                f"`pulumi {command}` of stack {self.name} failed; the whole log is {log}. The next `make up` goes on "
+                "from here.\n" + "\n".join(f"  {reason}" for reason in _without_noise(reasons))
+            )
+        return progress.result
+
+    def _pulumi(self, *arguments: str, cwd: Path = ROOT) -> str:
+        return output(["pulumi", *arguments, "--non-interactive"], env=self.environment, cwd=cwd, timeout=300)
+
+
+def _without_noise(reasons: Sequence[str]) -> list[str]:
+    """The errors, less the one that only says that there were others."""
+    telling = [reason for reason in reasons if reason != "update failed"]
+    return telling or list(reasons)

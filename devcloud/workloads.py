@@ -1,0 +1,86 @@
+"""What the program declared, run as containers: a task definition as Fargate would, the API's release as its host would.
+
+Both are given what AWS would give them: the image by its digest, memory and CPU, environment, and secrets looked up
+by the parameters that hold them. The emulator's address comes on top: on AWS the clients need none.
+"""
+
+import json
+from collections.abc import Mapping, Sequence
+from typing import Any
+
+import boto3
+
+from devcloud.cloud import REGION, Cloud
+from devcloud.console import Refusal
+from devcloud.docker import Container
+
+CPU_UNITS_PER_VCPU = 1024
+API_PORT = 8000
+
+
+class Account:
+    """The emulator's account, as boto3 sees it."""
+
+    def __init__(self, cloud: Cloud) -> None:
+        self.cloud = cloud
+        self._session = boto3.Session(
+            aws_access_key_id="test",
+            aws_secret_access_key="test",  # noqa: S106  the emulator takes any
+            region_name=REGION,
+        )
+
+    def client(self, service: str) -> Any:
+        """A client of one of its services."""
+        return self._session.client(service, endpoint_url=self.cloud.endpoint)  # type: ignore[call-overload]
+
+    def secrets(self, references: Mapping[str, str]) -> dict[str, str]:
+        """The values behind SSM parameters' ARNs, by variable."""
+        ssm = self.client("ssm")
+        values = {}
+        for variable, arn in references.items():
+            name = "/" + arn.partition(":parameter/")[2]
+            values[variable] = ssm.get_parameter(Name=name, WithDecryption=True)["Parameter"]["Value"]
+        return values
+
+    def inside(self) -> dict[str, str]:
+        """What a container needs to find the emulator where on AWS it would find AWS."""
+        return {
+            "AWS_ENDPOINT_URL": f"http://host.docker.internal:{self.cloud.ports.aws}",
+            "AWS_ACCESS_KEY_ID": "test",
+            "AWS_SECRET_ACCESS_KEY": "test",
+        }
+
+    def task(self, definition: str, name: str, command: Sequence[str] = ()) -> Container:
+        """The only container of a task definition, within the task's limits."""
+        task = self.client("ecs").describe_task_definition(taskDefinition=definition)["taskDefinition"]
+        (container,) = task["containerDefinitions"]
+        environment = {entry["name"]: entry["value"] for entry in container.get("environment", [])}
+        references = {entry["name"]: entry["valueFrom"] for entry in container.get("secrets", [])}
+        return Container(
+            name=name,
+            image=container["image"],
+            environment={**environment, **self.secrets(references), **self.inside()},
+            command=command or container.get("command", []),
+            memory_mib=int(task["memory"]),
+            cpus=int(task["cpu"]) / CPU_UNITS_PER_VCPU,
+            user=container.get("user"),
+        )
+
+    def api(self, outputs: Mapping[str, Any], service: str, name: str, memory_mib: int) -> Container:
+        """One service of the release that the API's host is to serve."""
+        document = self.client("ssm").get_parameter(Name=outputs["releaseParameter"])["Parameter"]["Value"]
+        services = json.loads(document)["services"]
+        if service not in services:
+            raise Refusal(f"The release in {outputs['releaseParameter']} has no service {service!r}: {document}")
+        return Container(
+            name=name,
+            image=services[service],
+            environment={
+                **outputs["apiEnvironment"],
+                **self.secrets(outputs["apiSecrets"]),
+                **self.inside(),
+                "SERVICE_TYPE": service,
+            },
+            memory_mib=memory_mib,
+            publish=API_PORT if service == "api" else None,
+        )

@@ -1,0 +1,152 @@
+"""The API's host: one small EC2 instance, a stable address, and the release that it is to serve."""
+
+from dataclasses import dataclass
+
+import pulumi
+import pulumi_aws as aws
+
+from infra.lib import iam
+
+AL2023 = "/aws/service/ami-amazon-linux-latest/al2023-ami-kernel-default-x86_64"
+"""AWS's public parameter that names the current Amazon Linux 2023 image."""
+SSM_CORE = "arn:aws:iam::aws:policy/AmazonSSMManagedInstanceCore"
+"""What the SSM agent needs: the way onto the host, for there is no SSH."""
+CONTAINER_HOPS = 2
+"""A container is one hop further from the metadata service than its host."""
+
+USER_DATA = """#!/bin/bash
+set -eu
+dnf install --assumeyes docker
+systemctl enable --now docker
+"""
+"""Runs at the first boot only, and a change would only restart the host: so it never changes, and what does is
+fetched through SSM."""
+
+
+@dataclass(frozen=True)
+class ApiHostArgs:
+    """What the host is to be."""
+
+    prefix: str
+    path: str
+    """The path of the stack's parameters, `/<project>/<stack>`."""
+    account_id: pulumi.Input[str]
+    region: str
+    instance_type: str
+    root_volume_gib: int
+    data_volume_gib: int
+    subnet_id: pulumi.Input[str]
+    zone: pulumi.Input[str]
+    private_address: str
+    security_group_id: pulumi.Input[str]
+    repository_arns: list[pulumi.Input[str]]
+    """The repositories that it may pull from."""
+    queue_arn: pulumi.Input[str]
+    log_retention_days: int
+    release: pulumi.Input[str]
+    """The release document: canonical JSON within 4,096 bytes."""
+
+
+class ApiHost(pulumi.ComponentResource):
+    """An instance with its role, volume, address and log group, and the release parameter."""
+
+    address: pulumi.Output[str]
+    """The public IPv4 address."""
+    instance_id: pulumi.Output[str]
+    release_parameter: pulumi.Output[str]
+
+    def __init__(self, name: str, args: ApiHostArgs, opts: pulumi.ResourceOptions | None = None) -> None:
+        super().__init__("slipway:index:ApiHost", name, None, opts)
+        child = pulumi.ResourceOptions(parent=self)
+        tags = {"Name": f"{args.prefix}-api"}
+
+        logs = aws.cloudwatch.LogGroup(
+            "api-logs", name=f"/{args.prefix}/api", retention_in_days=args.log_retention_days, opts=child
+        )
+        role = aws.iam.Role(
+            "host-role",
+            name=f"{args.prefix}-host",
+            assume_role_policy=iam.assume_role("ec2.amazonaws.com"),
+            opts=child,
+        )
+        aws.iam.RolePolicyAttachment("host-ssm", role=role.name, policy_arn=SSM_CORE, opts=child)
+        aws.iam.RolePolicy(
+            "host-policy",
+            name="host",
+            role=role.id,
+            policy=pulumi.Output.all(
+                account_id=args.account_id,
+                repository_arns=args.repository_arns,
+                queue_arn=args.queue_arn,
+                log_group_arn=logs.arn,
+            ).apply(lambda known: iam.host_policy(region=args.region, parameter_path=args.path, **known)),
+            opts=child,
+        )
+        profile = aws.iam.InstanceProfile("host-profile", name=f"{args.prefix}-host", role=role.name, opts=child)
+
+        image = aws.ssm.get_parameter_output(name=AL2023, opts=pulumi.InvokeOptions(parent=self))
+        instance = aws.ec2.Instance(
+            "host",
+            ami=image.value.apply(str),
+            instance_type=args.instance_type,
+            subnet_id=args.subnet_id,
+            private_ip=args.private_address,
+            vpc_security_group_ids=[args.security_group_id],
+            iam_instance_profile=profile.name,
+            metadata_options={
+                "http_endpoint": "enabled",
+                "http_tokens": "required",
+                "http_put_response_hop_limit": CONTAINER_HOPS,
+            },
+            root_block_device={
+                "volume_type": "gp3",
+                "volume_size": args.root_volume_gib,
+                "encrypted": True,
+                "delete_on_termination": True,
+            },
+            user_data=USER_DATA,
+            tags=tags,
+            opts=pulumi.ResourceOptions.merge(
+                child,
+                pulumi.ResourceOptions(
+                    # AWS renews the image every few weeks: that alone is no reason to replace a host.
+                    ignore_changes=["ami"],
+                    # Its private address is taken until the old one is gone.
+                    delete_before_replace=True,
+                ),
+            ),
+        )
+        data = aws.ebs.Volume(
+            "data",
+            availability_zone=args.zone,
+            size=args.data_volume_gib,
+            type="gp3",
+            encrypted=True,
+            tags={"Name": f"{args.prefix}-data"},
+            opts=child,
+        )
+        aws.ec2.VolumeAttachment(
+            "data-attachment",
+            device_name="/dev/sdf",
+            instance_id=instance.id,
+            volume_id=data.id,
+            # The instance goes first where both go: a volume in use cannot be detached safely.
+            stop_instance_before_detaching=True,
+            opts=child,
+        )
+        # Associated by a resource of its own: a replaced instance keeps the address.
+        address = aws.ec2.Eip("address", domain="vpc", tags=tags, opts=child)
+        aws.ec2.EipAssociation(
+            "address-association", allocation_id=address.allocation_id, instance_id=instance.id, opts=child
+        )
+        release = aws.ssm.Parameter(
+            "release",
+            name=f"{args.path}/release",
+            type="String",
+            insecure_value=args.release,
+            opts=child,
+        )
+        self.address = address.public_ip
+        self.instance_id = instance.id
+        self.release_parameter = release.name
+        self.register_outputs({"address": self.address, "releaseParameter": self.release_parameter})

@@ -1,0 +1,59 @@
+"""The queue between the API and the worker, and the one that takes what the worker cannot do."""
+
+import json
+from dataclasses import dataclass
+
+import pulumi
+import pulumi_aws as aws
+
+DAY_SECONDS = 24 * 60 * 60
+DEAD_LETTER_RETENTION_SECONDS = 14 * DAY_SECONDS
+"""The longest that SQS keeps a message: a person has two weeks to look at it."""
+
+
+@dataclass(frozen=True)
+class JobsArgs:
+    """How the queue behaves."""
+
+    prefix: str
+    visibility_timeout_seconds: int
+    max_receive_count: int
+    """Tries before a message goes to the dead-letter queue."""
+    retention_days: int
+
+
+class Jobs(pulumi.ComponentResource):
+    """An SQS queue with its dead-letter queue."""
+
+    url: pulumi.Output[str]
+    arn: pulumi.Output[str]
+    dead_letter_url: pulumi.Output[str]
+
+    def __init__(self, name: str, args: JobsArgs, opts: pulumi.ResourceOptions | None = None) -> None:
+        super().__init__("slipway:index:Jobs", name, None, opts)
+        child = pulumi.ResourceOptions(parent=self)
+        dead = aws.sqs.Queue(
+            "dead-jobs",
+            name=f"{args.prefix}-dead-jobs",
+            message_retention_seconds=DEAD_LETTER_RETENTION_SECONDS,
+            sqs_managed_sse_enabled=True,
+            opts=child,
+        )
+        queue = aws.sqs.Queue(
+            "jobs",
+            name=f"{args.prefix}-jobs",
+            visibility_timeout_seconds=args.visibility_timeout_seconds,
+            message_retention_seconds=args.retention_days * DAY_SECONDS,
+            receive_wait_time_seconds=20,  # long polling: fewer calls, the same promptness
+            sqs_managed_sse_enabled=True,
+            redrive_policy=dead.arn.apply(
+                lambda arn: json.dumps(
+                    {"deadLetterTargetArn": arn, "maxReceiveCount": args.max_receive_count}, sort_keys=True
+                )
+            ),
+            opts=child,
+        )
+        self.url = queue.url
+        self.arn = queue.arn
+        self.dead_letter_url = dead.url
+        self.register_outputs({"url": self.url})

@@ -1,0 +1,153 @@
+"""The network: public subnets in two zones and no NAT gateway, which would cost more than the worker."""
+
+import ipaddress
+from dataclasses import dataclass
+
+import pulumi
+import pulumi_aws as aws
+
+HTTPS, POSTGRES, REDIS = 443, 5432, 6379
+ANYWHERE = "0.0.0.0/0"
+HOST_NUMBER = 10
+"""The host's place in its subnet: AWS keeps the first four addresses and the last for itself."""
+
+
+@dataclass(frozen=True)
+class NetworkArgs:
+    """What the network is to be."""
+
+    prefix: str
+    cidr: str
+    subnet_cidrs: tuple[str, ...]
+    """One a zone."""
+    ingress_cidrs: tuple[str, ...]
+    """Who may reach the API host."""
+    http_port: int
+    """The port that they reach it on."""
+
+
+class Network(pulumi.ComponentResource):
+    """A VPC, its public subnets, and the two security groups, open for nothing that is not used. No SSH."""
+
+    subnet_ids: list[pulumi.Output[str]]
+    zone: pulumi.Output[str]
+    """The zone of the first subnet: the host's, and so its data volume's."""
+    host_address: str
+    """The API host's private address: stable, so that what the worker is told of the database never changes."""
+    host_group_id: pulumi.Output[str]
+    worker_group_id: pulumi.Output[str]
+
+    def __init__(self, name: str, args: NetworkArgs, opts: pulumi.ResourceOptions | None = None) -> None:
+        super().__init__("slipway:index:Network", name, None, opts)
+        self._prefix = args.prefix
+        self._child = pulumi.ResourceOptions(parent=self)
+        self.host_address = str(ipaddress.IPv4Network(args.subnet_cidrs[0])[HOST_NUMBER])
+
+        vpc = aws.ec2.Vpc(
+            "vpc",
+            cidr_block=args.cidr,
+            enable_dns_hostnames=True,
+            enable_dns_support=True,
+            tags=self._tags("vpc"),
+            opts=self._child,
+        )
+        gateway = aws.ec2.InternetGateway("gateway", vpc_id=vpc.id, tags=self._tags("gateway"), opts=self._child)
+        routes = aws.ec2.RouteTable(
+            "routes",
+            vpc_id=vpc.id,
+            routes=[{"cidr_block": ANYWHERE, "gateway_id": gateway.id}],
+            tags=self._tags("routes"),
+            opts=self._child,
+        )
+        zones = aws.get_availability_zones_output(state="available", opts=pulumi.InvokeOptions(parent=self))
+        self.zone = zones.names[0]
+        self.subnet_ids = []
+        for index, cidr in enumerate(args.subnet_cidrs):
+            subnet = aws.ec2.Subnet(
+                f"subnet-{index}",
+                vpc_id=vpc.id,
+                cidr_block=cidr,
+                availability_zone=zones.names[index],
+                map_public_ip_on_launch=True,
+                tags=self._tags(f"subnet-{index}"),
+                opts=self._child,
+            )
+            aws.ec2.RouteTableAssociation(
+                f"subnet-{index}-routes", subnet_id=subnet.id, route_table_id=routes.id, opts=self._child
+            )
+            self.subnet_ids.append(subnet.id)
+
+        host = self._group("host", "The API host", vpc.id)
+        worker = self._group("worker", "The worker's tasks", vpc.id)
+        for cidr in args.ingress_cidrs:
+            self._ingress(host, f"http-from-{_label(cidr)}", args.http_port, cidr=cidr)
+        self._ingress(host, "postgres-from-worker", POSTGRES, group=worker)
+        self._ingress(host, "redis-from-worker", REDIS, group=worker)
+        # Out: the registries, AWS's endpoints and OpenAI, all HTTPS.
+        self._egress("host", host, "https", HTTPS, cidr=ANYWHERE)
+        self._egress("worker", worker, "https", HTTPS, cidr=ANYWHERE)
+        self._egress("worker", worker, "postgres", POSTGRES, group=host)
+        self._egress("worker", worker, "redis", REDIS, group=host)
+        self.host_group_id = host.id
+        self.worker_group_id = worker.id
+        self.register_outputs({"hostAddress": self.host_address})
+
+    def _tags(self, what: str) -> dict[str, str]:
+        return {"Name": f"{self._prefix}-{what}"}
+
+    def _group(self, what: str, description: str, vpc_id: pulumi.Input[str]) -> aws.ec2.SecurityGroup:
+        return aws.ec2.SecurityGroup(
+            f"{what}-group",
+            name=f"{self._prefix}-{what}",
+            description=description,
+            vpc_id=vpc_id,
+            tags=self._tags(what),
+            # Its name is fixed and names are unique: the old one goes before the new one comes.
+            opts=pulumi.ResourceOptions.merge(self._child, pulumi.ResourceOptions(delete_before_replace=True)),
+        )
+
+    def _ingress(
+        self,
+        to: aws.ec2.SecurityGroup,
+        what: str,
+        port: int,
+        cidr: str | None = None,
+        group: aws.ec2.SecurityGroup | None = None,
+    ) -> None:
+        aws.vpc.SecurityGroupIngressRule(
+            f"host-{what}",
+            security_group_id=to.id,
+            ip_protocol="tcp",
+            from_port=port,
+            to_port=port,
+            cidr_ipv4=cidr,
+            referenced_security_group_id=group.id if group else None,
+            tags=self._tags(f"host-{what}"),
+            opts=self._child,
+        )
+
+    def _egress(
+        self,
+        source: str,
+        group_of_source: aws.ec2.SecurityGroup,
+        what: str,
+        port: int,
+        cidr: str | None = None,
+        group: aws.ec2.SecurityGroup | None = None,
+    ) -> None:
+        aws.vpc.SecurityGroupEgressRule(
+            f"{source}-to-{what}",
+            security_group_id=group_of_source.id,
+            ip_protocol="tcp",
+            from_port=port,
+            to_port=port,
+            cidr_ipv4=cidr,
+            referenced_security_group_id=group.id if group else None,
+            tags=self._tags(f"{source}-to-{what}"),
+            opts=self._child,
+        )
+
+
+def _label(cidr: str) -> str:
+    """A CIDR as part of a resource's name."""
+    return "anywhere" if cidr == ANYWHERE else cidr.replace(".", "-").replace("/", "-")

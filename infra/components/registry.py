@@ -1,0 +1,96 @@
+"""The product's image repositories, and one for build caches."""
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+
+import pulumi
+import pulumi_aws as aws
+import pulumi_docker_build as docker_build
+
+from infra.lib import lifecycle
+
+CACHE = "cache"
+"""The repository of build caches: mutable, for a cache's tag moves with every build."""
+
+
+@dataclass(frozen=True)
+class RegistryArgs:
+    """What the repositories are to be."""
+
+    namespace: str
+    """The first part of every repository's name."""
+    images: tuple[str, ...]
+    """A repository each, its tags immutable."""
+    owned: bool
+    """Whether this stack makes the repositories, or finds those of the stack that does."""
+    address: str | None
+    """A registry host to use in place of ECR's own; Docker's own logins are used for it."""
+    protect: bool
+    force_delete: bool
+    keep_images: int
+    keep_promoted: int
+    keep_caches: int
+
+
+class Registry(pulumi.ComponentResource):
+    """ECR repositories: made and protected by the stack that owns them, looked up by every other."""
+
+    addresses: Mapping[str, pulumi.Output[str]]
+    """Each repository's address, without a tag, by image; the caches' under `cache`."""
+    arns: Mapping[str, pulumi.Output[str]]
+
+    def __init__(self, name: str, args: RegistryArgs, opts: pulumi.ResourceOptions | None = None) -> None:
+        super().__init__("slipway:index:Registry", name, None, opts)
+        self._args = args
+        addresses: dict[str, pulumi.Output[str]] = {}
+        arns: dict[str, pulumi.Output[str]] = {}
+        for image in (*args.images, CACHE):
+            url, arns[image] = self._create(image) if args.owned else self._find(image)
+            fixed = f"{args.address}/{args.namespace}/{image}"
+            addresses[image] = pulumi.Output.from_input(fixed) if args.address else url
+        self.addresses = addresses
+        self.arns = arns
+        self.register_outputs({"addresses": addresses})
+
+    def login(self) -> list[docker_build.RegistryArgs]:
+        """What a build logs in with: ECR's token, a secret in output and state alike."""
+        if self._args.address:
+            return []
+        token = aws.ecr.get_authorization_token_output(opts=pulumi.InvokeOptions(parent=self))
+        return [
+            docker_build.RegistryArgs(
+                address=token.proxy_endpoint,
+                username=token.user_name,
+                password=pulumi.Output.secret(token.password),
+            )
+        ]
+
+    def _create(self, image: str) -> tuple[pulumi.Output[str], pulumi.Output[str]]:
+        args = self._args
+        mutable = image == CACHE
+        repository = aws.ecr.Repository(
+            f"{image}-repository",
+            name=f"{args.namespace}/{image}",
+            image_tag_mutability="MUTABLE" if mutable else "IMMUTABLE",
+            image_scanning_configuration={"scan_on_push": not mutable},
+            force_delete=args.force_delete,
+            opts=pulumi.ResourceOptions(parent=self, protect=args.protect),
+        )
+        policy = (
+            lifecycle.cache_policy(args.keep_caches)
+            if mutable
+            else lifecycle.image_policy(keep_images=args.keep_images, keep_promoted=args.keep_promoted)
+        )
+        aws.ecr.LifecyclePolicy(
+            f"{image}-lifecycle",
+            repository=repository.name,
+            policy=policy,
+            opts=pulumi.ResourceOptions(parent=repository),
+        )
+        return repository.repository_url, repository.arn
+
+    def _find(self, image: str) -> tuple[pulumi.Output[str], pulumi.Output[str]]:
+        found = aws.ecr.get_repository_output(
+            name=f"{self._args.namespace}/{image}", opts=pulumi.InvokeOptions(parent=self)
+        )
+        return found.repository_url, found.arn

@@ -1,0 +1,144 @@
+"""The worker: a Fargate Spot service of one task definition, which carries the image's digest."""
+
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+
+import pulumi
+import pulumi_aws as aws
+
+from infra.lib import iam, task_definition
+
+CONTAINER = "worker"
+SPOT = "FARGATE_SPOT"
+
+
+@dataclass(frozen=True)
+class WorkerArgs:
+    """What the worker is to be."""
+
+    prefix: str
+    region: str
+    image: pulumi.Input[str]
+    """`repository@digest`."""
+    cpu: int
+    """CPU units: 1,024 are one vCPU."""
+    memory_mib: int
+    desired_tasks: int
+    subnet_ids: list[pulumi.Output[str]]
+    security_group_id: pulumi.Input[str]
+    repository_arn: pulumi.Input[str]
+    queue_arn: pulumi.Input[str]
+    log_retention_days: int
+    environment: Mapping[str, pulumi.Input[str]] = field(default_factory=dict)
+    secrets: Mapping[str, pulumi.Input[str]] = field(default_factory=dict)
+    """Environment variables by the ARN of the parameter that holds their value."""
+
+
+class Worker(pulumi.ComponentResource):
+    """A cluster, a task definition and a service on interruptible capacity."""
+
+    cluster_name: pulumi.Output[str]
+    service_name: pulumi.Output[str]
+    task_definition_arn: pulumi.Output[str]
+
+    def __init__(self, name: str, args: WorkerArgs, opts: pulumi.ResourceOptions | None = None) -> None:
+        super().__init__("slipway:index:Worker", name, None, opts)
+        child = pulumi.ResourceOptions(parent=self)
+        logs = aws.cloudwatch.LogGroup(
+            "worker-logs", name=f"/{args.prefix}/worker", retention_in_days=args.log_retention_days, opts=child
+        )
+        execution_role = self._role(
+            f"{args.prefix}-worker-execution",
+            "execution",
+            pulumi.Output.all(
+                repository_arn=args.repository_arn,
+                log_group_arn=logs.arn,
+                parameter_arns=list(args.secrets.values()),
+            ).apply(lambda known: iam.worker_execution_policy(**known)),
+        )
+        task_role = self._role(
+            f"{args.prefix}-worker-task",
+            "task",
+            pulumi.Output.from_input(args.queue_arn).apply(lambda arn: iam.worker_task_policy(queue_arn=arn)),
+        )
+        definition = aws.ecs.TaskDefinition(
+            "worker-task",
+            family=f"{args.prefix}-worker",
+            cpu=str(args.cpu),
+            memory=str(args.memory_mib),
+            network_mode="awsvpc",
+            requires_compatibilities=["FARGATE"],
+            runtime_platform={"cpu_architecture": "X86_64", "operating_system_family": "LINUX"},
+            execution_role_arn=execution_role.arn,
+            task_role_arn=task_role.arn,
+            container_definitions=pulumi.Output.all(
+                image=args.image,
+                environment=dict(args.environment),
+                secrets=dict(args.secrets),
+                log_group=logs.name,
+            ).apply(
+                lambda known: task_definition.container_definitions(name=CONTAINER, region=args.region, **known)
+            ),
+            # A revision that ran is what a rollback goes to: none is ever taken away.
+            skip_destroy=True,
+            opts=child,
+        )
+        cluster = aws.ecs.Cluster(
+            "cluster",
+            name=f"{args.prefix}-cluster",
+            settings=[{"name": "containerInsights", "value": "disabled"}],
+            opts=child,
+        )
+        capacity = aws.ecs.ClusterCapacityProviders(
+            "capacity",
+            cluster_name=cluster.name,
+            capacity_providers=["FARGATE", SPOT],
+            default_capacity_provider_strategies=[{"capacity_provider": SPOT, "weight": 1, "base": 0}],
+            opts=child,
+        )
+        service = aws.ecs.Service(
+            "worker-service",
+            name=f"{args.prefix}-worker",
+            cluster=cluster.arn,
+            task_definition=definition.arn,
+            desired_count=args.desired_tasks,
+            capacity_provider_strategies=[{"capacity_provider": SPOT, "weight": 1, "base": 0}],
+            # AWS takes a change of the strategy only together with a new deployment.
+            force_new_deployment=True,
+            availability_zone_rebalancing="DISABLED",
+            network_configuration={
+                "subnets": args.subnet_ids,
+                "security_groups": [args.security_group_id],
+                "assign_public_ip": True,  # the way out, for there is no NAT gateway
+            },
+            deployment_circuit_breaker={"enable": True, "rollback": True},
+            opts=pulumi.ResourceOptions.merge(
+                child,
+                pulumi.ResourceOptions(
+                    # Without its provider a cluster's last task cannot be ended, and `destroy` hangs.
+                    depends_on=[capacity],
+                    # Scaling's to change, once the service is there.
+                    ignore_changes=["desiredCount"],
+                ),
+            ),
+        )
+        self.cluster_name = cluster.name
+        self.service_name = service.name
+        self.task_definition_arn = definition.arn
+        self.register_outputs({"taskDefinition": self.task_definition_arn})
+
+    def _role(self, role_name: str, what: str, policy: pulumi.Input[str]) -> aws.iam.Role:
+        role = aws.iam.Role(
+            f"worker-{what}-role",
+            name=role_name,
+            assume_role_policy=iam.assume_role("ecs-tasks.amazonaws.com"),
+            opts=pulumi.ResourceOptions(parent=self),
+        )
+        aws.iam.RolePolicy(
+            f"worker-{what}-policy",
+            name=what,
+            role=role.id,
+            policy=policy,
+            opts=pulumi.ResourceOptions(parent=role),
+        )
+        return role

@@ -1,0 +1,38 @@
+"""Whether the builder that the settings name can do the builds: asked before anything is created."""
+
+import json
+from collections.abc import Mapping
+from pathlib import Path
+
+UNFIT = "docker"
+"""The driver that shares the engine's own builder: it exports no registry cache."""
+
+
+class BuilderError(Exception):
+    """The builder is missing or unfit; the message says what to do."""
+
+
+def check(name: str | None, environment: Mapping[str, str]) -> None:
+    """Refuse a builder that buildx does not know, or whose driver cannot export a cache. None is buildx's own choice."""
+    if name is None:
+        return
+    instance = _instances(environment) / name
+    if not instance.exists():
+        raise BuilderError(
+            f"slipway:images.builder is {name!r}, but this machine has no such builder; "
+            f"run `make builder` to make it, or name one that `docker buildx ls` shows."
+        )
+    driver = json.loads(instance.read_text()).get("Driver", "")
+    if driver == UNFIT:
+        raise BuilderError(
+            f"slipway:images.builder is {name!r}, whose driver `{UNFIT}` cannot keep a registry cache; "
+            f"remove it by `docker buildx rm {name}` and run `make builder`."
+        )
+
+
+def _instances(environment: Mapping[str, str]) -> Path:
+    """Where buildx keeps its builders (docker/buildx, util/confutil/config.go)."""
+    if environment.get("BUILDX_CONFIG"):
+        return Path(environment["BUILDX_CONFIG"]) / "instances"
+    docker = environment.get("DOCKER_CONFIG") or Path.home() / ".docker"
+    return Path(docker) / "buildx" / "instances"

@@ -1,0 +1,124 @@
+"""Checks of single settings: each returns what it was given, or says what would be right."""
+
+import difflib
+import ipaddress
+import re
+from collections.abc import Collection
+from urllib.parse import SplitResult, urlsplit
+
+from pydantic import SecretStr
+
+from infra.lib.cost import INSTANCE_TYPES
+from infra.lib.declare import wrong
+
+REGIONS = tuple(
+    """
+    us-east-1 us-east-2 us-west-1 us-west-2 ca-central-1 ca-west-1 mx-central-1 sa-east-1
+    eu-central-1 eu-central-2 eu-north-1 eu-south-1 eu-south-2 eu-west-1 eu-west-2 eu-west-3
+    af-south-1 il-central-1 me-central-1 me-south-1 ap-east-1 ap-east-2 ap-south-1 ap-south-2
+    ap-northeast-1 ap-northeast-2 ap-northeast-3 ap-southeast-1 ap-southeast-2 ap-southeast-3
+    ap-southeast-4 ap-southeast-5 ap-southeast-6 ap-southeast-7
+    """.split()
+)
+"""The regions of AWS's standard partition (AWS General Reference, "Regions and Zones")."""
+
+PRIVATE_NETWORKS = tuple(map(ipaddress.IPv4Network, ("10.0.0.0/8", "172.16.0.0/12", "192.168.0.0/16")))
+"""What RFC 1918 keeps for private networks."""
+
+SECRET_MAX_LENGTH = 2048
+"""Characters of a secret: half of what a standard SSM parameter holds."""
+
+
+def registry_address(host: str) -> str:
+    """A registry's `host[:port]`, whose form is known to be right: its port must be one."""
+    _, _, port = host.partition(":")
+    if port and not 1 <= int(port) <= 65535:
+        raise wrong("a registry's host with a port from 1 to 65535, such as 127.0.0.1:5000")
+    return host
+
+
+def ingress_cidr(text: str) -> str:
+    """A network that may come in."""
+    _ipv4_network(text, "an IPv4 network such as 203.0.113.0/24")
+    return text
+
+
+def vpc_cidr(text: str) -> str:
+    """A network of our own: private, as large as a VPC may be, and with room for a subnet in each zone."""
+    right = "a private IPv4 network from /16 to /24, such as 10.20.0.0/16"
+    network = _ipv4_network(text, right)
+    private = any(network.subnet_of(private_network) for private_network in PRIVATE_NETWORKS)
+    if not private or not 16 <= network.prefixlen <= 24:
+        raise wrong(right)
+    return text
+
+
+def _ipv4_network(text: str, right: str) -> ipaddress.IPv4Network:
+    """`text` as a network; where its host bits are set, the sentence names the network that it lies in."""
+    if re.fullmatch(r"[0-9]{1,3}(\.[0-9]{1,3}){3}/[0-9]{1,2}", text) is None:
+        raise wrong(right)
+    try:
+        network = ipaddress.IPv4Network(text, strict=False)
+    except ValueError:
+        raise wrong(right) from None
+    if str(network) != text:
+        raise wrong(f"the network itself, {network}")
+    return network
+
+
+def region(text: str) -> str:
+    """The name of a region."""
+    return _one_of(text, REGIONS, "an AWS region")
+
+
+def instance_type(text: str) -> str:
+    """The name of an instance type that the host can have."""
+    return _one_of(text, tuple(INSTANCE_TYPES), "an instance type that the host can have")
+
+
+def _one_of(text: str, known: Collection[str], what: str) -> str:
+    if text not in known:
+        close = difflib.get_close_matches(text, known, 1)
+        raise wrong(f"{what}, such as {close[0]}" if close else f"{what}: one of {', '.join(known)}")
+    return text
+
+
+def database_url(secret: SecretStr) -> SecretStr:
+    """The address of a PostgreSQL database, complete."""
+    parts = _url(secret, ("postgresql",))
+    if not (parts and parts.username and parts.password and len(parts.path) > 1):
+        raise wrong("postgresql://user:password@host:port/name")
+    return secret
+
+
+def redis_url(secret: SecretStr) -> SecretStr:
+    """The address of Redis; user, password and number are Redis's to ask for."""
+    if not _url(secret, ("redis", "rediss")):
+        raise wrong("redis://host:port/number (or rediss://, for TLS)")
+    return secret
+
+
+def api_key(secret: SecretStr) -> SecretStr:
+    """A key of an API, of whatever form."""
+    if len(_secret_text(secret)) < 8:
+        raise wrong("an API key of 8 or more characters")
+    return secret
+
+
+def _url(secret: SecretStr, schemes: Collection[str]) -> SplitResult | None:
+    """The parts of an address with a host and one of `schemes`, or None; no message has any of them."""
+    text = _secret_text(secret)
+    try:
+        parts = urlsplit(text)
+        # The port is parsed, and refused where it is none, only when it is asked for.
+        complete = parts.scheme in schemes and parts.hostname and parts.port != 0
+    except ValueError:
+        return None
+    return parts if complete else None
+
+
+def _secret_text(secret: SecretStr) -> str:
+    text = secret.get_secret_value()
+    if len(text) > SECRET_MAX_LENGTH or re.fullmatch(r"[\x21-\x7e]+", text) is None:
+        raise wrong(f"1 to {SECRET_MAX_LENGTH:,} visible ASCII characters, without blanks or an end of line")
+    return text

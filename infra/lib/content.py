@@ -1,0 +1,302 @@
+"""What an image is made of: the list of files that its build may see, its hash, and the folder it is built
+from.
+
+One list serves all three. The builder sees only the staged folder, which is made from the list that was
+hashed, so what is hashed and what is built cannot differ; and only content and the owner's executable bit
+count, as for git, so that neither a umask nor the place of a checkout changes a tag.
+"""
+
+import contextlib
+import fcntl
+import hashlib
+import os
+import re
+import shutil
+import stat
+import tempfile
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass
+from functools import lru_cache
+from pathlib import Path, PurePosixPath
+
+from infra.lib.task_definition import canonical_json
+
+TAG_LENGTH = 20
+"""Hex digits of a content tag: 80 bits, far more than a repository's few thousand tags need to differ."""
+
+SCHEMA = 1
+"""Raised when the hash is computed in another way: every image then gets a new tag."""
+
+MODES = {False: 0o644, True: 0o755}
+FOLDER_MODE = 0o755
+EXCLUDED_FOLDERS = frozenset({"__pycache__"})
+EXCLUDED_SUFFIXES = (".pyc", ".md")
+MIB = 1024 * 1024
+
+
+class ContentError(Exception):
+    """What an image should be made of cannot be used; the message is a sentence that says what and why."""
+
+
+@dataclass(frozen=True)
+class ContextFile:
+    """One file that a build may see."""
+
+    path: str
+    """Where it stands in the build's context: relative, with forward slashes."""
+    source: Path
+    """Where it is on this machine."""
+    executable: bool
+    """Whether its owner may execute it: the one bit of its mode that counts."""
+    size: int
+    """In bytes."""
+    sha256: str
+    """Of its content, in hex."""
+
+
+def list_context(
+    root: Path, allow: Sequence[str], extra: Mapping[str, Path] | None = None
+) -> tuple[ContextFile, ...]:
+    """The files that a build may see, sorted by path.
+
+    `allow` are patterns relative to `root`: `*` stands for any part of a name, and `**` for any number of
+    folders (`app/api/**` is all that is below app/api). `extra` maps paths in the context to files from
+    elsewhere. Left out are `__pycache__`, `*.pyc` and `*.md`. Raises ContentError for a pattern that matches
+    nothing, a link that leads out of `root` or to a folder, and whatever is no ordinary file.
+    """
+    root = root.resolve()
+    found: dict[str, ContextFile] = {}
+    for pattern in allow:
+        matches = 0
+        for path in _matches(root, pattern):
+            relative = path.relative_to(root).as_posix()
+            matches += 1
+            if relative not in found:
+                found[relative] = _context_file(relative, path, inside=root)
+        if not matches:
+            raise ContentError(
+                f'No file matches "{pattern}" in {root}: correct the pattern, or add the file that it is for.'
+            )
+    for name, source in (extra or {}).items():
+        if PurePosixPath(name).is_absolute() or ".." in PurePosixPath(name).parts or name in found:
+            raise ContentError(
+                f'The extra file "{name}" must have a relative path of its own in the context.'
+            )
+        found[name] = _context_file(name, source, inside=None)
+    return tuple(found[path] for path in sorted(found))
+
+
+def _matches(root: Path, pattern: str) -> Iterator[Path]:
+    """The files that a pattern names, in no order. Unlike Path.glob, a final `**` means files (it does not
+    before Python 3.13), and only the folders below the pattern's fixed part are read."""
+    parts = PurePosixPath(pattern).parts
+    if not parts or pattern.startswith("/") or ".." in parts:
+        raise ContentError(f'The pattern "{pattern}" must be relative to the repository, without "..".')
+    fixed = next((number for number, part in enumerate(parts) if "*" in part), len(parts))
+    start = root.joinpath(*parts[:fixed])
+    if fixed == len(parts):
+        if start.is_symlink() or (start.exists() and not start.is_dir()):
+            yield start
+        return
+    expression = re.compile(_expression(parts))
+    for folder, folders, names in os.walk(start, onerror=_refuse_unreadable):
+        folders[:] = sorted(set(folders) - EXCLUDED_FOLDERS)
+        # A link to a folder is listed among the folders and not walked; it is a thing to refuse, not to
+        # overlook.
+        links = [name for name in folders if Path(folder, name).is_symlink()]
+        for name in (*names, *links):
+            path = Path(folder, name)
+            if not name.endswith(EXCLUDED_SUFFIXES) and expression.fullmatch(
+                path.relative_to(root).as_posix()
+            ):
+                yield path
+
+
+def _refuse_unreadable(error: OSError) -> None:
+    """A folder that cannot be read is not an empty one."""
+    if not isinstance(error, FileNotFoundError):
+        raise ContentError(f"{error.filename} cannot be read ({error.strerror}): correct its permissions.")
+
+
+def _expression(parts: Sequence[str]) -> str:
+    """A pattern's parts as a regular expression for paths."""
+    expression = ""
+    for number, part in enumerate(parts):
+        last = number == len(parts) - 1
+        if part == "**":
+            expression += ".*" if last else "(?:[^/]+/)*"
+        else:
+            expression += "[^/]*".join(re.escape(piece) for piece in part.split("*")) + ("" if last else "/")
+    return expression
+
+
+def _context_file(path: str, source: Path, *, inside: Path | None) -> ContextFile:
+    try:
+        path.encode()
+    except UnicodeEncodeError:
+        raise ContentError(f"The name of the file {path!r} is not UTF-8: rename it.") from None
+    try:
+        target = source.resolve(strict=True)
+        status = target.stat()
+    except (OSError, RuntimeError):
+        raise ContentError(f'"{path}" cannot be read: {source} leads to no file.') from None
+    if inside is not None and not target.is_relative_to(inside):
+        raise ContentError(
+            f'"{path}" is a link that leads out of the repository, to {target}: put the file in its place.'
+        )
+    if source.is_symlink() and target.is_dir():
+        raise ContentError(
+            f'"{path}" is a link to a folder, which a build cannot be given: list that folder instead.'
+        )
+    if not stat.S_ISREG(status.st_mode):
+        raise ContentError(f'"{path}" is not an ordinary file, so no build can be given it: remove it.')
+    return ContextFile(
+        path=path,
+        source=target,
+        executable=bool(status.st_mode & stat.S_IXUSR),
+        size=status.st_size,
+        sha256=_sha256(target, status),
+    )
+
+
+def _sha256(path: Path, status: os.stat_result) -> str:
+    """The hash of a file's content; a file that did not change since it was last hashed in this run is not
+    read."""
+    return _sha256_of(path, status.st_ino, status.st_size, status.st_mtime_ns, status.st_ctime_ns)
+
+
+@lru_cache(maxsize=4096)
+def _sha256_of(path: Path, inode: int, size: int, modified_ns: int, changed_ns: int) -> str:
+    with path.open("rb") as content:
+        return hashlib.file_digest(content, "sha256").hexdigest()
+
+
+def check_size(image: str, files: Sequence[ContextFile], limit_bytes: int) -> None:
+    """Raise ContentError where the files of an image are larger together than the limit; it names the
+    largest five."""
+    total = sum(file.size for file in files)
+    if total <= limit_bytes:
+        return
+    largest = sorted(files, key=lambda file: (-file.size, file.path))[:5]
+    named = ", ".join(f"{file.path} ({_mib(file.size)})" for file in largest)
+    raise ContentError(
+        f'The image "{image}" would be given {_mib(total)}, over its limit of {_mib(limit_bytes)}; '
+        f"the largest paths are {named}: remove what does not belong, or raise images.contextLimitMib.{image}."
+    )
+
+
+def _mib(size: int) -> str:
+    return f"{size / MIB:.1f} MiB"
+
+
+def content_tag(
+    *,
+    image: str,
+    files: Sequence[ContextFile],
+    build_args: Mapping[str, str],
+    platform: str,
+    parents: Mapping[str, str],
+    options: Mapping[str, str],
+) -> str:
+    """The tag of an image: a hash of all that goes into it, alike on every machine with the same settings.
+
+    `parents` are the images it is built from: a reference from outside, or the content tag of one of ours.
+    `options` are whatever else changes the bytes that are pushed, such as the compression. Build secrets do
+    not count.
+    """
+    ingredients = {
+        "schema": SCHEMA,
+        "image": image,
+        "files": sorted([file.path, f"{MODES[file.executable]:o}", file.sha256] for file in files),
+        "buildArgs": dict(build_args),
+        "platform": platform,
+        "parents": dict(parents),
+        "options": dict(options),
+    }
+    return hashlib.sha256(canonical_json(ingredients).encode()).hexdigest()[:TAG_LENGTH]
+
+
+def stage(files: Sequence[ContextFile], folder: Path) -> None:
+    """Make `folder` hold exactly these files, with modes 644 and 755 whatever the umask is.
+
+    What is right already stays untouched. Every file is put in place whole, and what is left of a run that
+    was killed goes with the next. Two runs at once take turns (a lock beside the folder). Raises ContentError
+    where a file is no longer what was listed, since it would be built under a tag that is not its own.
+    """
+    folder.parent.mkdir(parents=True, exist_ok=True)
+    with folder.with_name(f"{folder.name}.lock").open("a") as lock:
+        fcntl.flock(lock, fcntl.LOCK_EX)
+        _make_folder(folder)
+        wanted = {file.path: file for file in files}
+        _remove_others(folder, wanted)
+        for file in files:
+            target = folder / file.path
+            for parent in reversed(PurePosixPath(file.path).parents[:-1] if "/" in file.path else ()):
+                _make_folder(folder / parent)
+            if not _is_staged(target, file):
+                _copy(file, target, folder)
+
+
+def _make_folder(folder: Path) -> None:
+    if folder.is_symlink() or (folder.exists() and not folder.is_dir()):
+        folder.unlink()
+    folder.mkdir(parents=True, exist_ok=True)
+    _set_mode(folder, FOLDER_MODE)
+
+
+def _set_mode(path: Path, mode: int) -> None:
+    if stat.S_IMODE(path.stat().st_mode) != mode:
+        path.chmod(mode)
+
+
+def _remove_others(folder: Path, wanted: Mapping[str, ContextFile]) -> None:
+    folders = {parent.as_posix() for path in wanted for parent in PurePosixPath(path).parents}
+    for current, names, files in os.walk(folder, topdown=True):
+        for name in list(names):
+            path = Path(current, name)
+            if path.is_symlink():
+                path.unlink()
+            elif path.relative_to(folder).as_posix() not in folders:
+                shutil.rmtree(path)
+                names.remove(name)
+        for name in files:
+            path = Path(current, name)
+            if path.relative_to(folder).as_posix() not in wanted:
+                path.unlink()
+
+
+def _is_staged(target: Path, file: ContextFile) -> bool:
+    try:
+        status = target.lstat()
+    except FileNotFoundError:
+        return False
+    if (
+        not stat.S_ISREG(status.st_mode)
+        or status.st_size != file.size
+        or _sha256(target, status) != file.sha256
+    ):
+        return False
+    _set_mode(target, MODES[file.executable])
+    return True
+
+
+def _copy(file: ContextFile, target: Path, folder: Path) -> None:
+    """Copy through a file of another name: whoever is killed on the way leaves nothing half written under
+    `target`."""
+    handle, name = tempfile.mkstemp(prefix=".staging-", dir=folder)
+    partial = Path(name)
+    try:
+        with os.fdopen(handle, "wb") as output, file.source.open("rb") as content:
+            shutil.copyfileobj(content, output, MIB)
+        with partial.open("rb") as copied:
+            digest = hashlib.file_digest(copied, "sha256").hexdigest()
+        if digest != file.sha256:
+            raise ContentError(
+                f'"{file.path}" changed while its image was being prepared: run the command again.'
+            )
+        partial.chmod(MODES[file.executable])
+        partial.replace(target)
+    except BaseException:
+        with contextlib.suppress(FileNotFoundError):
+            partial.unlink()
+        raise

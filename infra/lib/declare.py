@@ -1,0 +1,146 @@
+"""How settings are declared: groups of them as models, each with what it may be, in words.
+
+The words serve twice: in the table of settings, and in the sentence that says what would be right.
+"""
+
+import types
+import typing
+from collections.abc import Collection, Mapping
+from dataclasses import dataclass
+from typing import Annotated, Any, Literal, NamedTuple
+
+from pydantic import BaseModel, BeforeValidator, ConfigDict
+from pydantic.alias_generators import to_camel
+from pydantic_core import PydanticCustomError
+
+
+@dataclass(frozen=True)
+class Legal:
+    """What a setting may be, in words that complete "it must be ..."; metadata of its type."""
+
+    text: str
+    hide: bool = False
+    """Whether messages leave out what was given: a place where a secret is easily pasted by mistake."""
+
+
+def wrong(right: str, *, key: str = "", value: object = None) -> PydanticCustomError:
+    """The error of a validator: `right` completes "it must be ...".
+
+    `key` names the part of the value that is wrong, relative to where the validator stands (".memoryMib", or
+    "" for all of it); `value` is what that part is.
+    """
+    context: dict[str, Any] = {"right": right}
+    if key:
+        context |= {"key": key, "value": value}
+    return PydanticCustomError("wrong", "is wrong", context)
+
+
+class Group(BaseModel):
+    """A group of settings: frozen, strict (no text for a number, no number for a truth), nothing unknown.
+
+    In YAML its keys are in camelCase; in Python its attributes are in snake_case.
+    """
+
+    model_config = ConfigDict(
+        frozen=True,
+        strict=True,
+        extra="forbid",
+        alias_generator=to_camel,
+        validate_by_name=True,
+        validate_by_alias=True,
+        hide_input_in_errors=True,
+    )
+
+    def wrong(self, attribute: str, right: str) -> PydanticCustomError:
+        """The error of a validator of the whole group, for one of its attributes."""
+        return wrong(right, key=f".{key_of(type(self), attribute)}", value=getattr(self, attribute))
+
+
+def named(defaults: Mapping[str, object]) -> BeforeValidator:
+    """For a setting that maps fixed names to values: a name must be known, and one left out keeps its
+    default."""
+
+    def fill(given: object) -> object:
+        if not isinstance(given, Mapping):
+            return given
+        for name in given:
+            if name not in defaults:
+                context = {"name": name, "value": given[name], "known": tuple(defaults)}
+                raise PydanticCustomError("unknown_name", "has an unknown name", context)
+        return {**defaults, **given}
+
+    return BeforeValidator(fill)
+
+
+def key_of(model: type[BaseModel], attribute: str) -> str:
+    """An attribute's key in the YAML."""
+    return model.model_fields[attribute].alias or attribute
+
+
+def keys_of(model: type[BaseModel]) -> tuple[str, ...]:
+    """The keys of a group, in the order of its attributes."""
+    return tuple(key_of(model, attribute) for attribute in model.model_fields)
+
+
+def group_of(annotation: object) -> type[BaseModel] | None:
+    """A type, if it is a group of settings."""
+    return annotation if isinstance(annotation, type) and issubclass(annotation, BaseModel) else None
+
+
+class Place(NamedTuple):
+    """What stands at a location in the models: its type, and what goes with the type."""
+
+    annotation: Any
+    metadata: tuple[object, ...]
+
+
+def place_at(model: type[BaseModel], location: Collection[int | str]) -> Place:
+    """The type at a location that pydantic names: keys, an item's number, `[key]` for a mapping's key
+    itself."""
+    place = mapping = Place(model, ())
+    for part in location:
+        group = group_of(place.annotation)
+        if part == "[key]":
+            # pydantic names the key first, which was taken for the way to its value.
+            place = _unwrapped(typing.get_args(mapping.annotation)[0], ())
+        elif group is not None:
+            field = next(field for name, field in group.model_fields.items() if part in (name, field.alias))
+            place = _unwrapped(field.annotation, tuple(field.metadata))
+        elif typing.get_origin(place.annotation) is tuple:
+            place = _unwrapped(typing.get_args(place.annotation)[0], ())
+        else:
+            mapping, place = place, _unwrapped(typing.get_args(place.annotation)[1], ())
+    return place
+
+
+def _unwrapped(annotation: Any, metadata: tuple[object, ...]) -> Place:
+    """A type without its `| None` and its Annotated."""
+    while True:
+        arguments = typing.get_args(annotation)
+        if typing.get_origin(annotation) in (types.UnionType, typing.Union):
+            annotation = next(argument for argument in arguments if argument is not types.NoneType)
+        elif typing.get_origin(annotation) is Annotated:
+            annotation, metadata = arguments[0], (*metadata, *arguments[1:])
+        else:
+            return Place(annotation, metadata)
+
+
+def legal_text(place: Place) -> str:
+    """What may stand there, in words that complete "it must be ..."."""
+    for item in place.metadata:
+        if isinstance(item, Legal):
+            return item.text
+    if place.annotation is bool:
+        return "true or false, without quotes"
+    if typing.get_origin(place.annotation) is Literal:
+        choices = typing.get_args(place.annotation)
+        return f"one of {', '.join(map(str, choices))}" if len(choices) > 1 else str(choices[0])
+    group = group_of(place.annotation)
+    if group is not None:
+        return f"a group of settings: {', '.join(keys_of(group))}"
+    return f"a whole number from {_bound(place, 'ge')} to {_bound(place, 'le')}"
+
+
+def _bound(place: Place, which: Literal["ge", "le"]) -> int:
+    constraints = [part for item in place.metadata for part in (item, *getattr(item, "metadata", ()))]
+    return next(int(getattr(constraint, which)) for constraint in constraints if hasattr(constraint, which))

@@ -1,0 +1,102 @@
+"""Who may do what: IAM policy documents, each allowing no more than one part of the product needs.
+
+All are canonical JSON, so that the same rights are the same string.
+"""
+
+from collections.abc import Sequence
+from typing import Any
+
+from infra.lib.task_definition import canonical_json
+
+
+def _document(*statements: dict[str, Any]) -> str:
+    return canonical_json({"Version": "2012-10-17", "Statement": list(statements)})
+
+
+def _allow(actions: Sequence[str], resources: Sequence[str], **more: Any) -> dict[str, Any]:
+    return {"Effect": "Allow", "Action": sorted(actions), "Resource": sorted(resources), **more}
+
+
+def _pull(repository_arns: Sequence[str]) -> tuple[dict[str, Any], ...]:
+    return (
+        # A token is for the whole registry: ECR knows no resource for it.
+        _allow(["ecr:GetAuthorizationToken"], ["*"]),
+        _allow(
+            ["ecr:BatchCheckLayerAvailability", "ecr:BatchGetImage", "ecr:GetDownloadUrlForLayer"],
+            repository_arns,
+        ),
+    )
+
+
+def _write_logs(log_group_arn: str) -> dict[str, Any]:
+    # Streams, which are what is written to, stand below the group. Some of AWS's answers end in `:*` already.
+    return _allow(["logs:CreateLogStream", "logs:PutLogEvents"], [f"{log_group_arn.removesuffix(':*')}:*"])
+
+
+def _decrypt_parameters(region: str, account_id: str, parameter_arns: Sequence[str]) -> dict[str, Any]:
+    """Decrypt these SecureStrings, through SSM and nothing else: SSM names the parameter in the encryption
+    context."""
+    return _allow(
+        ["kms:Decrypt"],
+        [f"arn:aws:kms:{region}:{account_id}:key/*"],
+        Condition={
+            "StringEquals": {"kms:ViaService": f"ssm.{region}.amazonaws.com"},
+            "StringLike": {"kms:EncryptionContext:PARAMETER_ARN": sorted(parameter_arns)},
+        },
+    )
+
+
+def assume_role(service: str) -> str:
+    """The trust policy of a role for an AWS service, such as `ecs-tasks.amazonaws.com`."""
+    return _document({"Effect": "Allow", "Principal": {"Service": service}, "Action": "sts:AssumeRole"})
+
+
+def host_policy(
+    *,
+    region: str,
+    account_id: str,
+    repository_arns: Sequence[str],
+    parameter_path: str,
+    queue_arn: str,
+    log_group_arn: str,
+) -> str:
+    """What the API host may do, besides what SSM's own managed policy gives it.
+
+    It pulls from the repositories, reads the parameters below `parameter_path` (`/<project>/<stack>`), sends
+    to the queue (the API's messages) and writes to its log group.
+    """
+    parameters = [f"arn:aws:ssm:{region}:{account_id}:parameter{parameter_path}/*"]
+    return _document(
+        *_pull(repository_arns),
+        _allow(["ssm:GetParameter", "ssm:GetParameters"], parameters),
+        _decrypt_parameters(region, account_id, parameters),
+        _allow(["sqs:SendMessage"], [queue_arn]),
+        _write_logs(log_group_arn),
+    )
+
+
+def worker_execution_policy(*, repository_arn: str, log_group_arn: str, parameter_arns: Sequence[str]) -> str:
+    """What ECS may do to start the worker: pull its image, read its secrets, write its logs.
+
+    `parameter_arns` are of one region and account, and at least one: raises ValueError otherwise.
+    """
+    places = {tuple(arn.split(":")[3:5]) for arn in parameter_arns}
+    if len(places) != 1:
+        raise ValueError(
+            "The worker's secrets must be parameters of one region and account, "
+            f"but they are of {len(places)}: {', '.join(sorted(parameter_arns)) or 'none given'}."
+        )
+    region, account_id = places.pop()
+    return _document(
+        *_pull([repository_arn]),
+        _allow(["ssm:GetParameters"], parameter_arns),
+        _decrypt_parameters(region, account_id, parameter_arns),
+        _write_logs(log_group_arn),
+    )
+
+
+def worker_task_policy(*, queue_arn: str) -> str:
+    """What the worker's own code may do: take messages off its queue, hold them longer, delete them."""
+    return _document(
+        _allow(["sqs:ChangeMessageVisibility", "sqs:DeleteMessage", "sqs:ReceiveMessage"], [queue_arn])
+    )

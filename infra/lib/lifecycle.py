@@ -1,0 +1,61 @@
+"""Which images ECR may delete: its lifecycle rules, which know nothing of what runs.
+
+So every rule counts images and none looks at their age: the newest stay however old they are. A rule of a
+lower priority never deletes what a rule before it was written for, whichever way that one decided.
+"""
+
+from typing import Any
+
+from infra.lib.task_definition import canonical_json
+
+PROMOTED_PREFIX = "release-"
+"""What the tags of promoted images start with (`release-<stack>-<n>`); no content tag does, for those are
+hex."""
+
+
+def _expire_beyond(priority: int, count: int, description: str, **selection: Any) -> dict[str, Any]:
+    return {
+        "rulePriority": priority,
+        "description": description,
+        "selection": {**selection, "countType": "imageCountMoreThan", "countNumber": count},
+        "action": {"type": "expire"},
+    }
+
+
+def image_policy(*, keep_images: int, keep_promoted: int) -> str:
+    """The policy of a repository of images: the newest promoted ones are kept first, then the newest of
+    the rest."""
+    return canonical_json(
+        {
+            "rules": [
+                _expire_beyond(
+                    1,
+                    keep_promoted,
+                    f"keep the newest {keep_promoted} promoted images",
+                    tagStatus="tagged",
+                    tagPrefixList=[PROMOTED_PREFIX],
+                ),
+                _expire_beyond(2, keep_images, f"keep the newest {keep_images} images", tagStatus="any"),
+            ]
+        }
+    )
+
+
+def cache_policy(keep_caches: int) -> str:
+    """The policy of the repository of build caches.
+
+    Each image has one tag there, which moves with every build. What a tag names is never deleted, or an image
+    that is built once a month would lose its cache to one that is built every hour.
+    """
+    return canonical_json(
+        {
+            "rules": [
+                _expire_beyond(
+                    1,
+                    keep_caches,
+                    f"keep the newest {keep_caches} caches without a tag",
+                    tagStatus="untagged",
+                )
+            ]
+        }
+    )

@@ -1,0 +1,86 @@
+"""What is wrong with a stack's settings, in one sentence a problem: the key, the value, what would be
+right."""
+
+import difflib
+import json
+import re
+from collections.abc import Collection
+
+from pydantic import BaseModel, SecretStr
+from pydantic_core import ErrorDetails
+
+from infra.lib.declare import Legal, keys_of, legal_text, place_at
+
+LONGEST_SHOWN = 80
+"""Characters of a value that a message shows whole; of a longer one it shows the beginning."""
+
+
+class SettingsError(Exception):
+    """A stack's settings are wrong; the message is one sentence a problem, each on a line of its own."""
+
+    def __init__(self, problems: Collection[str]) -> None:
+        """Keep the sentences in `problems`, in order."""
+        super().__init__("\n".join(problems))
+        self.problems = tuple(problems)
+
+
+def key_at(project: str, location: Collection[int | str]) -> str:
+    """A location as it is written in the YAML: `slipway:images.models[0].name`."""
+    parts = [
+        f"[{part}]" if isinstance(part, int) else f".{plain(part)}" for part in location if part != "[key]"
+    ]
+    return f"{project}:{''.join(parts).removeprefix('.')}"
+
+
+def sentence(model: type[BaseModel], error: ErrorDetails, project: str, stack: str, *, hidden: bool) -> str:
+    """One of pydantic's errors about `model`; `hidden` keeps the value out of it, as for every secret."""
+    location, kind, context, value = error["loc"], error["type"], error.get("ctx", {}), error["input"]
+    if kind == "unknown_name":
+        parent = f"{key_at(project, location)}."
+        return unknown_key(parent, str(context["name"]), context["value"], context["known"], hidden=hidden)
+    if kind == "extra_forbidden":
+        parent = f"{key_at(project, location[:-1])}."
+        known = keys_of(place_at(model, location[:-1]).annotation)
+        return unknown_key(parent, str(location[-1]), value, known, hidden=hidden)
+    place = place_at(model, location)
+    key = key_at(project, location) + context.get("key", "")
+    right = context.get("right") or legal_text(place)
+    secret = place.annotation is SecretStr
+    if kind == "missing":
+        how = f" with `pulumi config set --secret {key} --stack {stack}`" if secret else ""
+        return f"{key} is not set; set it{how}: it must be {right}."
+    if hidden or secret or any(isinstance(item, Legal) and item.hide for item in place.metadata):
+        state = "is empty" if value == "" else "(a secret, not shown) is not right"
+        return f"{key} {state}; it must be {right}."
+    value = context.get("value", value)
+    return f"{key} is {'not set' if value is None else shown(value)}; it must be {right}."
+
+
+def unknown_key(parent: str, name: str, value: object, known: Collection[str], *, hidden: bool) -> str:
+    """The sentence for the unknown key `name` below `parent`, which ends in `:` or `.`."""
+    state = "(not shown: it may be a secret)" if hidden or _may_be_secret(name) else f"is {shown(value)}"
+    close = difflib.get_close_matches(name, known, 1)
+    remedy = f"did you mean {parent}{close[0]}?" if close else f"there are {', '.join(known)}."
+    return f"{parent}{plain(name)} {state}, but there is no such setting; {remedy}"
+
+
+def _may_be_secret(name: str) -> bool:
+    return re.search("key|secret|token|password|url|dsn|credential", name, re.IGNORECASE) is not None
+
+
+def shown(value: object) -> str:
+    """A value as a message shows it: as JSON, short, on one line, and without the password of an address."""
+    try:
+        text = json.dumps(value, ensure_ascii=False)
+    except RecursionError:
+        text = "something nested too deeply"
+    return plain(re.sub(r"://[^/@\s]*@", "://...@", text))
+
+
+def plain(text: str) -> str:
+    """Text on one line: cut where it is long, and whatever a terminal would not print as it is, escaped."""
+    safe = "".join(
+        character if character.isprintable() else character.encode("unicode_escape").decode()
+        for character in text[:LONGEST_SHOWN]
+    )
+    return safe if len(text) <= LONGEST_SHOWN else f"{safe}... ({len(text):,} characters)"

@@ -1,0 +1,117 @@
+"""What ECS is told to run: the worker's container definition, and the sizes that Fargate sells.
+
+ECS compares container definitions as one string, so they are written as canonical JSON with every field that
+ECS would add by itself: anything less shows a difference, and so a new revision, on every `up`
+(pulumi-aws#4576).
+"""
+
+import json
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from types import MappingProxyType
+from typing import Any
+
+FARGATE_MEMORY_MIB: Mapping[int, tuple[int, ...]] = MappingProxyType(
+    {
+        256: (512, 1024, 2048),
+        512: tuple(range(1024, 4096 + 1, 1024)),
+        1024: tuple(range(2048, 8192 + 1, 1024)),
+        2048: tuple(range(4096, 16384 + 1, 1024)),
+        4096: tuple(range(8192, 30720 + 1, 1024)),
+        8192: tuple(range(16384, 61440 + 1, 4096)),
+        16384: tuple(range(32768, 122880 + 1, 8192)),
+    }
+)
+"""Legal memory (MiB) for each legal CPU (units, 1024 = one vCPU) of a Linux task on Fargate.
+
+Source: Amazon ECS developer guide, "Task definition parameters for Fargate", task size.
+"""
+
+MAX_STOP_TIMEOUT_SECONDS = 120
+"""The longest that Fargate waits between SIGTERM and SIGKILL; a Spot task gets as much notice."""
+
+
+@dataclass(frozen=True)
+class HealthCheck:
+    """A command that ECS runs inside the container; times in seconds."""
+
+    command: Sequence[str]
+    interval_seconds: int = 30
+    timeout_seconds: int = 5
+    retries: int = 3
+    start_period_seconds: int = 30
+
+
+def canonical_json(value: object) -> str:
+    """The one way that we write a JSON document: keys sorted, no blanks, so that equal values are equal
+    strings."""
+    return json.dumps(value, sort_keys=True, separators=(",", ":"), ensure_ascii=False, allow_nan=False)
+
+
+def container_definitions(
+    *,
+    name: str,
+    image: str,
+    environment: Mapping[str, str],
+    secrets: Mapping[str, str],
+    log_group: str,
+    region: str,
+    stop_timeout_seconds: int = MAX_STOP_TIMEOUT_SECONDS,
+    user: str = "10001:10001",
+    command: Sequence[str] | None = None,
+    health_check: HealthCheck | None = None,
+) -> str:
+    """The container definitions of a Fargate task with one container, as the string that ECS keeps.
+
+    `secrets` maps a variable's name to the ARN of the parameter that holds its value (`valueFrom`). `image`
+    must name a digest: a task that names a tag may run something else tomorrow. Raises ValueError where ECS
+    or we would refuse.
+    """
+    if "@sha256:" not in image:
+        raise ValueError(f'The container "{name}" must run an image by digest, but it was given "{image}".')
+    if not 2 <= stop_timeout_seconds <= MAX_STOP_TIMEOUT_SECONDS:
+        raise ValueError(
+            f'The container "{name}" has a stop timeout of {stop_timeout_seconds} s; '
+            f"Fargate takes 2 to {MAX_STOP_TIMEOUT_SECONDS} s."
+        )
+    both = sorted(environment.keys() & secrets.keys())
+    if both:
+        raise ValueError(
+            f'The container "{name}" is given {", ".join(both)} as a value and as a secret; choose one.'
+        )
+    definition: dict[str, Any] = {
+        "name": name,
+        "image": image,
+        "essential": True,
+        # ECS adds these three by itself where they are missing, even empty, and would then show a difference.
+        "mountPoints": [],
+        "portMappings": [],
+        "volumesFrom": [],
+        "cpu": 0,
+        "systemControls": [],
+        # ECS keeps both lists sorted as it likes; sorted by name they at least never differ by our doing.
+        "environment": [{"name": key, "value": value} for key, value in sorted(environment.items())],
+        "secrets": [{"name": key, "valueFrom": source} for key, source in sorted(secrets.items())],
+        "logConfiguration": {
+            "logDriver": "awslogs",
+            "options": {
+                "awslogs-group": log_group,
+                "awslogs-region": region,
+                "awslogs-stream-prefix": name,
+            },
+        },
+        "readonlyRootFilesystem": True,
+        "stopTimeout": stop_timeout_seconds,
+        "user": user,
+    }
+    if command is not None:
+        definition["command"] = list(command)
+    if health_check is not None:
+        definition["healthCheck"] = {
+            "command": ["CMD", *health_check.command],
+            "interval": health_check.interval_seconds,
+            "timeout": health_check.timeout_seconds,
+            "retries": health_check.retries,
+            "startPeriod": health_check.start_period_seconds,
+        }
+    return canonical_json([definition])

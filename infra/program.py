@@ -1,0 +1,280 @@
+"""The program: read from top to bottom, it is the architecture.
+
+settings -> registry -> images (base -> worker; api) -> digests -> {API host's release, worker's task definition} -> outputs
+"""
+
+import os
+from collections.abc import Mapping
+from dataclasses import dataclass
+from pathlib import Path
+
+import pulumi
+import pulumi_aws as aws
+from pulumi.runtime import config as pulumi_config
+
+from infra import settings as settings_module
+from infra.components.api_host import ApiHost, ApiHostArgs
+from infra.components.image import Image, ImageArgs
+from infra.components.jobs import Jobs, JobsArgs
+from infra.components.network import Network, NetworkArgs
+from infra.components.registry import CACHE, Registry, RegistryArgs
+from infra.components.secrets import Secrets, SecretsArgs
+from infra.components.worker import Worker, WorkerArgs
+from infra.lib import builder, content, cost, release
+from infra.lib.build_plan import PARENT_ARGUMENT, RECIPES, BuildPlan, plan_builds
+from infra.settings import ROOT, Settings, SettingsError
+
+REPOSITORIES = ("base", "worker", "api", "web")
+PROGRAM_FOLDER = Path(__file__).resolve().parent
+REGISTRY_GB = 4
+"""Assumed for the bill: a base (0.5 GB compressed, two versions), workers and APIs (30 each, mostly shared layers), caches."""
+NO_HOST_DOCUMENT = "0"
+"""The host's own program, an SSM document, is still to come."""
+LOGS_GB_PER_MONTH = 1
+"""Assumed for the bill: what a small service writes."""
+
+
+@dataclass(frozen=True)
+class Running:
+    """The images that a stack runs."""
+
+    references: Mapping[str, pulumi.Output[str]]
+    """`repository@digest` by image."""
+    digests: Mapping[str, pulumi.Output[str]]
+    content_tags: Mapping[str, str]
+
+
+def main() -> None:
+    """Load the settings, or say in a sentence a problem what is wrong with them; then deploy."""
+    try:
+        values = {key: str(value) for key, value in pulumi_config.CONFIG.get().items()}
+        settings = settings_module.load(pulumi.get_project(), pulumi.get_stack(), values, ROOT)
+        deploy(settings)
+    except (SettingsError, content.ContentError, release.ReleaseError, builder.BuilderError) as error:
+        raise pulumi.RunError(str(error)) from None
+
+
+def deploy(settings: Settings) -> None:
+    """Declare everything that a stack is made of."""
+    # What can be wrong is found before the first resource is declared.
+    plans = plan_builds(settings, ROOT) if settings.images.builds else {}
+    released = None if settings.images.builds else release.read_release_file(ROOT / settings.images.source, RECIPES)
+    if settings.images.builds:
+        builder.check(settings.images.builder, os.environ)
+        for plan in plans.values():
+            content.stage(plan.files, ROOT / plan.context)
+
+    prefix, path = settings.prefix, f"/{settings.project}/{settings.stack}"
+    provider = aws.Provider(
+        "aws",
+        region=settings.region,
+        allowed_account_ids=[settings.account_id] if settings.account_id else None,
+        default_tags={"tags": {"Project": settings.project, "Stack": settings.stack}},
+    )
+    options = pulumi.ResourceOptions(providers=[provider])
+    account_id = aws.get_caller_identity_output(opts=pulumi.InvokeOptions(provider=provider)).account_id
+
+    registry = Registry(
+        "registry",
+        RegistryArgs(
+            namespace=settings.registry.namespace,
+            images=REPOSITORIES,
+            owned=settings.owns_registry,
+            address=settings.registry.address,
+            protect=settings.registry.protect,
+            force_delete=settings.registry.force_delete,
+            keep_images=settings.registry.keep_images,
+            keep_promoted=settings.registry.keep_promoted,
+            keep_caches=settings.registry.keep_caches,
+        ),
+        options,
+    )
+    images = _build(settings, registry, plans) if released is None else _take(released, registry)
+
+    network = Network(
+        "network",
+        NetworkArgs(
+            prefix=prefix,
+            cidr=settings.network.cidr,
+            subnet_cidrs=settings.network.subnet_cidrs,
+            ingress_cidrs=settings.network.ingress_cidrs,
+            http_port=settings.host.http_port,
+        ),
+        options,
+    )
+    secrets = Secrets(
+        "secrets",
+        SecretsArgs(
+            path=path,
+            values={
+                "database-url": settings.database_url.get_secret_value(),
+                "redis-url": settings.redis_url.get_secret_value(),
+                "openai-api-key": settings.openai_api_key.get_secret_value(),
+            },
+        ),
+        options,
+    )
+    jobs = Jobs(
+        "jobs",
+        JobsArgs(
+            prefix=prefix,
+            visibility_timeout_seconds=settings.jobs.visibility_timeout_seconds,
+            max_receive_count=settings.jobs.max_receive_count,
+            retention_days=settings.jobs.retention_days,
+        ),
+        options,
+    )
+    worker = Worker(
+        "worker",
+        WorkerArgs(
+            prefix=prefix,
+            region=settings.region,
+            image=images.references["worker"],
+            cpu=settings.worker.cpu,
+            memory_mib=settings.worker.memory_mib,
+            desired_tasks=settings.worker.desired_tasks,
+            subnet_ids=network.subnet_ids,
+            security_group_id=network.worker_group_id,
+            repository_arn=registry.arns["worker"],
+            queue_arn=jobs.arn,
+            log_retention_days=settings.logs.retention_days,
+            environment={"AWS_REGION": settings.region, "JOBS_QUEUE_URL": jobs.url},
+            secrets={"DATABASE_URL": secrets.arns["database-url"]},
+        ),
+        options,
+    )
+    host = ApiHost(
+        "api-host",
+        ApiHostArgs(
+            prefix=prefix,
+            path=path,
+            account_id=account_id,
+            region=settings.region,
+            instance_type=settings.host.instance_type,
+            root_volume_gib=settings.host.root_volume_gib,
+            data_volume_gib=settings.host.data_volume_gib,
+            subnet_id=network.subnet_ids[0],
+            zone=network.zone,
+            private_address=network.host_address,
+            security_group_id=network.host_group_id,
+            repository_arns=[registry.arns["api"], registry.arns["web"]],
+            queue_arn=jobs.arn,
+            log_retention_days=settings.logs.retention_days,
+            release=images.references["api"].apply(lambda api: _release_document(settings, api)),
+        ),
+        options,
+    )
+    _export(settings, images, network, jobs, worker, host, secrets)
+
+
+def _build(settings: Settings, registry: Registry, plans: Mapping[str, BuildPlan]) -> Running:
+    """Build every image from its staged context, a parent before its children."""
+    login = registry.login()
+    tokens = {
+        secret: pulumi.Output.secret(os.environ[variable])
+        for secret, variable in settings.images.build_secrets.items()
+        if os.environ.get(variable)
+    }
+    built: dict[str, Image] = {}
+    for image, plan in plans.items():
+        build_args: dict[str, pulumi.Input[str]] = dict(plan.build_args)
+        if plan.parent:
+            build_args[PARENT_ARGUMENT] = built[plan.parent].reference
+        built[image] = Image(
+            image,
+            ImageArgs(
+                image=image,
+                # Relative to where Pulumi runs the program: the provider's hash of the context holds the path.
+                context=os.path.relpath(ROOT / plan.context, PROGRAM_FOLDER),
+                dockerfile=plan.dockerfile,
+                repository=registry.addresses[image],
+                content_tag=plan.content_tag,
+                cache=registry.addresses[CACHE],
+                platform=settings.images.platform,
+                compression=settings.images.compression,
+                compression_level=settings.images.compression_level,
+                builder=settings.images.builder,
+                login=login,
+                build_args=build_args,
+                secrets=tokens,
+            ),
+        )
+    return Running(
+        references={image: made.reference for image, made in built.items()},
+        digests={image: made.digest for image, made in built.items()},
+        content_tags={image: made.content_tag for image, made in built.items()},
+    )
+
+
+def _take(released: release.ReleaseFile, registry: Registry) -> Running:
+    """Take every image by the digest that a release file names: nothing is built."""
+    taken = {image: released.images[image] for image in RECIPES}
+    return Running(
+        references={
+            image: pulumi.Output.concat(registry.addresses[image], "@", entry.digest) for image, entry in taken.items()
+        },
+        digests={image: pulumi.Output.from_input(entry.digest) for image, entry in taken.items()},
+        content_tags={image: entry.content_tag for image, entry in taken.items()},
+    )
+
+
+def _release_document(settings: Settings, api: str) -> str:
+    """What the host is to serve."""
+    return release.render(
+        release.Release(host=f"{settings.prefix}-host", host_version=NO_HOST_DOCUMENT, services={"api": api, "migrate": api})
+    )
+
+
+def _export(
+    settings: Settings,
+    images: Running,
+    network: Network,
+    jobs: Jobs,
+    worker: Worker,
+    host: ApiHost,
+    secrets: Secrets,
+) -> None:
+    """What a person or a script wants next."""
+    bill = cost.estimate(
+        instance_type=settings.host.instance_type,
+        volumes_gib=settings.host.root_volume_gib + settings.host.data_volume_gib,
+        worker_cpu=settings.worker.cpu,
+        worker_memory_mib=settings.worker.memory_mib,
+        worker_tasks=settings.worker.desired_tasks,
+        ecr_gb=REGISTRY_GB if settings.owns_registry else 0,
+        logs_gb=LOGS_GB_PER_MONTH,
+    )
+    outputs: dict[str, pulumi.Input[object]] = {
+        "region": settings.region,
+        "images": images.references,
+        "digests": images.digests,
+        "contentTags": images.content_tags,
+        "sizeBudgetsMb": dict(settings.images.size_budget_mb),
+        "apiUrl": pulumi.Output.concat("http://", host.address, ":", str(settings.host.http_port)),
+        "apiAddress": host.address,
+        "apiInstanceId": host.instance_id,
+        "releaseParameter": host.release_parameter,
+        # What the API's containers get; the secrets by the parameters that hold them.
+        "apiEnvironment": {
+            "AWS_REGION": settings.region,
+            "JOBS_QUEUE_URL": jobs.url,
+            "OPENAI_MODEL": settings.openai_model,
+        },
+        "apiSecrets": {
+            "DATABASE_URL": secrets.arns["database-url"],
+            "REDIS_URL": secrets.arns["redis-url"],
+            "OPENAI_API_KEY": secrets.arns["openai-api-key"],
+        },
+        "queueUrl": jobs.url,
+        "deadLetterQueueUrl": jobs.dead_letter_url,
+        "cluster": worker.cluster_name,
+        "workerService": worker.service_name,
+        "taskDefinition": worker.task_definition_arn,
+        "databaseHost": network.host_address,
+        "monthlyCostUsd": bill.total_usd,
+        "monthlyCostUsdByPart": bill.by_part(),
+        "monthlyBudgetUsd": settings.budget.monthly_usd,
+    }
+    for name, value in outputs.items():
+        pulumi.export(name, value)
+

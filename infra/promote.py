@@ -1,0 +1,126 @@
+"""`make promote FROM=dev TO=prod`: the very same digests, through a reviewable change; nothing is rebuilt.
+
+Writes `releases/<to>.json` out of what the first stack runs, and tags those digests `release-<to>-<n>`, which the
+repositories' first lifecycle rule keeps: ECR itself does not know what is in use.
+"""
+
+import argparse
+import json
+import subprocess
+import sys
+from collections.abc import Mapping
+from dataclasses import dataclass
+from typing import Any
+
+import boto3
+from botocore.exceptions import BotoCoreError, ClientError
+
+from infra.lib.build_plan import RECIPES
+from infra.lib.lifecycle import PROMOTED_PREFIX
+from infra.lib.release import ReleasedImage, ReleaseError, ReleaseFile, next_promoted_tag, write_release_file
+from infra.settings import ROOT
+
+MEDIA_TYPES = ["application/vnd.oci.image.manifest.v1+json", "application/vnd.docker.distribution.manifest.v2+json"]
+
+
+@dataclass(frozen=True)
+class Candidate:
+    """One image to promote."""
+
+    repository: str
+    """The repository's name in ECR, without the registry."""
+    digest: str
+    content_tag: str
+
+
+def candidates(stack: str, outputs: Mapping[str, Any]) -> dict[str, Candidate]:
+    """What a stack runs, by image, out of its outputs. Raises ReleaseError where it does not run all."""
+    references: Mapping[str, str] = outputs.get("images") or {}
+    missing = sorted(set(RECIPES) - set(references))
+    if missing:
+        raise ReleaseError(f"Stack {stack} runs no {', '.join(missing)}: bring it up first, then promote.")
+    return {
+        image: Candidate(
+            repository=references[image].partition("/")[2].partition("@")[0],
+            digest=references[image].partition("@")[2],
+            content_tag=outputs["contentTags"][image],
+        )
+        for image in RECIPES
+    }
+
+
+def tag(ecr: Any, images: Mapping[str, Candidate], target: str) -> str:
+    """Give every image one more tag, the same for all, which the lifecycle rules keep; the tag.
+
+    Digests that have such a tag in common already keep it. Raises ReleaseError where a digest is not in its repository.
+    """
+    prefix = f"{PROMOTED_PREFIX}{target}-"
+    known: list[str] = []
+    shared: set[str] | None = None
+    for image in images.values():
+        described = [
+            detail
+            for page in ecr.get_paginator("describe_images").paginate(repositoryName=image.repository)
+            for detail in page["imageDetails"]
+        ]
+        known += [name for detail in described for name in detail.get("imageTags", [])]
+        ours = next((detail for detail in described if detail["imageDigest"] == image.digest), None)
+        if ours is None:
+            raise ReleaseError(f"{image.repository}@{image.digest} is not in the registry: it cannot be promoted.")
+        tags = {name for name in ours.get("imageTags", []) if name.startswith(prefix)}
+        shared = tags if shared is None else shared & tags
+    if shared:
+        return sorted(shared)[-1]
+    name = next_promoted_tag(target, known)
+    for image in images.values():
+        found = ecr.batch_get_image(
+            repositoryName=image.repository,
+            imageIds=[{"imageDigest": image.digest}],
+            acceptedMediaTypes=MEDIA_TYPES,
+        )["images"][0]
+        ecr.put_image(
+            repositoryName=image.repository,
+            imageManifest=found["imageManifest"],
+            imageManifestMediaType=found["imageManifestMediaType"],
+            imageDigest=image.digest,
+            imageTag=name,
+        )
+    return name
+
+
+def promote(source: str, target: str, outputs: Mapping[str, Any], ecr: Any) -> str:
+    """Promote what `source` runs to `target`; what was done, in a sentence."""
+    images = candidates(source, outputs)
+    name = tag(ecr, images, target)
+    path = ROOT / "releases" / f"{target}.json"
+    released = {image: ReleasedImage(found.digest, found.content_tag) for image, found in images.items()}
+    written = write_release_file(path, ReleaseFile(source, released))
+    where = path.relative_to(ROOT)
+    done = f"{where} names them; commit it for review" if written else f"{where} named them already"
+    return f"{', '.join(images)} of {source} are tagged {name}; {done}."
+
+
+def main() -> None:
+    """Promote, in the account and state that the environment names."""
+    parser = argparse.ArgumentParser(prog="promote", description="Promote the digests that a stack runs.")
+    parser.add_argument("--from", dest="source", required=True, metavar="STACK")
+    parser.add_argument("--to", dest="target", required=True, metavar="STACK")
+    arguments = parser.parse_args()
+    if arguments.source == arguments.target:
+        sys.exit(f"FROM and TO are both {arguments.source!r}: name two stacks, such as FROM=dev TO=prod.")
+    call = ["pulumi", "stack", "output", "--json", "--stack", arguments.source, "--non-interactive"]
+    found = subprocess.run(call, capture_output=True, text=True, cwd=ROOT, check=False)
+    if found.returncode != 0:
+        sys.exit(f"Stack {arguments.source!r} cannot be read: {found.stderr.strip() or found.stdout.strip()}")
+    outputs = json.loads(found.stdout)
+    try:
+        ecr = boto3.client("ecr", region_name=outputs.get("region"))
+        sys.stdout.write(promote(arguments.source, arguments.target, outputs, ecr) + "\n")
+    except ReleaseError as error:
+        sys.exit(str(error))
+    except (ClientError, BotoCoreError) as error:
+        sys.exit(f"The registry did not take the promotion: {error}")
+
+
+if __name__ == "__main__":
+    main()
