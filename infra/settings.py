@@ -542,6 +542,8 @@ def load(
     Values under `secret_keys` are never shown. Raises SettingsError with every problem that there is.
     """
     problems = [*_name_problems("project", project), *_name_problems("stack", stack)]
+    if problems:
+        raise SettingsError(problems)
     groups = _keys_of_a_stack()
     data: dict[str, Any] = {"registry": {}}
     for key in sorted(values):
@@ -550,7 +552,7 @@ def load(
         if namespace != project:
             continue
         if name not in groups:
-            problems.append(unknown_key(f"{project}:", name, raw, groups, hidden=hidden))
+            problems.append(unknown_key(f"{project}:", name, _json_object(raw) or raw, groups, hidden=hidden))
         elif groups[name] is None:
             data[name] = raw
         elif (group := _json_object(raw)) is not None:
@@ -563,7 +565,6 @@ def load(
     problems += [
         sentence(Settings, error, project, stack, hidden=f"{project}:{error['loc'][0]}" in secret_keys)
         for error in errors
-        if error["loc"][0] not in NOT_SET_BY_A_STACK
     ]
     if settings is not None:
         problems += _folder_problems(settings, root)

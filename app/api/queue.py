@@ -39,5 +39,7 @@ class SqsQueue:
     async def check(self) -> None:
         """Ask for one of the queue's attributes."""
         await asyncio.to_thread(
-            self._client.get_queue_attributes, QueueUrl=self._url, AttributeNames=["ApproximateNumberOfMessages"]
+            self._client.get_queue_attributes,
+            QueueUrl=self._url,
+            AttributeNames=["ApproximateNumberOfMessages"],
         )

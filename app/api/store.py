@@ -72,7 +72,10 @@ class PostgresStore:
         age = func.now() - lab_panels.c.created_at
         query = (
             select(lab_panels.c.id)
-            .where(lab_panels.c.sent_at.is_(None), age > func.make_interval(0, 0, 0, 0, 0, 0, UNSENT_AFTER_SECONDS))
+            .where(
+                lab_panels.c.sent_at.is_(None),
+                age > func.make_interval(0, 0, 0, 0, 0, 0, UNSENT_AFTER_SECONDS),
+            )
             .order_by(lab_panels.c.created_at)
             .limit(limit)
         )
@@ -83,7 +86,9 @@ class PostgresStore:
         """The panel with its tests, in the order in which they came."""
         async with self._engine.connect() as connection:
             panel = (
-                (await connection.execute(select(lab_panels).where(lab_panels.c.id == panel_id))).mappings().first()
+                (await connection.execute(select(lab_panels).where(lab_panels.c.id == panel_id)))
+                .mappings()
+                .first()
             )
             if panel is None:
                 return None

@@ -78,7 +78,9 @@ def make_prototypes(encoder: Embeds, curated: dict[str, Any]) -> Prototypes:
 
     among = vectors @ vectors.T
     np.fill_diagonal(among, -1.0)
-    return Prototypes(labels, vectors, center, parting(among.max(axis=1), (unrelated @ vectors.T).max(axis=1)))
+    return Prototypes(
+        labels, vectors, center, parting(among.max(axis=1), (unrelated @ vectors.T).max(axis=1))
+    )
 
 
 def parting(inside: Vectors, outside: Vectors) -> float:
@@ -102,7 +104,9 @@ class Categoriser:
         vectors = centred(self._encoder.embed(names), self._prototypes.center)
         scores = vectors @ self._prototypes.vectors.T
         nearest = scores.argmax(axis=1)
-        return [self._category(int(best), float(row[best])) for best, row in zip(nearest, scores, strict=True)]
+        return [
+            self._category(int(best), float(row[best])) for best, row in zip(nearest, scores, strict=True)
+        ]
 
     def _category(self, nearest: int, score: float) -> Category:
         name = self._prototypes.labels[nearest] if score >= self._prototypes.threshold else UNKNOWN

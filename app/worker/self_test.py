@@ -92,9 +92,7 @@ def check_meaning(encoder: Encoder, prototypes: Prototypes) -> dict[str, Any]:
 def check_categories(categoriser: Categoriser) -> dict[str, Any]:
     """The names that every model must know come out right."""
     found = [category.name for category in categoriser.categorise(list(KNOWN))]
-    wrong = {
-        name: got for (name, expected), got in zip(KNOWN.items(), found, strict=True) if got != expected
-    }
+    wrong = {name: got for (name, expected), got in zip(KNOWN.items(), found, strict=True) if got != expected}
     return {"ok": not wrong, "wrong": wrong}
 
 

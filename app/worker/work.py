@@ -31,7 +31,12 @@ class Worker:
     """Jobs from one queue into one store. `stop` may be set from a signal handler at any time."""
 
     def __init__(
-        self, queue: Queue, store: Store, categoriser: Categoriser, stop: threading.Event, beat: Callable[[], None]
+        self,
+        queue: Queue,
+        store: Store,
+        categoriser: Categoriser,
+        stop: threading.Event,
+        beat: Callable[[], None],
     ) -> None:
         self._queue = queue
         self._store = store
@@ -76,7 +81,9 @@ class Worker:
             self._queue.hide(message, 0)
             log.info("gave the job back", extra={"lab_id": job and job.lab_id})
         except Exception as error:
-            log.exception("the job failed", extra={"lab_id": job and job.lab_id, "deliveries": message.deliveries})
+            log.exception(
+                "the job failed", extra={"lab_id": job and job.lab_id, "deliveries": message.deliveries}
+            )
             self._queue.hide(message, RETRY_SECONDS * message.deliveries)
             if job is not None and self._last(message):
                 self._give_up(job, error)

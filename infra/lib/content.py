@@ -180,8 +180,8 @@ def check_size(image: str, files: Sequence[ContextFile], limit_bytes: int) -> No
     largest = sorted(files, key=lambda file: (-file.size, file.path))[:5]
     named = ", ".join(f"{file.path} ({_mib(file.size)})" for file in largest)
     raise ContentError(
-        f'The image "{image}" would be given {_mib(total)}, over its limit of {_mib(limit_bytes)}; '
-        f"the largest paths are {named}: remove what does not belong, or raise images.contextLimitMib.{image}."
+        f'The image "{image}" would be given {_mib(total)}, over its limit of {_mib(limit_bytes)}; the largest '
+        f"paths are {named}: remove what does not belong, or raise images.contextLimitMib.{image}."
     )
 
 

@@ -100,8 +100,7 @@ def run(monkeypatch: pytest.MonkeyPatch) -> Iterator[Run]:
         cloud = Cloud(digests=None if preview else DIGESTS)
         exported: dict[str, Any] = {}
         monkeypatch.setattr(pulumi, "export", exported.__setitem__)
-        given = {key: value if isinstance(value, str) else json.dumps(value) for key, value in (values or {}).items()}
-        settings = settings_module.load("slipway", stack, {**SECRETS, **given}, ROOT)
+        settings = settings_of(stack, values)
         # Hooks need the engine, which calls them; the mocks know none.
         monkeypatch.setattr(image, "_hooks", lambda *_: None)
         asyncio.set_event_loop(asyncio.new_event_loop())
@@ -114,6 +113,12 @@ def run(monkeypatch: pytest.MonkeyPatch) -> Iterator[Run]:
         return cloud, resolved
 
     yield run_program
+
+
+def settings_of(stack: str, values: Mapping[str, Any] | None = None) -> settings_module.Settings:
+    """A stack's settings: the secrets, and what is given."""
+    given = {key: value if isinstance(value, str) else json.dumps(value) for key, value in (values or {}).items()}
+    return settings_module.load("slipway", stack, {**SECRETS, **given}, ROOT)
 
 
 UNKNOWN = "<unknown>"

@@ -1,13 +1,171 @@
 """The program as a whole: what it asks of the cloud, with digests unknown (a preview) and known (an `up`)."""
 
 import json
+from pathlib import Path
+from typing import Any
 
-from tests.infra.conftest import DIGESTS, REGISTRY, UNKNOWN, Run
+import pytest
 
+from infra.lib.build_plan import plan_builds
+from infra.lib.release import ReleasedImage, ReleaseFile, write_release_file
+from infra import program
+from tests.infra.conftest import ACCOUNT, DIGESTS, REGISTRY, ROOT, UNKNOWN, Run, settings_of
+
+IMAGE = "docker-build:index:Image"
 TASK = "aws:ecs/taskDefinition:TaskDefinition"
+SERVICE = "aws:ecs/service:Service"
+PARAMETER = "aws:ssm/parameter:Parameter"
+REPOSITORY = "aws:ecr/repository:Repository"
+INGRESS = "aws:vpc/securityGroupIngressRule:SecurityGroupIngressRule"
+RELEASED = {
+    "slipway:registry": {"owner": "dev"},
+    "slipway:images": {"source": "releases/prod.json"},
+}
+
+
+@pytest.fixture
+def released(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """A checkout whose release file names the digests."""
+    images = {image: ReleasedImage(digest, "0" * 20) for image, digest in DIGESTS.items()}
+    write_release_file(tmp_path / "releases" / "prod.json", ReleaseFile("dev", images))
+    monkeypatch.setattr(program, "ROOT", tmp_path)
 
 
 def test_the_workers_task_runs_the_digest_that_was_built(run: Run) -> None:
     cloud, _ = run()
+    task = cloud.one(TASK).inputs
+    (container,) = json.loads(task["containerDefinitions"])
+    assert container["image"] == f"{REGISTRY}/slipway/worker@{DIGESTS['worker']}"
+    assert (task["cpu"], task["memory"]) == ("512", "3072")
+
+
+def test_the_hosts_release_names_the_api_by_digest(run: Run) -> None:
+    cloud, _ = run()
+    release = cloud.one(PARAMETER, "release").inputs
+    api = f"{REGISTRY}/slipway/api@{DIGESTS['api']}"
+    assert release["name"] == "/slipway/dev/release"
+    assert json.loads(release["insecureValue"])["services"] == {"api": api, "migrate": api}
+
+
+def test_a_preview_knows_the_tags_and_not_the_digests(run: Run) -> None:
+    cloud, outputs = run(preview=True)
+    assert outputs["contentTags"].keys() == {"base", "worker", "api"}
+    assert outputs["digests"] == UNKNOWN
+    assert cloud.all(IMAGE)
+
+
+def test_the_worker_is_built_from_the_bases_digest(run: Run) -> None:
+    cloud, _ = run()
+    arguments = cloud.one(IMAGE, "worker-image").inputs["buildArgs"]
+    assert arguments["BASE_IMAGE"] == f"{REGISTRY}/slipway/base@{DIGESTS['base']}"
+    assert "BASE_IMAGE" not in cloud.one(IMAGE, "api-image").inputs["buildArgs"]
+
+
+def test_every_image_is_pushed_under_its_content_tag_reproducibly(run: Run) -> None:
+    cloud, outputs = run()
+    for image, tag in outputs["contentTags"].items():
+        (export,) = cloud.one(IMAGE, f"{image}-image").inputs["exports"]
+        assert f"name={REGISTRY}/slipway/{image}:{tag},push=true" in export["raw"]
+        assert "rewrite-timestamp=true" in export["raw"]
+
+
+def test_the_registry_cache_is_whole_and_acceptable_to_ecr(run: Run) -> None:
+    cloud, _ = run()
+    for asked in cloud.all(IMAGE):
+        (cache,) = asked.inputs["cacheTo"]
+        registry = cache["registry"]
+        assert registry["ref"].startswith(f"{REGISTRY}/slipway/cache:")
+        assert (registry["mode"], registry["imageManifest"], registry["ociMediaTypes"]) == ("max", True, True)
+
+
+def test_a_context_has_a_relative_path(run: Run) -> None:
+    cloud, _ = run()
+    for asked in cloud.all(IMAGE):
+        assert asked.inputs["context"]["location"].startswith("../.slipway/context/")
+
+
+def test_images_tags_do_not_move_and_the_caches_do(run: Run) -> None:
+    cloud, _ = run()
+    mutability = {asked.inputs["name"]: asked.inputs["imageTagMutability"] for asked in cloud.all(REPOSITORY)}
+    assert mutability == {
+        "slipway/base": "IMMUTABLE",
+        "slipway/worker": "IMMUTABLE",
+        "slipway/api": "IMMUTABLE",
+        "slipway/web": "IMMUTABLE",
+        "slipway/cache": "MUTABLE",
+    }
+
+
+def test_the_worker_runs_on_spot_alone(run: Run) -> None:
+    cloud, _ = run()
+    (strategy,) = cloud.one(SERVICE).inputs["capacityProviderStrategies"]
+    assert strategy["capacityProvider"] == "FARGATE_SPOT"
+    assert "launchType" not in cloud.one(SERVICE).inputs
+
+
+def test_secrets_are_handed_over_by_reference(run: Run) -> None:
+    cloud, outputs = run()
+    (container,) = json.loads(cloud.one(TASK).inputs["containerDefinitions"])
+    reference = f"arn:aws:ssm:us-east-1:{ACCOUNT}:parameter/slipway/dev/database-url"
+    assert container["secrets"] == [{"name": "DATABASE_URL", "valueFrom": reference}]
+    assert "hush" not in json.dumps(outputs)
+    for asked in cloud.all(PARAMETER):
+        assert asked.inputs["type"] == ("String" if asked.name == "release" else "SecureString")
+
+
+def test_nothing_is_open_that_is_not_used(run: Run) -> None:
+    cloud, _ = run()
+    open_ports = {(rule.inputs["fromPort"], rule.inputs.get("cidrIpv4", "the worker")) for rule in cloud.all(INGRESS)}
+    assert open_ports == {(80, "0.0.0.0/0"), (5432, "the worker"), (6379, "the worker")}
+
+
+def test_the_host_is_a_t2_small_with_imdsv2_and_an_encrypted_disk(run: Run) -> None:
+    cloud, _ = run()
+    host = cloud.one("aws:ec2/instance:Instance").inputs
+    assert host["instanceType"] == "t2.small"
+    assert host["metadataOptions"]["httpTokens"] == "required"
+    assert host["rootBlockDevice"]["encrypted"] is True
+    assert "keyName" not in host
+
+
+def test_every_name_but_the_repositories_carries_project_and_stack(run: Run) -> None:
+    cloud, _ = run("staging", {"slipway:registry": {"owner": "dev"}})
+    for asked in cloud.asked:
+        name: Any = asked.inputs.get("name")
+        if asked.type.startswith("aws:") and isinstance(name, str) and asked.type != "aws:iam/rolePolicy:RolePolicy":
+            assert "slipway-staging" in name or name.startswith("/slipway/staging/"), (asked.type, name)
+
+
+def test_a_stack_that_shares_repositories_makes_none(run: Run) -> None:
+    cloud, outputs = run("staging", {"slipway:registry": {"owner": "dev"}})
+    assert not cloud.all(REPOSITORY)
+    assert outputs["images"]["api"] == f"{REGISTRY}/slipway/api@{DIGESTS['api']}"
+
+
+@pytest.mark.usefixtures("released")
+def test_a_stack_that_takes_a_release_builds_nothing_and_asks_for_no_login(run: Run) -> None:
+    cloud, outputs = run("prod", RELEASED)
+    assert not cloud.all(IMAGE)
+    assert "aws:ecr/getAuthorizationToken:getAuthorizationToken" not in cloud.calls
+    assert outputs["digests"] == DIGESTS
     (container,) = json.loads(cloud.one(TASK).inputs["containerDefinitions"])
     assert container["image"] == f"{REGISTRY}/slipway/worker@{DIGESTS['worker']}"
+
+
+@pytest.mark.usefixtures("released")
+def test_a_preview_of_a_release_knows_its_digests(run: Run) -> None:
+    _, outputs = run("prod", RELEASED, preview=True)
+    assert outputs["digests"] == DIGESTS
+
+
+def test_the_bill_of_the_always_on_spot_worker_is_seven_to_ten_dollars(run: Run) -> None:
+    _, outputs = run()
+    assert 7 <= outputs["monthlyCostUsdByPart"]["worker"] <= 10
+    assert outputs["monthlyCostUsd"] == pytest.approx(sum(outputs["monthlyCostUsdByPart"].values()))
+
+
+def test_the_staged_context_holds_what_was_hashed_and_nothing_else(run: Run) -> None:
+    run()
+    for plan in plan_builds(settings_of("dev"), ROOT).values():
+        staged = {path.relative_to(ROOT / plan.context).as_posix() for path in (ROOT / plan.context).rglob("*") if path.is_file()}
+        assert staged == {file.path for file in plan.files}

@@ -1,0 +1,94 @@
+"""Runs of the engine that were killed are cleared away; living ones are left alone."""
+
+import json
+import os
+import subprocess
+import sys
+import time
+from pathlib import Path
+
+import pytest
+
+from devcloud.console import Refusal
+from devcloud.process import alive, started_at
+from devcloud.runs import Runs
+
+
+@pytest.fixture
+def runs(tmp_path: Path) -> Runs:
+    return Runs(tmp_path / "runs", tmp_path / "state")
+
+
+def record(runs: Runs, **values: object) -> None:
+    runs.folder.mkdir(parents=True, exist_ok=True)
+    (runs.folder / "local.json").write_text(json.dumps(values))
+
+
+def lock(runs: Runs, pid: int) -> Path:
+    file = runs.state / ".pulumi" / "locks" / "organization" / "slipway" / "local" / "one.json"
+    file.parent.mkdir(parents=True)
+    file.write_text(json.dumps({"pid": pid}))
+    return file
+
+
+def dead_pid() -> int:
+    done = subprocess.Popen([sys.executable, "-c", ""])
+    done.wait()
+    return done.pid
+
+
+def test_what_a_killed_run_left_running_is_ended(runs: Runs) -> None:
+    orphan = subprocess.Popen(["sleep", "60"], start_new_session=True)
+    record(runs, session=orphan.pid, started=started_at(orphan.pid), owner=dead_pid(), ownerStarted="1", command="up")
+    assert runs.clear_dead("local")
+    orphan.wait(timeout=5)
+    assert not alive(orphan.pid)
+
+
+def test_a_process_that_got_a_dead_runs_number_is_left_alone(runs: Runs) -> None:
+    stranger = subprocess.Popen(["sleep", "60"], start_new_session=True)
+    try:
+        record(runs, session=stranger.pid, started="1", owner=dead_pid(), ownerStarted="1", command="up")
+        runs.clear_dead("local")
+        assert alive(stranger.pid)
+    finally:
+        stranger.terminate()
+        stranger.wait()
+
+
+def test_a_run_under_way_is_refused_with_its_process(runs: Runs) -> None:
+    record(runs, session=1, started="", owner=os.getpid(), ownerStarted=started_at(os.getpid()), command="up")
+    with pytest.raises(Refusal, match=rf"`pulumi up` of stack local is under way \(process {os.getpid()}\)"):
+        runs.clear_dead("local")
+
+
+def test_the_lock_of_a_dead_process_is_removed(runs: Runs) -> None:
+    file = lock(runs, dead_pid())
+    assert runs.clear_dead("local")
+    assert not file.exists()
+
+
+def test_the_lock_of_a_living_engine_stays(runs: Runs) -> None:
+    engine = subprocess.Popen([sys.executable, "-c", "import time; time.sleep(60)  # pulumi"])
+    try:
+        time.sleep(0.1)
+        file = lock(runs, engine.pid)
+        with pytest.raises(Refusal, match="is locked by a run of Pulumi that is alive"):
+            runs.clear_dead("local")
+        assert file.exists()
+    finally:
+        engine.terminate()
+        engine.wait()
+
+
+def test_a_run_is_on_record_while_it_lasts(runs: Runs) -> None:
+    with runs.start("local", ["sh", "-c", "echo hello"], env=dict(os.environ), cwd=Path("/")) as process:
+        kept = json.loads((runs.folder / "local.json").read_text())
+        assert kept["session"] == process.pid
+        assert process.stdout is not None
+        assert process.stdout.read() == "hello\n"
+    assert not (runs.folder / "local.json").exists()
+
+
+def test_a_stack_that_nobody_ran_has_nothing_to_clear(runs: Runs) -> None:
+    assert not runs.clear_dead("local")
