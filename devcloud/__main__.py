@@ -149,11 +149,16 @@ def down(command: Command) -> None:
     services.drop_database(rehearsal.database_name(command.stack_name))
     others = command.running_stacks()
     if others:
-        say(f"cloud {command.cloud.name} goes on for {', '.join(others)}: `make down STACK={others[0]}` deletes it too")
+        say(
+            f"cloud {command.cloud.name} goes on for {', '.join(others)}: `make down STACK={others[0]}` deletes it too"
+        )
         return
     left = inventory(command.cloud.endpoint)
     kept = left.pop(KEPT_ON_PURPOSE, [])
-    row("emulator", f"empty but for {len(kept)} task definition(s) kept on purpose" if not left else f"LEFT: {left}")
+    row(
+        "emulator",
+        f"empty but for {len(kept)} task definition(s) kept on purpose" if not left else f"LEFT: {left}",
+    )
     _stop(command, services)
     if left:
         raise Refusal(f"`make down` left things in the emulator that no stack knows: {left}. Please report it.")
@@ -191,7 +196,10 @@ def status(command: Command) -> int:
     row("registry", command.cloud.registry_address)
     for name in command.running_stacks():
         stack = command.stack(name)
-        row("stack", f"{name}: {stack.resources()} resources, {stack.outputs().get('apiUrl', 'no address yet')}")
+        row(
+            "stack",
+            f"{name}: {stack.resources()} resources, {stack.outputs().get('apiUrl', 'no address yet')}",
+        )
     return 0 if healthy else 1
 
 
@@ -225,7 +233,9 @@ def env(command: Command) -> None:
 def promote(command: Command) -> int:
     """Promote the digests of one stack to another."""
     environment = dict(os.environ) if command.stack_name == "aws" else command.environment()
-    return subprocess.run([sys.executable, "-m", "infra.promote", *command.extra], env=environment, check=False).returncode
+    return subprocess.run(
+        [sys.executable, "-m", "infra.promote", *command.extra], env=environment, check=False
+    ).returncode
 
 
 def builder(command: Command) -> None:

@@ -18,7 +18,13 @@ from devcloud.console import Refusal
 REGION = "us-east-1"
 PREFERRED_PORTS = {"aws": 4566, "ecr": 5000, "registry": 5001}
 """What each service listens on where nobody else does; the emulator's is the field's customary port."""
-AMBIENT_CREDENTIALS = ("AWS_PROFILE", "AWS_SESSION_TOKEN", "AWS_SECURITY_TOKEN", "AWS_ROLE_ARN", "AWS_WEB_IDENTITY_TOKEN_FILE")
+AMBIENT_CREDENTIALS = (
+    "AWS_PROFILE",
+    "AWS_SESSION_TOKEN",
+    "AWS_SECURITY_TOKEN",
+    "AWS_ROLE_ARN",
+    "AWS_WEB_IDENTITY_TOKEN_FILE",
+)
 """Variables of a person's shell that would aim a program at a real account: never passed on."""
 
 
@@ -89,7 +95,7 @@ class Cloud:
         file = self.folder / "ports.json"
         if file.exists():
             return Ports(**json.loads(file.read_text()))
-        others = [json.loads(other.read_text()) for other in self.folder.parent.glob("*/ports.json")]
+        others: list[dict[str, int]] = [json.loads(other.read_text()) for other in self.folder.parent.glob("*/ports.json")]
         taken = {port for other in others for port in other.values()}
         address = next(a for n in range(1, 255) if (a := f"127.83.{n}.1") not in taken)
         ports = Ports(databases=address, **{name: _free_port(port, taken) for name, port in PREFERRED_PORTS.items()})

@@ -11,7 +11,7 @@ HEARTBEAT_SECONDS = 15
 """A step that takes longer says so this often."""
 
 
-class Refusal(Exception):
+class Refusal(Exception):  # noqa: N818  it refuses what was asked; nothing has gone wrong
     """A problem that a person can mend: the message is what is wrong, where, and what to do."""
 
 

@@ -119,7 +119,15 @@ class Engine:
         """
         arguments = ["run", "--name", container.name, "--label", f"{LABEL}={self.cloud.name}"]
         arguments += ["--network", self.cloud.network, "--add-host", f"host.docker.internal:{self.gateway()}"]
-        arguments += ["--read-only", "--cap-drop", "ALL", "--security-opt", "no-new-privileges", "--tmpfs", "/tmp"]  # noqa: S108
+        arguments += [
+            "--read-only",
+            "--cap-drop",
+            "ALL",
+            "--security-opt",
+            "no-new-privileges",
+            "--tmpfs",
+            "/tmp",  # noqa: S108  inside the container
+        ]
         if container.memory_mib:
             # As much swap as memory means none: a cloud's host has none either.
             arguments += ["--memory", f"{container.memory_mib}m", "--memory-swap", f"{container.memory_mib}m"]
@@ -130,7 +138,10 @@ class Engine:
         if container.user:
             arguments += ["--user", container.user]
         for name in container.environment:
-            arguments += ["--env", name]  # the value goes by our environment: not on a command line for all to see
+            arguments += [
+                "--env",
+                name,
+            ]  # the value goes by our environment: not on a command line for all to see
         arguments += ["--detach"] if detach else ["--rm"]
         return self._docker(
             *arguments, container.image, *container.command, timeout=timeout, secrets=container.environment
@@ -170,9 +181,7 @@ class Engine:
         return found[0]
 
     def _docker(self, *arguments: str, timeout: float = 120, secrets: Mapping[str, str] | None = None) -> str:
-        return output(
-            [str(self.toolchain.docker), *arguments], env=self._environment(secrets or {}), timeout=timeout
-        )
+        return output([str(self.toolchain.docker), *arguments], env=self._environment(secrets or {}), timeout=timeout)
 
     def _environment(self, extra: Mapping[str, str]) -> dict[str, str]:
         folder = str(self.cloud.folder / "docker")

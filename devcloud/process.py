@@ -21,7 +21,14 @@ def output(
     """
     try:
         done = subprocess.run(
-            arguments, capture_output=True, text=True, env=env, cwd=cwd, timeout=timeout, input=give, check=False
+            arguments,
+            capture_output=True,
+            text=True,
+            env=env,
+            cwd=cwd,
+            timeout=timeout,
+            input=give,
+            check=False,
         )
     except FileNotFoundError:
         raise Refusal(f"{arguments[0]} is not on this machine; run `make up`, which installs what it needs.") from None

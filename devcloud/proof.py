@@ -58,7 +58,10 @@ class Proof:
                 self.engine.remove(name)
         took = time.monotonic() - started
         proofs = self._given() | {
-            self._key(): {"at": datetime.now(UTC).strftime("%Y-%m-%d %H:%M:%S UTC"), "seconds": round(took, 1)}
+            self._key(): {
+                "at": datetime.now(UTC).strftime("%Y-%m-%d %H:%M:%S UTC"),
+                "seconds": round(took, 1),
+            }
         }
         self._file.write_text(json.dumps(proofs, indent=1, sort_keys=True) + "\n")
         row("proof", f"given in {seconds(took)}")
@@ -89,7 +92,10 @@ class Proof:
             self.engine.run(self.account.task(self.outputs["taskDefinition"], worker), detach=True)
             result = self._wait_done(client, panel, worker)
         categories = {test["name"]: test["category"] for test in result["tests"]}
-        row("api", f"GET /labs/{panel}: " + ", ".join(f"{name} -> {found}" for name, found in categories.items()))
+        row(
+            "api",
+            f"GET /labs/{panel}: " + ", ".join(f"{name} -> {found}" for name, found in categories.items()),
+        )
         if categories != EXPECTED:
             raise Refusal(f"The worker put the panel's tests into {categories}; right would be {EXPECTED}.")
         code = self.engine.stop_container(worker)

@@ -32,7 +32,11 @@ def pending_creates(state: Mapping[str, Any]) -> list[Pending]:
     """The creations that a stack's exported state says were begun and not ended."""
     operations = (state.get("deployment") or {}).get("pending_operations") or []
     return [
-        Pending(operation["resource"]["urn"], operation["resource"]["type"], operation["resource"].get("inputs") or {})
+        Pending(
+            operation["resource"]["urn"],
+            operation["resource"]["type"],
+            operation["resource"].get("inputs") or {},
+        )
         for operation in operations
         if operation["type"] == "creating"
     ]
@@ -135,7 +139,9 @@ def _cluster(look_up: LookUp, inputs: Mapping[str, Any]) -> str | None:
 
 
 def _service(look_up: LookUp, inputs: Mapping[str, Any]) -> str | None:
-    services = look_up.client("ecs").describe_services(cluster=inputs["cluster"], services=[inputs["name"]])["services"]
+    services = look_up.client("ecs").describe_services(cluster=inputs["cluster"], services=[inputs["name"]])[
+        "services"
+    ]
     cluster = inputs["cluster"].rpartition("/")[2]
     return next((f"{cluster}/{inputs['name']}" for service in services if service["status"] == "ACTIVE"), None)
 

@@ -59,7 +59,7 @@ class RegistryReader:
         return found
 
     def size(self, repository: str, reference: str) -> Size:
-        """An image's size; the unpacked one from each gzip layer's trailer (RFC 1952, ISIZE), nothing being unpacked."""
+        """An image's size; the unpacked one from each gzip layer's trailer (RFC 1952, ISIZE), unpacking none."""
         layers = self.manifest(repository, reference)["layers"]
         compressed = sum(layer["size"] for layer in layers)
         if not all(layer["mediaType"].endswith("gzip") for layer in layers):

@@ -16,7 +16,15 @@ from devcloud.console import Refusal
 
 LOCAL = "local"
 FROM_LOCAL = ("databaseUrl", "redisUrl", "openaiApiKey", "accountId")
-IMAGES_FROM_LOCAL = ("builder", "parents", "torch", "models", "compression", "compressionLevel", "buildSecrets")
+IMAGES_FROM_LOCAL = (
+    "builder",
+    "parents",
+    "torch",
+    "models",
+    "compression",
+    "compressionLevel",
+    "buildSecrets",
+)
 """What a build on this machine is made from and with."""
 OF_THE_BACKEND = ("secretsprovider", "encryptedkey", "encryptionsalt")
 

@@ -2,7 +2,6 @@
 
 import json
 import os
-import pwd
 import shutil
 import subprocess
 import sys
@@ -14,7 +13,7 @@ import boto3
 
 from devcloud.bootstrap import ROOT
 from devcloud.cloud import REGION, Cloud
-from devcloud.console import Refusal, row, step
+from devcloud.console import row, step
 from devcloud.docker import Engine
 from devcloud.process import output
 from devcloud.supervisor import Program, Supervisor, wait_for_port, wait_for_socket
@@ -23,6 +22,8 @@ from devcloud.toolchain import Toolchain
 BUILDER = "slipway-local"
 """The buildx instance that stands for this cloud's BuildKit, as Pulumi.local.yaml names it."""
 DATABASE_USER = "slipway"
+DATABASE_OWNER = "postgres"
+"""The user of the machine that PostgreSQL runs as where we are root; its Debian package makes it."""
 POSTGRES_PORT = 5432
 REDIS_PORT = 6379
 """On addresses that are the cloud's alone, so the customary ports are free there."""
@@ -90,7 +91,7 @@ class Services:
 
     def create_database(self, name: str) -> None:
         """Create a database where it is missing."""
-        found = self._psql("postgres", f"SELECT 1 FROM pg_database WHERE datname = '{name}'")
+        found = self._psql("postgres", f"SELECT 1 FROM pg_database WHERE datname = '{name}'")  # noqa: S608  our own names
         if not found.strip():
             self._psql("postgres", f'CREATE DATABASE "{name}"')
 
@@ -113,7 +114,16 @@ class Services:
         return output(
             [
                 *(str(self.toolchain.postgres_bin / "psql"), "-X", "-q", "-t", "-A", "-v", "ON_ERROR_STOP=1"),
-                *("-h", self.cloud.ports.databases, "-p", str(POSTGRES_PORT), "-U", DATABASE_USER, "-c", statement),
+                *(
+                    "-h",
+                    self.cloud.ports.databases,
+                    "-p",
+                    str(POSTGRES_PORT),
+                    "-U",
+                    DATABASE_USER,
+                    "-c",
+                    statement,
+                ),
                 database,
             ],
             env={**os.environ, "PGPASSWORD": DATABASE_USER},
@@ -170,21 +180,18 @@ class Services:
         shutil.rmtree(data, ignore_errors=True)
         password = self.cloud.folder / "postgres-password"
         password.write_text(DATABASE_USER)
-        user = _database_owner()
-        if user:
-            shutil.chown(password, user, user)
-            data.mkdir(mode=0o700)
-            shutil.chown(data, user, user)
+        data.mkdir(mode=0o700)
+        if os.geteuid() == 0:
+            shutil.chown(password, DATABASE_OWNER, DATABASE_OWNER)
+            shutil.chown(data, DATABASE_OWNER, DATABASE_OWNER)
         with step("postgres", "making the database's folder"):
-            subprocess.run(
+            output(
                 [
+                    *_as_database_user(),
                     *(str(self.toolchain.postgres_bin / "initdb"), "-D", str(data), "-U", DATABASE_USER),
                     *("--auth=scram-sha-256", f"--pwfile={password}", "--encoding=UTF8", "--locale=C"),
                 ],
-                check=True,
-                capture_output=True,
-                user=user,
-                cwd="/",
+                cwd=Path("/"),
             )
         with (data / "pg_hba.conf").open("a") as access:
             access.write("host all all 0.0.0.0/0 scram-sha-256\n")  # listens on loopback and the bridge alone
@@ -228,12 +235,12 @@ class Services:
             Program(
                 "postgres",
                 [
+                    *_as_database_user(),
                     *(str(tools.postgres_bin / "postgres"), "-D", str(folder / "postgres")),
                     *("-c", f"listen_addresses={ports.databases},{gateway}", "-c", f"port={POSTGRES_PORT}"),
                     *("-c", f"unix_socket_directories={folder / 'postgres'}"),
                 ],
                 2,
-                user=_database_owner(),
                 stop_signal="INT",  # a fast shutdown
             ),
             Program(
@@ -261,15 +268,19 @@ class Services:
         config.write_text(json.dumps({"auths": {self.cloud.registry_address: {"auth": token}}}))
 
 
-def _database_owner() -> str | None:
-    """PostgreSQL refuses to run as root: the user that its package made, where we are root."""
+def _as_database_user() -> list[str]:
+    """PostgreSQL refuses to run as root: where we are, it runs as the user that its package made.
+
+    That user may not look into root's home, where the cache folder usually is: the one capability to pass through
+    folders makes up for it, and gives no right to write.
+    """
     if os.geteuid() != 0:
-        return None
-    try:
-        pwd.getpwnam("postgres")
-    except KeyError:
-        raise Refusal("PostgreSQL does not run as root, and this machine has no user `postgres`: create one.") from None
-    return "postgres"
+        return []
+    capability = "+dac_read_search"
+    return [
+        *("setpriv", f"--reuid={DATABASE_OWNER}", f"--regid={DATABASE_OWNER}", "--init-groups"),
+        *(f"--inh-caps={capability}", f"--ambient-caps={capability}"),
+    ]
 
 
 def _unmount_below(folder: Path) -> None:

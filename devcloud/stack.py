@@ -41,7 +41,9 @@ class Stack:
         pending = recovery.pending_creates(self.export())
         if pending:
             flags = recovery.flags(pending, self.environment)
-            self._follow("refresh", "--yes", "--skip-preview", *flags, what="clearing what a killed run left half-made")
+            self._follow(
+                "refresh", "--yes", "--skip-preview", *flags, what="clearing what a killed run left half-made"
+            )
 
     def up(self, *arguments: str) -> Result:
         """Deploy. Raises Refusal with the engine's errors."""
@@ -90,7 +92,16 @@ class Stack:
         return len((checkpoint.get("latest") or {}).get("resources") or [])
 
     def _call(self, command: str, *arguments: str) -> list[str]:
-        return ["pulumi", command, "--stack", self.name, "--config-file", str(self.config), "--non-interactive", *arguments]
+        return [
+            "pulumi",
+            command,
+            "--stack",
+            self.name,
+            "--config-file",
+            str(self.config),
+            "--non-interactive",
+            *arguments,
+        ]
 
     def _follow(self, command: str, *arguments: str, what: str) -> Result:
         """Run the engine and tell what it does. Raises Refusal with its errors where it fails."""

@@ -32,7 +32,6 @@ class Program:
     """Lower starts first and stops last."""
     restart: bool = True
     """Whether one that dies is started again; not where what it held in memory is lost with it."""
-    user: str | None = None
     environment: Mapping[str, str] = field(default_factory=dict)
     stop_signal: str = "TERM"
 
@@ -146,8 +145,6 @@ class Supervisor:
             ]
             if environment:
                 lines.append(f"environment={environment}")
-            if program.user:
-                lines.append(f"user={program.user}")
         return "\n".join(lines) + "\n"
 
 

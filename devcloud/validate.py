@@ -63,7 +63,11 @@ def _dockerfiles() -> list[str]:
 
 def _locks() -> list[str]:
     done = subprocess.run(
-        [sys.executable, "-m", "images.lock", "--check"], cwd=ROOT, capture_output=True, text=True, check=False
+        [sys.executable, "-m", "images.lock", "--check"],
+        cwd=ROOT,
+        capture_output=True,
+        text=True,
+        check=False,
     )
     if done.returncode == 0:
         row("locks", "current, hashed")
@@ -90,5 +94,8 @@ def make_builder(file: Path) -> None:
             f"The builder {name} needs Docker with its buildx plugin, and this machine has none: install Docker, "
             "or use the cloud on this machine, which brings a builder of its own (`make up`)."
         )
-    output([docker, "buildx", "create", "--name", name, "--driver", "docker-container", "--bootstrap"], timeout=300)
+    output(
+        [docker, "buildx", "create", "--name", name, "--driver", "docker-container", "--bootstrap"],
+        timeout=300,
+    )
     say(f"builder {name} is made")

@@ -1,4 +1,4 @@
-"""What the program declared, run as containers: a task definition as Fargate would, the API's release as its host would.
+"""What the program declared, run as containers: a task definition as by Fargate, the API's release as by its host.
 
 Both are given what AWS would give them: the image by its digest, memory and CPU, environment, and secrets looked up
 by the parameters that hold them. The emulator's address comes on top: on AWS the clients need none.

@@ -2,9 +2,9 @@
 
     python images/lock.py [--wheels DIR] [--upgrade]
 
-Every lock is made from one `.in` file, names a hash for each package and no address of any registry. A lock stays as it
-is for as long as its input does; `--upgrade` takes the newest versions instead. Its first line holds a checksum of its
-input, so that a test can tell, without any network, that a lock is current.
+Every lock is made from one `.in` file, names a hash for each package and no address of any registry. A lock
+stays as it is for as long as its input does; `--upgrade` takes the newest versions instead. Its first line
+holds a checksum of its input, so that a test can tell, without any network, that a lock is current.
 
 Needs the package registry and `uv`, which is beside the Python that runs this.
 """
@@ -104,7 +104,7 @@ def main() -> int:
     options = parser.parse_args()
     if not list(options.wheels.glob(f"torch-{CPU_TORCH}-*.whl")):
         sys.stderr.write(
-            f"There is no torch-{CPU_TORCH} wheel in {options.wheels}: give the folder that has it with --wheels DIR.\n"
+            f"There is no torch-{CPU_TORCH} wheel in {options.wheels}: give its folder with --wheels DIR.\n"
         )
         return 1
     for lock in LOCKS:

@@ -1,6 +1,6 @@
 """The program: read from top to bottom, it is the architecture.
 
-settings -> registry -> images (base -> worker; api) -> digests -> {API host's release, worker's task definition} -> outputs
+settings -> registry -> images (base -> worker; api) -> digests -> {API host's release, worker's task} -> outputs
 """
 
 import os
@@ -27,7 +27,7 @@ from infra.settings import ROOT, Settings, SettingsError
 REPOSITORIES = ("base", "worker", "api", "web")
 PROGRAM_FOLDER = Path(__file__).resolve().parent
 REGISTRY_GB = 4
-"""Assumed for the bill: a base (0.5 GB compressed, two versions), workers and APIs (30 each, mostly shared layers), caches."""
+"""Assumed for the bill: two bases (0.5 GB each, compressed), 30 workers and APIs (mostly shared layers), caches."""
 NO_HOST_DOCUMENT = "0"
 """The host's own program, an SSM document, is still to come."""
 LOGS_GB_PER_MONTH = 1
@@ -221,7 +221,11 @@ def _take(released: release.ReleaseFile, registry: Registry) -> Running:
 def _release_document(settings: Settings, api: str) -> str:
     """What the host is to serve."""
     return release.render(
-        release.Release(host=f"{settings.prefix}-host", host_version=NO_HOST_DOCUMENT, services={"api": api, "migrate": api})
+        release.Release(
+            host=f"{settings.prefix}-host",
+            host_version=NO_HOST_DOCUMENT,
+            services={"api": api, "migrate": api},
+        )
     )
 
 
@@ -277,4 +281,3 @@ def _export(
     }
     for name, value in outputs.items():
         pulumi.export(name, value)
-

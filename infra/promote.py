@@ -20,7 +20,10 @@ from infra.lib.lifecycle import PROMOTED_PREFIX
 from infra.lib.release import ReleasedImage, ReleaseError, ReleaseFile, next_promoted_tag, write_release_file
 from infra.settings import ROOT
 
-MEDIA_TYPES = ["application/vnd.oci.image.manifest.v1+json", "application/vnd.docker.distribution.manifest.v2+json"]
+MEDIA_TYPES = [
+    "application/vnd.oci.image.manifest.v1+json",
+    "application/vnd.docker.distribution.manifest.v2+json",
+]
 
 
 @dataclass(frozen=True)
@@ -52,7 +55,7 @@ def candidates(stack: str, outputs: Mapping[str, Any]) -> dict[str, Candidate]:
 def tag(ecr: Any, images: Mapping[str, Candidate], target: str) -> str:
     """Give every image one more tag, the same for all, which the lifecycle rules keep; the tag.
 
-    Digests that have such a tag in common already keep it. Raises ReleaseError where a digest is not in its repository.
+    Digests that have such a tag in common already keep it. Raises ReleaseError for a digest that is not there.
     """
     prefix = f"{PROMOTED_PREFIX}{target}-"
     known: list[str] = []

@@ -64,7 +64,8 @@ DEFAULT_SOURCE_DATE_EPOCH = 1_767_225_600
 
 NAME = r"^[a-z][a-z0-9]*(-[a-z0-9]+)*$"
 HOST = r"[a-z0-9]([a-z0-9.-]*[a-z0-9])?(:[0-9]{1,5})?"
-IMAGE_PATH = r"[a-z0-9]+([._-]+[a-z0-9]+)*(/[a-z0-9]+([._-]+[a-z0-9]+)*)*"
+# One separator at a time, as ECR has it (Docker alone would take more in a row).
+IMAGE_PATH = r"[a-z0-9]+([._-][a-z0-9]+)*(/[a-z0-9]+([._-][a-z0-9]+)*)*"
 IMAGE_TAG = r":[A-Za-z0-9_][A-Za-z0-9._-]{0,127}"
 IMAGE_DIGEST = r"@sha256:[0-9a-f]{64}"
 FOLDER = r"^[A-Za-z0-9._][A-Za-z0-9._/-]*$"
@@ -248,7 +249,8 @@ class Model(Group):
         return self
 
 
-# The commit that was the head of its main branch for years up to November 2026.
+# The commit that public projects pin it to, four of four that were found in November 2026; the hub itself was
+# out of reach then.
 BIOBERT = Model(
     name="biobert",
     source="hub",
@@ -310,9 +312,9 @@ class Images(Group):
         description="Size that each image should stay under, unpacked, in MB (1,000,000 bytes).",
     )
     torch: Torch = Field(default=Torch(), description="Where the base image's PyTorch comes from.")
-    models: Annotated[
-        tuple[Model, ...], Field(strict=False, min_length=1, max_length=1), Legal("a list of one model")
-    ] = Field(default=(BIOBERT,), description="The model that the worker's image carries, as a list of one.")
+    models: Annotated[tuple[Model, ...], Field(strict=False), Legal("a list of one model")] = Field(
+        default=(BIOBERT,), description="The model that the worker's image carries, as a list of one."
+    )
     build_secrets: Annotated[
         Mapping[BuildSecretName, EnvironmentName],
         Field(max_length=10),
@@ -325,6 +327,14 @@ class Images(Group):
         default=DEFAULT_SOURCE_DATE_EPOCH,
         description="Time that files in images carry, in seconds since 1970 (from 1980 on).",
     )
+
+    # Not by Field's lengths, which do not count an item that is wrong, and so would tell of two problems.
+    @field_validator("models")
+    @classmethod
+    def _just_one(cls, models: tuple[Model, ...]) -> tuple[Model, ...]:
+        if len(models) != 1:
+            raise wrong("a list of one model")
+        return models
 
     @model_validator(mode="after")
     def _level_is_legal(self) -> Self:
@@ -353,13 +363,15 @@ class Network(Group):
     )
     ingress_cidrs: Annotated[
         tuple[Cidr, ...],
-        Field(strict=False, min_length=1, max_length=20),
+        Field(strict=False),
         Legal("a list of 1 to 20 IPv4 networks such as 203.0.113.0/24"),
     ] = Field(default=("0.0.0.0/0",), description="Networks that may reach the API by HTTP(S).")
 
     @field_validator("ingress_cidrs")
     @classmethod
     def _each_once(cls, cidrs: tuple[str, ...]) -> tuple[str, ...]:
+        if not 1 <= len(cidrs) <= 20:
+            raise wrong("a list of 1 to 20 IPv4 networks such as 203.0.113.0/24")
         if len(set(cidrs)) < len(cidrs):
             raise wrong("a list that names each network once")
         return cidrs
@@ -558,7 +570,7 @@ def load(
         elif (group := _json_object(raw)) is not None:
             data[name] = group
         else:
-            state = "(a secret, not shown) is not right" if hidden else f"is {shown(raw)}"
+            state = "(a secret, not shown) is not right" if hidden else f"is {_shown_json(raw)}"
             problems.append(f"{key} {state}; it must be {legal_text(place_at(Settings, (name,)))}.")
     data["registry"] = {"owner": stack, "namespace": project, **data["registry"]}
     settings, errors = _validated({**data, "project": project, "stack": stack})
@@ -603,8 +615,8 @@ def _folder_problems(settings: Settings, root: Path) -> Iterator[str]:
     torch = settings.images.torch
     if settings.images.builds and torch.source_in(root) == "wheels" and not torch.wheel_files(root):
         yield (
-            f"{settings.project}:images.torch.wheels is {shown(torch.wheels)}; it must be a folder with a wheel "
-            f"of torch, but {(root / str(torch.wheels)).resolve()} has none: name another, or set "
+            f"{settings.project}:images.torch.wheels is {shown(torch.wheels)}; it must be a folder with a "
+            f"wheel of torch, but {(root / str(torch.wheels)).resolve()} has none: name another, or set "
             "images.torch.fallback."
         )
 
@@ -627,6 +639,15 @@ def _keys_of_a_stack() -> dict[str, type[BaseModel] | None]:
         for attribute, field in Settings.model_fields.items()
         if attribute not in NOT_SET_BY_A_STACK
     }
+
+
+def _shown_json(raw: str) -> str:
+    """What stands where a group should: as it stands in the YAML, where it can be told."""
+    try:
+        value = json.loads(raw)
+    except (ValueError, RecursionError):
+        return shown(raw) if raw else "empty"
+    return "empty" if value is None else shown(value)
 
 
 def _json_object(raw: str) -> dict[str, object] | None:

@@ -49,7 +49,10 @@ async def migrate(url: str) -> None:
 
 
 async def until_stopped(url: str) -> int:
-    """Migrate, or stop at SIGTERM: the first process of a container has no default for it. The exit status."""
+    """Migrate, or stop at SIGTERM:
+
+    the first process of a container has no default for it. The exit status.
+    """
     task = asyncio.ensure_future(migrate(url))
     asyncio.get_running_loop().add_signal_handler(signal.SIGTERM, task.cancel)
     try:

@@ -9,6 +9,7 @@ from uuid import UUID
 
 from botocore.exceptions import BotoCoreError, ClientError
 from fastapi import FastAPI, HTTPException, Request, Response, status
+from fastapi.exceptions import RequestValidationError
 from fastapi.responses import JSONResponse
 from sqlalchemy.exc import SQLAlchemyError
 
@@ -52,6 +53,12 @@ def create_app(
         log.error("the database failed", exc_info=error, extra={"path": request.url.path})
         detail = "The database cannot be reached at the moment; please try again."
         return JSONResponse({"detail": detail}, status.HTTP_503_SERVICE_UNAVAILABLE, {"Retry-After": "5"})
+
+    @app.exception_handler(RequestValidationError)
+    async def refused(_: Request, error: RequestValidationError) -> JSONResponse:
+        # Without the input, which FastAPI's own handler repeats: it is a patient's, and infinity is no JSON.
+        detail = [{key: found[key] for key in ("loc", "msg", "type")} for found in error.errors()]
+        return JSONResponse({"detail": detail}, status.HTTP_422_UNPROCESSABLE_CONTENT)
 
     @app.get("/health")
     async def health() -> dict[str, str]:

@@ -6,7 +6,8 @@ from uuid import UUID
 
 from pydantic import BaseModel, ConfigDict, Field, FiniteFloat, StringConstraints, model_validator
 
-# A panel of the largest hospital analyzers has about 80 results; a name in LOINC's long form up to 200 characters.
+# A panel of the largest hospital analyzers has about 80 results; a name in LOINC's long form up to 200
+# characters.
 MAX_TESTS = 100
 MAX_NAME = 200
 MAX_UNIT = 32

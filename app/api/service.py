@@ -41,10 +41,14 @@ class Settings:
 
 
 def application(settings: Settings) -> FastAPI:
-    """The app with its real connections. None is opened before it is used: the API starts with all of them away."""
+    """The app with its real connections.
+
+    None is opened before it is used: the API starts with all of them away.
+    """
     engine = create_async_engine(
         settings.database_url,
         pool_pre_ping=True,
+        hide_parameters=True,  # an error's text is logged; what a panel holds is not
         pool_timeout=DATABASE_TIMEOUT_SECONDS,
         connect_args={"timeout": DATABASE_TIMEOUT_SECONDS, "command_timeout": DATABASE_TIMEOUT_SECONDS},
     )

@@ -14,7 +14,10 @@ UNSENT_AFTER_SECONDS = 10
 
 
 class Store(Protocol):
-    """Where panels are kept. Every method may raise OSError or SQLAlchemy's DBAPIError: the database is away."""
+    """Where panels are kept.
+
+    Every method may raise OSError or SQLAlchemy's DBAPIError: the database is away.
+    """
 
     async def add(self, panel: NewPanel) -> UUID:
         """Store a panel that is not sent yet, and give its id."""

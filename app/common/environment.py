@@ -20,7 +20,10 @@ def required(name: str, what: str, environment: Mapping[str, str] = os.environ) 
 
 
 def address(name: str, schemes: tuple[str, ...], example: str, environment: Mapping[str, str]) -> str:
-    """A required address with one of `schemes`. The error names the scheme only: an address may hold a password."""
+    """A required address with one of `schemes`.
+
+    The error names the scheme only: an address may hold a password.
+    """
     value = required(name, f"an address like {example}", environment)
     scheme = urlsplit(value).scheme
     if scheme not in schemes:
@@ -32,7 +35,7 @@ def address(name: str, schemes: tuple[str, ...], example: str, environment: Mapp
 
 
 def database_url(driver: str, environment: Mapping[str, str]) -> str:
-    """DATABASE_URL (`postgresql://user:password@host:port/name`) for SQLAlchemy with `driver` (asyncpg, psycopg)."""
+    """DATABASE_URL (`postgresql://...`) as SQLAlchemy wants it for `driver` (asyncpg, psycopg)."""
     example = "postgresql://user:password@host:5432/name"
     value = address("DATABASE_URL", ("postgresql", "postgres"), example, environment)
     return f"postgresql+{driver}://{value.partition('://')[2]}"

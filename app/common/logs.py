@@ -32,6 +32,6 @@ def configure(level: str) -> None:
     handler = logging.StreamHandler(sys.stderr)
     handler.setFormatter(JsonFormatter())
     logging.basicConfig(level=level, handlers=[handler], force=True)
-    # botocore tells of each retry, and at DEBUG of each header: noise at best, credentials at worst.
-    logging.getLogger("botocore").setLevel(max(logging.WARNING, logging.getLogger().level))
-    logging.getLogger("urllib3").setLevel(max(logging.WARNING, logging.getLogger().level))
+    # They tell of each header at DEBUG, and of each plugin at INFO: noise at best, credentials at worst.
+    for noisy in ("alembic", "botocore", "urllib3"):
+        logging.getLogger(noisy).setLevel(max(logging.WARNING, logging.getLogger().level))

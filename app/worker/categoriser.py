@@ -1,8 +1,9 @@
 """A lab test's name to its category: the nearest prototype by cosine, `unknown` below a threshold.
 
-Prototypes are the names in categories.json, embedded by the image's own model when the image is built. Vectors are
-centred first: encoders that were not trained for similarity (BioBERT) put all text into one narrow cone. The
-threshold is calibrated at the same time, because what counts as near differs from model to model.
+Prototypes are the names in categories.json, and texts that are no lab test's name, embedded by the image's
+own model when the image is built. Vectors are centred first: encoders that were not trained for similarity
+(BioBERT) put all text into one narrow cone. The threshold is calibrated at the same time, because what counts
+as near differs from model to model.
 """
 
 import json
@@ -59,28 +60,28 @@ def centred(vectors: Vectors, center: Vectors) -> Vectors:
 
 
 def read_categories(path: Path = CATEGORIES) -> dict[str, Any]:
-    """categories.json: `categories` (name to synonyms) and `unrelated` (texts that belong to none of them)."""
+    """`categories` (a name and its synonyms) and `unrelated` (texts that belong to none of them)."""
     found: dict[str, Any] = json.loads(path.read_text(encoding="utf-8"))
     return found
 
 
 def make_prototypes(encoder: Embeds, curated: dict[str, Any]) -> Prototypes:
-    """Embed every synonym, and find the threshold that best parts names from unrelated texts.
+    """Embed every synonym and every unrelated text, and find the threshold that best parts the two.
 
-    A name's score is its cosine to the nearest *other* synonym of any category, as if it were not in the list.
+    For that, a synonym's score is its cosine to the nearest *other* one, as if it were not in the list.
     """
     pairs = [(label, name) for label, names in curated["categories"].items() for name in names]
-    labels = tuple(label for label, _ in pairs)
+    pairs += [(UNKNOWN, text) for text in curated["unrelated"]]
+    labels = np.array([label for label, _ in pairs])
     vectors = encoder.embed([name for _, name in pairs])
-    unrelated = encoder.embed(curated["unrelated"])
-    center = np.asarray(np.concatenate([vectors, unrelated]).mean(axis=0), dtype=np.float32)
-    vectors, unrelated = centred(vectors, center), centred(unrelated, center)
+    center = np.asarray(vectors.mean(axis=0), dtype=np.float32)
+    vectors = centred(vectors, center)
 
-    among = vectors @ vectors.T
-    np.fill_diagonal(among, -1.0)
-    return Prototypes(
-        labels, vectors, center, parting(among.max(axis=1), (unrelated @ vectors.T).max(axis=1))
-    )
+    known = labels != UNKNOWN
+    cosines = vectors @ vectors[known].T
+    cosines[np.flatnonzero(known), np.arange(known.sum())] = -1.0
+    nearest = cosines.max(axis=1)
+    return Prototypes(tuple(labels.tolist()), vectors, center, parting(nearest[known], nearest[~known]))
 
 
 def parting(inside: Vectors, outside: Vectors) -> float:

@@ -1,6 +1,7 @@
 """Text to vectors: the ONNX model of the image, its tokenizer, mean pooling, unit length.
 
-The models stage of the image uses this file too, so that a prototype and a lab test's name come out the same way.
+The models stage of the image uses this file too, so that a prototype and a lab test's name come out the same
+way.
 """
 
 import json
@@ -27,7 +28,10 @@ class Embeds(Protocol):
 
 
 def normalise(text: str) -> str:
-    """A name as the model gets it: one Unicode form, lower case, separators and runs of spaces as one space."""
+    """A name as the model gets it:
+
+    one Unicode form, lower case, separators and runs of spaces as one space.
+    """
     text = unicodedata.normalize("NFKC", text).casefold()
     return re.sub(r"[\s_,;:]+", " ", text).strip()
 
@@ -41,7 +45,10 @@ def pool(hidden: NDArray[Any], mask: NDArray[Any]) -> Vectors:
 
 
 class Encoder:
-    """The model in a folder: encoder.onnx, tokenizer.json, model.json (as images/worker/export_model.py writes it)."""
+    """The model in a folder:
+
+    encoder.onnx, tokenizer.json, model.json (as images/worker/export_model.py writes it).
+    """
 
     def __init__(self, folder: Path) -> None:
         # Here, not above: the rest of the worker is tested without them, and --health starts without them.
@@ -65,7 +72,7 @@ class Encoder:
         self._inputs = {node.name for node in self._session.get_inputs()}
 
     def embed(self, texts: Sequence[str]) -> Vectors:
-        """One row for each text, of the model's dimension and unit length; at most BATCH texts go in at once."""
+        """One row for each text, of the model's dimension and unit length; BATCH texts at most at once."""
         rows = [self._embed_batch(texts[start : start + BATCH]) for start in range(0, len(texts), BATCH)]
         return np.concatenate(rows) if rows else np.zeros((0, self.model["dimension"]), np.float32)
 

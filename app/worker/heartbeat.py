@@ -1,5 +1,7 @@
-"""Signs of life: a file that the worker touches, for HEALTHCHECK; and a message's visibility, kept up while it is
-worked on."""
+"""Signs of life.
+
+A file that the worker touches, for HEALTHCHECK; and a message's visibility, kept up while it is worked on.
+"""
 
 import logging
 import threading
@@ -30,13 +32,17 @@ def alive(path: Path = HEARTBEAT) -> bool:
 
 
 @contextmanager
-def every(seconds: float, action: Callable[[], object]) -> Iterator[None]:
-    """Do `action` every `seconds`, on a thread of its own, for as long as the block runs. An error in it is logged:
-    the work goes on, and the queue delivers the message again if it must."""
+def every(seconds: float, times: int, action: Callable[[], object]) -> Iterator[None]:
+    """Do `action` every `seconds` on a thread of its own while the block runs, `times` at most.
+
+    An error in it is logged: the work goes on, and the queue delivers the message again if it must.
+    """
     done = threading.Event()
 
     def repeat() -> None:
-        while not done.wait(seconds):
+        for _ in range(times):
+            if done.wait(seconds):
+                return
             try:
                 action()
             except Exception:

@@ -27,7 +27,10 @@ class Message:
 
 
 class Queue(Protocol):
-    """Where messages come from. Every method raises botocore's BotoCoreError or ClientError: the queue is away."""
+    """Where messages come from.
+
+    Every method raises botocore's BotoCoreError or ClientError: the queue is away.
+    """
 
     def receive(self) -> Message | None:
         """The next message, None where none came within POLL_SECONDS."""
@@ -50,7 +53,10 @@ class SqsQueue:
         self._client: SQSClient = boto3.client("sqs", region_name=region, config=CLIENT)
 
     def receive(self) -> Message | None:
-        """Poll once, for one message: half a core works on one at a time, and a stop gives back one at most."""
+        """Poll once, for one message:
+
+        half a core works on one at a time, and a stop gives back one at most.
+        """
         answer = self._client.receive_message(
             QueueUrl=self._url,
             MaxNumberOfMessages=1,

@@ -26,7 +26,8 @@ KNOWN = {
     "Serum Ferritin": "iron",
     "troponin I": "cardiac",
 }
-# Alike in meaning and not in letters, and unlike in both: weights that are not a trained model's cannot part them.
+# Alike in meaning and not in letters, and unlike in both: weights that are not a trained model's cannot part
+# them.
 RELATED = [
     ("kidney failure", "renal insufficiency"),
     ("heart attack", "myocardial infarction"),

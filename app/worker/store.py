@@ -13,6 +13,7 @@ from app.common.tables import DONE, FAILED, QUEUED, lab_panels, lab_tests
 from app.worker.categoriser import Category
 
 CONNECT_TIMEOUT_SECONDS = 5
+STATEMENT_TIMEOUT_SECONDS = 30
 
 
 @dataclass(frozen=True)
@@ -48,7 +49,11 @@ class PostgresStore:
             pool_size=1,
             max_overflow=1,
             pool_pre_ping=True,
-            connect_args={"connect_timeout": CONNECT_TIMEOUT_SECONDS},
+            hide_parameters=True,  # an error's text is logged; what a panel holds is not
+            connect_args={
+                "connect_timeout": CONNECT_TIMEOUT_SECONDS,
+                "options": f"-c statement_timeout={STATEMENT_TIMEOUT_SECONDS * 1000}",
+            },
         )
 
     @contextmanager
@@ -83,10 +88,14 @@ class PostgresStore:
         with self._transaction() as connection:
             connection.execute(
                 update(lab_tests)
-                .where(lab_tests.c.panel_id == lab_id, lab_tests.c.position == bindparam("at"))
-                .values(category=bindparam("name"), confidence=bindparam("score")),
+                .where(lab_tests.c.panel_id == lab_id, lab_tests.c.position == bindparam("test_position"))
+                .values(category=bindparam("test_category"), confidence=bindparam("test_confidence")),
                 [
-                    {"at": position, "name": category.name, "score": category.confidence}
+                    {
+                        "test_position": position,
+                        "test_category": category.name,
+                        "test_confidence": category.confidence,
+                    }
                     for position, category in categories.items()
                 ],
             )

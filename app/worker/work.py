@@ -18,6 +18,8 @@ log = logging.getLogger(__name__)
 
 # While a job runs, its message is hidden for VISIBILITY_SECONDS, renewed every VISIBILITY_SECONDS / 3.
 VISIBILITY_SECONDS = 60
+# Five minutes; a panel takes seconds. A job that hangs loses its message and then fails the health check.
+RENEWALS = 15
 # A failed job comes back after this, times its deliveries so far.
 RETRY_SECONDS = 5
 AWAY_SECONDS = 3.0
@@ -57,8 +59,10 @@ class Worker:
                 self._stop.wait(AWAY_SECONDS)
 
     def step(self) -> None:
-        """Take and work off one message at most. Each delivery counts towards the dead-letter queue, so nothing is
-        taken while the database is away."""
+        """Take and work off one message at most.
+
+        Each delivery counts towards the dead-letter queue, so nothing is taken while the database is away.
+        """
         if not self._store.reachable():
             log.warning("the database cannot be reached")
             self._stop.wait(AWAY_SECONDS)
@@ -75,7 +79,7 @@ class Worker:
         job: Job | None = None
         try:
             job = Job.from_json(message.body)
-            with every(VISIBILITY_SECONDS / 3, lambda: self._keep(message)):
+            with every(VISIBILITY_SECONDS / 3, RENEWALS, lambda: self._keep(message)):
                 self._do(job)
         except Stopped:
             self._queue.hide(message, 0)
@@ -84,9 +88,9 @@ class Worker:
             log.exception(
                 "the job failed", extra={"lab_id": job and job.lab_id, "deliveries": message.deliveries}
             )
-            self._queue.hide(message, RETRY_SECONDS * message.deliveries)
             if job is not None and self._last(message):
                 self._give_up(job, error)
+            self._queue.hide(message, RETRY_SECONDS * message.deliveries)
         else:
             self._queue.delete(message)
             log.info("the job is done", extra={"lab_id": job.lab_id, "deliveries": message.deliveries})

@@ -301,6 +301,9 @@ async def log(
 
 async def serve(addresses: list[tuple[str, int]], registry: str, endpoint: str) -> None:
     """Serve on each address until SIGTERM or SIGINT."""
+    stop = asyncio.Event()
+    for number in (signal.SIGTERM, signal.SIGINT):
+        asyncio.get_running_loop().add_signal_handler(number, stop.set)
     connector = aiohttp.TCPConnector(limit=0)
     timeout = aiohttp.ClientTimeout(total=None, connect=10)
     async with aiohttp.ClientSession(
@@ -322,9 +325,6 @@ async def serve(addresses: list[tuple[str, int]], registry: str, endpoint: str) 
                 ) from None
         listening = ", ".join(f"{host}:{port}" for host, port in addresses)
         print(f"{time.strftime('%H:%M:%S')} listening on {listening}", file=sys.stderr, flush=True)
-        stop = asyncio.Event()
-        for number in (signal.SIGTERM, signal.SIGINT):
-            asyncio.get_running_loop().add_signal_handler(number, stop.set)
         await stop.wait()
         await runner.cleanup()
 

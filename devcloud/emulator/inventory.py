@@ -152,10 +152,11 @@ def scaling(operation: str, key: str, name: str) -> Look:
 
 
 def keys(clients: Clients) -> list[str]:
-    """KMS keys of the account's own that are not about to be deleted."""
-    found = [key["KeyId"] for key in clients.pages("kms", "list_keys", "Keys")]
-    about = [clients["kms"].describe_key(KeyId=key)["KeyMetadata"] for key in found]
-    return [key["KeyId"] for key in about if key["KeyManager"] == "CUSTOMER" and key["Enabled"]]
+    """KMS keys but for AWS's own, and those that are about to be deleted."""
+    aliases = clients.pages("kms", "list_aliases", "Aliases")
+    of_aws = {alias.get("TargetKeyId") for alias in aliases if alias["AliasName"].startswith("alias/aws/")}
+    found = [key["KeyId"] for key in clients.pages("kms", "list_keys", "Keys") if key["KeyId"] not in of_aws]
+    return [key for key in found if clients["kms"].describe_key(KeyId=key)["KeyMetadata"]["Enabled"]]
 
 
 def budgets(clients: Clients) -> list[str]:

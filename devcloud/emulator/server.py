@@ -80,6 +80,9 @@ def serve(addresses: list[tuple[str, int]]) -> None:
     """
     application = Log(DomainDispatcherApplication(create_backend_app))
     servers = [listener(host, port, application) for host, port in addresses]
+    stop = threading.Event()
+    for number in (signal.SIGTERM, signal.SIGINT):
+        signal.signal(number, lambda *_: stop.set())
     for server in servers:
         threading.Thread(target=server.serve_forever, daemon=True).start()
     print(
@@ -87,9 +90,6 @@ def serve(addresses: list[tuple[str, int]]) -> None:
         file=sys.stderr,
         flush=True,
     )
-    stop = threading.Event()
-    for number in (signal.SIGTERM, signal.SIGINT):
-        signal.signal(number, lambda *_: stop.set())
     stop.wait()
     for server in servers:
         server.shutdown()

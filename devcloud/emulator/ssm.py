@@ -102,7 +102,8 @@ class Backend(SimpleSystemManagerBackend):
 
     def _tier(self, name: str, asked: str | None, size: int) -> str:
         """The tier that a parameter's value of `size` bytes goes into."""
-        versions = self._parameters.get(name, [])
+        # Not `get`: moto files names under another spelling.
+        versions = self._parameters[name] if name in self._parameters else []  # noqa: SIM401
         before = versions[-1].tier if versions else None
         tier = asked or before or self.default_parameter_tier
         if tier == "Intelligent-Tiering":

@@ -33,6 +33,8 @@ from devcloud.toolchain.versions import PULUMI
 
 ERROR_WAS_SHOWN = 32
 """Exit code of a run whose error is in the engine's log already; the official host's own number."""
+_CHECKOUT = str(Path(__file__).parents[2])
+_START = "import sys; sys.path.insert(0, {!r}); from devcloud.toolchain.language_host import main; main()"
 PARALLEL_DEFAULT = 16
 """Operations side by side where the engine sets no limit of its own."""
 
@@ -121,7 +123,8 @@ class LanguageHost(language_pb2_grpc.LanguageRuntimeServicer):  # type: ignore[m
     @staticmethod
     def _start_interpreter() -> subprocess.Popen[bytes]:
         # In a process group of its own: the engine's SIGINT is for us, and a program shows no KeyboardInterrupt.
-        return subprocess.Popen([*_OWN_COMMAND, "--run"], stdin=subprocess.PIPE, process_group=0)
+        command = [sys.executable, "-P", "-c", _START.format(_CHECKOUT), "--run"]
+        return subprocess.Popen(command, stdin=subprocess.PIPE, process_group=0)
 
 
 def run_program(request: language_pb2.RunRequest) -> int:
@@ -143,9 +146,10 @@ def run_program(request: language_pb2.RunRequest) -> int:
     set_all_config(dict(request.config), list(request.configSecretKeys))
     folder = Path(request.info.program_directory or request.pwd)
     program = folder / (request.info.entry_point or ".")
-    # As if it had been started by hand: from its folder, with its folder first among those to import from.
+    # As if it had been started by hand: from its folder, with its folder first among those to import from, ours gone.
     os.chdir(folder)
     sys.argv = [str(program)]
+    sys.path.remove(_CHECKOUT)
     sys.path.insert(0, str(program if program.is_dir() else program.parent))
     script = program / "__main__.py" if program.is_dir() else program
 
@@ -176,10 +180,6 @@ def _execute(script: Path) -> None:
     if not script.exists():
         raise pulumi.RunError(f"There is no program at {script}: check `main` in Pulumi.yaml.")
     runpy.run_path(str(script), run_name="__main__")
-
-
-# However this module was started, an interpreter for a run is started the same way.
-_OWN_COMMAND = [sys.executable, "-m", "devcloud.toolchain.language_host"]
 
 
 def main() -> None:

@@ -1,4 +1,7 @@
-"""Embed the categories' names with the exported model, at build: embed_prototypes.py --model FOLDER --to FOLDER."""
+"""Embed the categories' names with the exported model, at build:
+
+embed_prototypes.py --model FOLDER --to FOLDER.
+"""
 
 import argparse
 import os

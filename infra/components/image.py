@@ -51,32 +51,32 @@ class Image(pulumi.ComponentResource):
         cache = pulumi.Output.concat(args.cache, ":", args.image)
         built = docker_build.Image(
             f"{name}-image",
-            context={"location": args.context},
-            dockerfile={"location": f"{args.context}/{args.dockerfile}"},
+            context=docker_build.BuildContextArgs(location=args.context),
+            dockerfile=docker_build.DockerfileArgs(location=f"{args.context}/{args.dockerfile}"),
             platforms=[docker_build.Platform(args.platform)],
             build_args=dict(args.build_args),
             secrets=dict(args.secrets) or None,
             # A rotated token is no reason to build anew.
             ignore_secrets_in_diff_calculation=sorted(args.secrets) or None,
-            builder={"name": args.builder} if args.builder else None,
-            # `push` would do, but only a raw export can ask for rewritten timestamps, without which the same
-            # content would have another digest every time.
+            builder=docker_build.BuilderConfigArgs(name=args.builder) if args.builder else None,
+            # `push` would do, but the provider drops forced compression unless the export is raw, and the same
+            # content must have the same bytes whatever the builder holds already.
             push=False,
             exports=[docker_build.ExportArgs(raw=address.apply(lambda ref: _export(ref, args)))],
-            cache_from=[docker_build.CacheFromArgs(registry={"ref": cache})],
+            cache_from=[docker_build.CacheFromArgs(registry=docker_build.CacheFromRegistryArgs(ref=cache))],
             cache_to=[
                 docker_build.CacheToArgs(
-                    registry={
-                        "ref": cache,
-                        "mode": docker_build.CacheMode.MAX,
+                    registry=docker_build.CacheToRegistryArgs(
+                        ref=cache,
+                        mode=docker_build.CacheMode.MAX,
                         # ECR refuses a cache that is an index of unknown media types.
-                        "image_manifest": True,
-                        "oci_media_types": True,
+                        image_manifest=True,
+                        oci_media_types=True,
                         # With another compression than the image's, its layers would be pushed twice.
-                        "compression": docker_build.CompressionType(args.compression),
+                        compression=docker_build.CompressionType(args.compression),
                         # Dropped by the provider unless there is a level.
-                        "compression_level": args.compression_level,
-                    }
+                        compression_level=args.compression_level,
+                    )
                 )
             ],
             registries=list(args.login) or None,
@@ -98,7 +98,7 @@ class Image(pulumi.ComponentResource):
 def _export(reference: str, args: ImageArgs) -> str:
     """The exporter's settings: push under the content tag, byte for byte the same for the same content."""
     return (
-        f"type=image,name={reference},push=true,oci-mediatypes=true,rewrite-timestamp=true,"
+        f"type=image,name={reference},push=true,oci-mediatypes=true,"
         f"compression={args.compression},compression-level={args.compression_level},force-compression=true"
     )
 

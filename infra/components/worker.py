@@ -45,7 +45,10 @@ class Worker(pulumi.ComponentResource):
         super().__init__("slipway:index:Worker", name, None, opts)
         child = pulumi.ResourceOptions(parent=self)
         logs = aws.cloudwatch.LogGroup(
-            "worker-logs", name=f"/{args.prefix}/worker", retention_in_days=args.log_retention_days, opts=child
+            "worker-logs",
+            name=f"/{args.prefix}/worker",
+            retention_in_days=args.log_retention_days,
+            opts=child,
         )
         execution_role = self._role(
             f"{args.prefix}-worker-execution",
@@ -76,9 +79,7 @@ class Worker(pulumi.ComponentResource):
                 environment=dict(args.environment),
                 secrets=dict(args.secrets),
                 log_group=logs.name,
-            ).apply(
-                lambda known: task_definition.container_definitions(name=CONTAINER, region=args.region, **known)
-            ),
+            ).apply(lambda known: task_definition.container_definitions(name=CONTAINER, region=args.region, **known)),
             # A revision that ran is what a rollback goes to: none is ever taken away.
             skip_destroy=True,
             opts=child,

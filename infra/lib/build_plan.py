@@ -45,6 +45,7 @@ RECIPES: Mapping[str, Recipe] = {
 class BuildPlan:
     """One build: all that goes into it but its parent's digest, which only a build knows."""
 
+    stack: str
     image: str
     files: tuple[content.ContextFile, ...]
     build_args: Mapping[str, str]
@@ -58,8 +59,8 @@ class BuildPlan:
 
     @property
     def context(self) -> str:
-        """Its staged folder, relative to the repository."""
-        return f"{STAGING}/{self.image}"
+        """Its staged folder, relative to the repository: one for each stack, so that two can run at once."""
+        return f"{STAGING}/{self.stack}/{self.image}"
 
 
 def plan_builds(settings: Settings, root: Path) -> dict[str, BuildPlan]:
@@ -76,6 +77,7 @@ def plan_builds(settings: Settings, root: Path) -> dict[str, BuildPlan]:
         content.check_size(image, files, settings.images.context_limit_mib[image] * MIB)
         build_args = _build_args(image, recipe, settings, root)
         plans[image] = BuildPlan(
+            stack=settings.stack,
             image=image,
             files=files,
             build_args=build_args,

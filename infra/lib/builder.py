@@ -13,7 +13,7 @@ class BuilderError(Exception):
 
 
 def check(name: str | None, environment: Mapping[str, str]) -> None:
-    """Refuse a builder that buildx does not know, or whose driver cannot export a cache. None is buildx's own choice."""
+    """Refuse a builder that buildx does not know, or whose driver cannot export a cache. None: buildx's choice."""
     if name is None:
         return
     instance = _instances(environment) / name

@@ -66,19 +66,17 @@ def _ipv4_network(text: str, right: str) -> ipaddress.IPv4Network:
 
 
 def region(text: str) -> str:
-    """The name of a region."""
-    return _one_of(text, REGIONS, "an AWS region")
+    """The name of a region; the sentence names the one that is most like it."""
+    if text not in REGIONS:
+        (like, *_) = (*difflib.get_close_matches(text, REGIONS, 1), REGIONS[0])
+        raise wrong(f"an AWS region, such as {like}")
+    return text
 
 
 def instance_type(text: str) -> str:
-    """The name of an instance type that the host can have."""
-    return _one_of(text, tuple(INSTANCE_TYPES), "an instance type that the host can have")
-
-
-def _one_of(text: str, known: Collection[str], what: str) -> str:
-    if text not in known:
-        close = difflib.get_close_matches(text, known, 1)
-        raise wrong(f"{what}, such as {close[0]}" if close else f"{what}: one of {', '.join(known)}")
+    """The name of an instance type that the host can have: a short list, told whole."""
+    if text not in INSTANCE_TYPES:
+        raise wrong(f"one of {', '.join(INSTANCE_TYPES)}")
     return text
 
 

@@ -54,9 +54,7 @@ class ContextFile:
     """Of its content, in hex."""
 
 
-def list_context(
-    root: Path, allow: Sequence[str], extra: Mapping[str, Path] | None = None
-) -> tuple[ContextFile, ...]:
+def list_context(root: Path, allow: Sequence[str], extra: Mapping[str, Path] | None = None) -> tuple[ContextFile, ...]:
     """The files that a build may see, sorted by path.
 
     `allow` are patterns relative to `root`: `*` stands for any part of a name, and `**` for any number of
@@ -79,9 +77,7 @@ def list_context(
             )
     for name, source in (extra or {}).items():
         if PurePosixPath(name).is_absolute() or ".." in PurePosixPath(name).parts or name in found:
-            raise ContentError(
-                f'The extra file "{name}" must have a relative path of its own in the context.'
-            )
+            raise ContentError(f'The extra file "{name}" must have a relative path of its own in the context.')
         found[name] = _context_file(name, source, inside=None)
     return tuple(found[path] for path in sorted(found))
 
@@ -106,9 +102,7 @@ def _matches(root: Path, pattern: str) -> Iterator[Path]:
         links = [name for name in folders if Path(folder, name).is_symlink()]
         for name in (*names, *links):
             path = Path(folder, name)
-            if not name.endswith(EXCLUDED_SUFFIXES) and expression.fullmatch(
-                path.relative_to(root).as_posix()
-            ):
+            if not name.endswith(EXCLUDED_SUFFIXES) and expression.fullmatch(path.relative_to(root).as_posix()):
                 yield path
 
 
@@ -145,9 +139,7 @@ def _context_file(path: str, source: Path, *, inside: Path | None) -> ContextFil
             f'"{path}" is a link that leads out of the repository, to {target}: put the file in its place.'
         )
     if source.is_symlink() and target.is_dir():
-        raise ContentError(
-            f'"{path}" is a link to a folder, which a build cannot be given: list that folder instead.'
-        )
+        raise ContentError(f'"{path}" is a link to a folder, which a build cannot be given: list that folder instead.')
     if not stat.S_ISREG(status.st_mode):
         raise ContentError(f'"{path}" is not an ordinary file, so no build can be given it: remove it.')
     return ContextFile(
@@ -180,8 +172,8 @@ def check_size(image: str, files: Sequence[ContextFile], limit_bytes: int) -> No
     largest = sorted(files, key=lambda file: (-file.size, file.path))[:5]
     named = ", ".join(f"{file.path} ({_mib(file.size)})" for file in largest)
     raise ContentError(
-        f'The image "{image}" would be given {_mib(total)}, over its limit of {_mib(limit_bytes)}; the largest '
-        f"paths are {named}: remove what does not belong, or raise images.contextLimitMib.{image}."
+        f'The image "{image}" would be given {_mib(total)}, over its limit of {_mib(limit_bytes)}; its '
+        f"largest paths are {named}: remove what does not belong, or raise images.contextLimitMib.{image}."
     )
 
 
@@ -270,11 +262,7 @@ def _is_staged(target: Path, file: ContextFile) -> bool:
         status = target.lstat()
     except FileNotFoundError:
         return False
-    if (
-        not stat.S_ISREG(status.st_mode)
-        or status.st_size != file.size
-        or _sha256(target, status) != file.sha256
-    ):
+    if not stat.S_ISREG(status.st_mode) or status.st_size != file.size or _sha256(target, status) != file.sha256:
         return False
     _set_mode(target, MODES[file.executable])
     return True
@@ -291,9 +279,7 @@ def _copy(file: ContextFile, target: Path, folder: Path) -> None:
         with partial.open("rb") as copied:
             digest = hashlib.file_digest(copied, "sha256").hexdigest()
         if digest != file.sha256:
-            raise ContentError(
-                f'"{file.path}" changed while its image was being prepared: run the command again.'
-            )
+            raise ContentError(f'"{file.path}" changed while its image was being prepared: run the command again.')
         partial.chmod(MODES[file.executable])
         partial.replace(target)
     except BaseException:

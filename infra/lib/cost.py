@@ -49,8 +49,10 @@ INSTANCE_TYPES: Mapping[str, InstanceType] = MappingProxyType(
         "t3a.large": InstanceType(8192, 0.0752),
     }
 )
-"""The instance types that the host may have: x86-64, burstable, with at least the 2 GB that its services
-need."""
+"""The instance types that the host may have: x86-64, burstable, with the 2 GB that its services need.
+
+AWS's prices for us-east-1, as published copies of its list agreed on them in November 2026.
+"""
 
 PUBLIC_IPV4 = Price(0.005, "hour of a public IPv4 address", "aws.amazon.com/vpc/pricing", "2026-11")
 FARGATE_VCPU = Price(0.04048, "hour of a vCPU", "aws.amazon.com/fargate/pricing, Linux/x86", "2026-11")

@@ -97,6 +97,4 @@ def worker_execution_policy(*, repository_arn: str, log_group_arn: str, paramete
 
 def worker_task_policy(*, queue_arn: str) -> str:
     """What the worker's own code may do: take messages off its queue, hold them longer, delete them."""
-    return _document(
-        _allow(["sqs:ChangeMessageVisibility", "sqs:DeleteMessage", "sqs:ReceiveMessage"], [queue_arn])
-    )
+    return _document(_allow(["sqs:ChangeMessageVisibility", "sqs:DeleteMessage", "sqs:ReceiveMessage"], [queue_arn]))

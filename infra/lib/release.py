@@ -79,9 +79,7 @@ def parse(text: str, where: str = "The release document") -> Release:
     _check_name(where, "the host document", document["host"])
     version = document["hostVersion"]
     if not isinstance(version, str) or re.fullmatch("0|[1-9][0-9]{0,9}", version) is None:
-        raise ReleaseError(
-            f'{where} has the host version {json.dumps(version)}: it must be digits, such as "7".'
-        )
+        raise ReleaseError(f'{where} has the host version {json.dumps(version)}: it must be digits, such as "7".')
     return Release(document["host"], version, dict(services))
 
 
@@ -111,8 +109,7 @@ def format_release_file(release: ReleaseFile) -> str:
         "schema": SCHEMA,
         "from": release.source,
         "images": {
-            name: {"digest": image.digest, "content_tag": image.content_tag}
-            for name, image in release.images.items()
+            name: {"digest": image.digest, "content_tag": image.content_tag} for name, image in release.images.items()
         },
     }
     return json.dumps(document, indent=2, sort_keys=True) + "\n"
@@ -127,12 +124,9 @@ def parse_release_file(text: str, where: str, images: Collection[str]) -> Releas
     if not isinstance(entries, dict) or set(entries) != set(images):
         named = ", ".join(sorted(map(str, entries))) if isinstance(entries, dict) and entries else "none"
         raise ReleaseError(
-            f"{where} names the images {named}, but the stack runs {', '.join(sorted(images))}: "
-            "promote again."
+            f"{where} names the images {named}, but the stack runs {', '.join(sorted(images))}: promote again."
         )
-    return ReleaseFile(
-        document["from"], {name: _image(where, name, entry) for name, entry in sorted(entries.items())}
-    )
+    return ReleaseFile(document["from"], {name: _image(where, name, entry) for name, entry in sorted(entries.items())})
 
 
 def read_release_file(path: Path, images: Collection[str]) -> ReleaseFile:
@@ -142,13 +136,10 @@ def read_release_file(path: Path, images: Collection[str]) -> ReleaseFile:
         text = path.read_text("utf-8")
     except FileNotFoundError:
         raise ReleaseError(
-            f"{path} is not there: `make promote FROM=<stack> TO={path.stem}` writes it "
-            "from what that stack runs."
+            f"{path} is not there: `make promote FROM=<stack> TO={path.stem}` writes it from what that stack runs."
         ) from None
     except (OSError, UnicodeDecodeError) as error:
-        raise ReleaseError(
-            f"{path} cannot be read ({error}): restore it from git, or promote again."
-        ) from None
+        raise ReleaseError(f"{path} cannot be read ({error}): restore it from git, or promote again.") from None
     return parse_release_file(text, str(path), images)
 
 
@@ -176,9 +167,7 @@ def next_promoted_tag(stack: str, tags: Iterable[str]) -> str:
 
 def _image(where: str, name: str, entry: object) -> ReleasedImage:
     if not isinstance(entry, dict) or set(entry) != {"digest", "content_tag"}:
-        raise ReleaseError(
-            f'{where} must give the image "{name}" a digest and a content_tag, and nothing else.'
-        )
+        raise ReleaseError(f'{where} must give the image "{name}" a digest and a content_tag, and nothing else.')
     digest, tag = entry["digest"], entry["content_tag"]
     if not isinstance(digest, str) or DIGEST.fullmatch(digest) is None:
         raise ReleaseError(
@@ -206,9 +195,7 @@ def _object(text: str, where: str, keys: tuple[str, ...]) -> dict[str, Any]:
     unknown = sorted(document.keys() - set(keys))
     if unknown:
         close = difflib.get_close_matches(unknown[0], keys, 1)
-        hint = (
-            f'did you mean "{close[0]}"?' if close else f"it must have {', '.join(keys)}, and nothing else."
-        )
+        hint = f'did you mean "{close[0]}"?' if close else f"it must have {', '.join(keys)}, and nothing else."
         raise ReleaseError(f'{where} has "{unknown[0]}", which is unknown: {hint}')
     if document["schema"] != SCHEMA or isinstance(document["schema"], bool):
         raise ReleaseError(

@@ -26,9 +26,7 @@ class SettingsError(Exception):
 
 def key_at(project: str, location: Collection[int | str]) -> str:
     """A location as it is written in the YAML: `slipway:images.models[0].name`."""
-    parts = [
-        f"[{part}]" if isinstance(part, int) else f".{plain(part)}" for part in location if part != "[key]"
-    ]
+    parts = [f"[{part}]" if isinstance(part, int) else f".{plain(part)}" for part in location if part != "[key]"]
     return f"{project}:{''.join(parts).removeprefix('.')}"
 
 
@@ -47,8 +45,8 @@ def sentence(model: type[BaseModel], error: ErrorDetails, project: str, stack: s
     right = context.get("right") or legal_text(place)
     secret = place.annotation is SecretStr
     if kind == "missing":
-        how = f" with `pulumi config set --secret {key} --stack {stack}`" if secret else ""
-        return f"{key} is not set; set it{how}: it must be {right}."
+        how = f"set it with `pulumi config set --secret {key} --stack {stack}`: " if secret else ""
+        return f"{key} is not set; {how}it must be {right}."
     if hidden or secret or any(isinstance(item, Legal) and item.hide for item in place.metadata):
         state = "is empty" if value == "" else "(a secret, not shown) is not right"
         return f"{key} {state}; it must be {right}."

@@ -14,9 +14,7 @@ def project_name(path: Path) -> str:
     """The project's name in its Pulumi.yaml; raises SettingsError where there is none."""
     name = _read(path).get("name")
     if not isinstance(name, str):
-        raise SettingsError(
-            [f"{path} has {shown(name)} for the name; it must be the project's, such as slipway."]
-        )
+        raise SettingsError([f"{path} has {shown(name)} for the name; it must be the project's, such as slipway."])
     return name
 
 
@@ -60,9 +58,7 @@ for _type, _pattern, _beginnings in (
     ("int", "[-+]?(0|[1-9][0-9]*)", list("-+0123456789")),
     ("float", FLOAT, list("-+.0123456789")),
 ):
-    _EngineLoader.add_implicit_resolver(
-        f"tag:yaml.org,2002:{_type}", re.compile(f"^(?:{_pattern})$"), _beginnings
-    )
+    _EngineLoader.add_implicit_resolver(f"tag:yaml.org,2002:{_type}", re.compile(f"^(?:{_pattern})$"), _beginnings)
 
 
 def _read(path: Path) -> dict[str, Any]:

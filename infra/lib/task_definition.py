@@ -6,6 +6,7 @@ ECS would add by itself: anything less shows a difference, and so a new revision
 """
 
 import json
+import re
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from types import MappingProxyType
@@ -67,7 +68,7 @@ def container_definitions(
     must name a digest: a task that names a tag may run something else tomorrow. Raises ValueError where ECS
     or we would refuse.
     """
-    if "@sha256:" not in image:
+    if re.search(r"[^@]@sha256:[0-9a-f]{64}$", image) is None:
         raise ValueError(f'The container "{name}" must run an image by digest, but it was given "{image}".')
     if not 2 <= stop_timeout_seconds <= MAX_STOP_TIMEOUT_SECONDS:
         raise ValueError(
@@ -76,9 +77,7 @@ def container_definitions(
         )
     both = sorted(environment.keys() & secrets.keys())
     if both:
-        raise ValueError(
-            f'The container "{name}" is given {", ".join(both)} as a value and as a secret; choose one.'
-        )
+        raise ValueError(f'The container "{name}" is given {", ".join(both)} as a value and as a secret; choose one.')
     definition: dict[str, Any] = {
         "name": name,
         "image": image,

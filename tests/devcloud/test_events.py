@@ -60,5 +60,11 @@ def test_the_summary_says_whether_anything_was_done(tmp_path: Path) -> None:
 
 
 def test_each_error_is_kept_once_without_marks(tmp_path: Path) -> None:
-    error = {"diagnosticEvent": {"urn": VPC, "message": "<{%reset%}>no such zone<{%reset%}>\n", "severity": "error"}}
+    error = {
+        "diagnosticEvent": {
+            "urn": VPC,
+            "message": "<{%reset%}>no such zone<{%reset%}>\n",
+            "severity": "error",
+        }
+    }
     assert follow(tmp_path, error, error).errors == ["no such zone"]

@@ -39,7 +39,14 @@ def dead_pid() -> int:
 
 def test_what_a_killed_run_left_running_is_ended(runs: Runs) -> None:
     orphan = subprocess.Popen(["sleep", "60"], start_new_session=True)
-    record(runs, session=orphan.pid, started=started_at(orphan.pid), owner=dead_pid(), ownerStarted="1", command="up")
+    record(
+        runs,
+        session=orphan.pid,
+        started=started_at(orphan.pid),
+        owner=dead_pid(),
+        ownerStarted="1",
+        command="up",
+    )
     assert runs.clear_dead("local")
     orphan.wait(timeout=5)
     assert not alive(orphan.pid)

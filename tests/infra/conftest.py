@@ -2,7 +2,7 @@
 
 import asyncio
 import json
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
@@ -15,6 +15,7 @@ from pulumi.runtime import stack as runtime_stack
 from infra import program
 from infra import settings as settings_module
 from infra.components import image
+from infra.lib import content
 
 ROOT = Path(__file__).resolve().parents[2]
 ACCOUNT = "123456789012"
@@ -43,6 +44,8 @@ class Cloud(pulumi_mocks.Mocks):
     digests: Mapping[str, str] | None
     """Each image's digest; None where a preview does not know them."""
     asked: list[Asked] = field(default_factory=list)
+    staged: dict[str, set[str]] = field(default_factory=dict)
+    """The paths that were staged, by folder."""
     calls: list[str] = field(default_factory=list)
 
     def new_resource(self, args: pulumi_mocks.MockResourceArgs) -> tuple[str, dict[str, Any]]:
@@ -64,7 +67,9 @@ class Cloud(pulumi_mocks.Mocks):
         self.calls.append(args.token)
         answers: dict[str, dict[str, Any]] = {
             "aws:index/getCallerIdentity:getCallerIdentity": {"accountId": ACCOUNT},
-            "aws:index/getAvailabilityZones:getAvailabilityZones": {"names": ["us-east-1a", "us-east-1b", "us-east-1c"]},
+            "aws:index/getAvailabilityZones:getAvailabilityZones": {
+                "names": ["us-east-1a", "us-east-1b", "us-east-1c"]
+            },
             "aws:ssm/getParameter:getParameter": {"value": "ami-1"},
             "aws:ecr/getAuthorizationToken:getAuthorizationToken": {
                 "userName": "AWS",
@@ -74,7 +79,10 @@ class Cloud(pulumi_mocks.Mocks):
         }
         if args.token == "aws:ecr/getRepository:getRepository":
             name = args.args["name"]
-            return {"repositoryUrl": f"{REGISTRY}/{name}", "arn": f"arn:aws:ecr:us-east-1:{ACCOUNT}:repository/{name}"}
+            return {
+                "repositoryUrl": f"{REGISTRY}/{name}",
+                "arn": f"arn:aws:ecr:us-east-1:{ACCOUNT}:repository/{name}",
+            }
         return answers[args.token]
 
     def all(self, kind: str) -> list[Asked]:
@@ -91,7 +99,7 @@ Run = Callable[..., tuple[Cloud, dict[str, Any]]]
 
 
 @pytest.fixture
-def run(monkeypatch: pytest.MonkeyPatch) -> Iterator[Run]:
+def run(monkeypatch: pytest.MonkeyPatch) -> Run:
     """Runs the program: `run(stack, settings, preview=False)` gives the cloud that was asked, and the outputs."""
 
     def run_program(
@@ -103,16 +111,19 @@ def run(monkeypatch: pytest.MonkeyPatch) -> Iterator[Run]:
         settings = settings_of(stack, values)
         # Hooks need the engine, which calls them; the mocks know none.
         monkeypatch.setattr(image, "_hooks", lambda *_: None)
+
+        def stage(files: Sequence[content.ContextFile], folder: Path) -> None:
+            cloud.staged[folder.relative_to(ROOT).as_posix()] = {file.path for file in files}
+
+        monkeypatch.setattr(content, "stage", stage)
         asyncio.set_event_loop(asyncio.new_event_loop())
         pulumi_mocks.set_mocks(cloud, project="slipway", stack=stack, preview=preview)
         loop = asyncio.get_event_loop()
-        loop.run_until_complete(
-            runtime_stack.run_pulumi_func(lambda: program.deploy(settings))
-        )
+        loop.run_until_complete(runtime_stack.run_pulumi_func(lambda: program.deploy(settings)))
         resolved = {name: loop.run_until_complete(_value(output)) for name, output in exported.items()}
         return cloud, resolved
 
-    yield run_program
+    return run_program
 
 
 def settings_of(stack: str, values: Mapping[str, Any] | None = None) -> settings_module.Settings:

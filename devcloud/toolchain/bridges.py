@@ -1,0 +1,216 @@
+"""Dynamic bridges over a Terraform provider: started for one engine run, or kept warm between runs.
+
+A bridge takes five seconds to start the AWS provider. Where `SLIPWAY_BRIDGE_FOLDER` names a folder, bridges outlive
+the run that started them, and a later run takes one over. What makes that safe:
+
+- a bridge is used by one run at a time: its user holds a lock on it. A run beside it gets another one;
+- a bridge is only ever configured the way it was at first: environment, provider settings and binaries are its key;
+- a run that ends in the middle of something (cancelled, killed) leaves a mark, and its bridge is not used again.
+"""
+
+import contextlib
+import fcntl
+import hashlib
+import json
+import os
+import signal
+import subprocess
+import time
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import asdict, dataclass
+from pathlib import Path
+from typing import IO
+
+from devcloud.process import alive, started_at
+
+FOLDER_VARIABLE = "SLIPWAY_BRIDGE_FOLDER"
+START_SECONDS = 30
+"""How long a bridge may take to print its port."""
+STOP_SECONDS = 3
+"""How long a bridge may take to end its provider and itself."""
+SLOTS = 4
+"""Bridges kept warm in one folder, at some 700 MB of memory each; further ones end with the run that started them."""
+MATTERS = ("AWS_", "TF_", "SSL_CERT_", "HTTP_PROXY", "HTTPS_PROXY", "NO_PROXY", "http_proxy", "https_proxy", "no_proxy", "HOME")
+"""Beginnings of the environment variables that a provider reads when it is configured."""
+
+
+@dataclass
+class Record:
+    """What is known of a running bridge. `port` is on 127.0.0.1."""
+
+    pid: int
+    started: str
+    """Its start in the kernel's clock ticks: with it, the pid names this one process for ever."""
+    port: int
+    key: str
+    idle: bool
+    """Whether its last user let go of it in good order."""
+
+    def lives(self) -> bool:
+        """Whether that very process still runs."""
+        return alive(self.pid) and started_at(self.pid) == self.started
+
+    def end(self) -> None:
+        """End the bridge and the provider that it runs, if that very process still does."""
+        for number, patience in ((signal.SIGINT, STOP_SECONDS), (signal.SIGKILL, STOP_SECONDS)):
+            deadline = time.monotonic() + patience
+            while self.lives() and time.monotonic() < deadline:
+                with contextlib.suppress(ProcessLookupError):
+                    os.killpg(self.pid, number)
+                time.sleep(0.1)
+
+
+def key(environment: Mapping[str, str], settings: str, *binaries: Path) -> str:
+    """What two runs must have in common to share a bridge. A hash, since credentials are part of it."""
+    seen = {name: value for name, value in environment.items() if name.startswith(MATTERS)}
+    files = [(str(binary), binary.stat().st_size, binary.stat().st_mtime_ns) for binary in binaries]
+    return hashlib.sha256(json.dumps([seen, settings, files], sort_keys=True).encode()).hexdigest()
+
+
+class Bridge:
+    """A running bridge that this process alone uses. `fresh` says that nobody has used it yet."""
+
+    def __init__(self, record: Record, slot: "_Slot | None", *, fresh: bool) -> None:
+        self.port = record.port
+        self.fresh = fresh
+        self._record = record
+        self._slot = slot
+
+    def release(self, *, in_good_order: bool) -> None:
+        """Let go: leave the bridge warm for the next run where that is wanted and safe, else end it."""
+        if self._slot is not None and in_good_order:
+            self._record.idle = True
+            self._slot.write(self._record)
+        else:
+            self._record.end()
+        if self._slot is not None:
+            self._slot.unlock()
+
+
+def take(binary: Path, run_key: str, folder: Path | None, engine: str) -> Bridge:
+    """A bridge for this run: an idle one of the same key out of `folder`, else a new one.
+
+    Without a folder, or with all its slots in use, the bridge is this run's own. `engine` is the address of the engine
+    that the run belongs to. Raises RuntimeError where no bridge starts.
+    """
+    # A bridge that knows an engine ends itself some minutes after that engine: even if we are killed before we can.
+    own = [str(binary), engine] if engine else [str(binary)]
+    if folder is None:
+        return Bridge(_start(own, run_key, None), None, fresh=True)
+    folder.mkdir(parents=True, exist_ok=True)
+    with _choosing(folder):
+        slot, warm = _choose(folder, run_key)
+        if slot is None:
+            return Bridge(_start(own, run_key, None), None, fresh=True)
+        if warm is not None:
+            warm.idle = False
+            slot.write(warm)
+            return Bridge(warm, slot, fresh=False)
+    record = _start([str(binary)], run_key, slot.log)
+    slot.write(record)
+    return Bridge(record, slot, fresh=True)
+
+
+def stop_bridges(folder: Path) -> int:
+    """End every warm bridge of a folder, in use or not; how many there were."""
+    ended = 0
+    for number in range(SLOTS):
+        slot = _Slot(folder, number)
+        record = slot.read()
+        if record is not None and record.lives():
+            record.end()
+            ended += 1
+        slot.forget()
+    return ended
+
+
+class _Slot:
+    """A place in the folder for one warm bridge: its record, its log, and a lock that its user holds."""
+
+    def __init__(self, folder: Path, number: int) -> None:
+        self.log = folder / f"{number}.log"
+        self._file = folder / f"{number}.json"
+        self._lock_file = folder / f"{number}.lock"
+        self._lock: IO[str] | None = None
+
+    def lock(self) -> bool:
+        handle = self._lock_file.open("w")
+        try:
+            fcntl.flock(handle, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        except BlockingIOError:
+            handle.close()
+            return False
+        self._lock = handle
+        return True
+
+    def unlock(self) -> None:
+        if self._lock is not None:
+            self._lock.close()
+            self._lock = None
+
+    def read(self) -> Record | None:
+        try:
+            return Record(**json.loads(self._file.read_text()))
+        except (FileNotFoundError, ValueError, TypeError):
+            return None  # none yet, or one that a crash cut short
+
+    def write(self, record: Record) -> None:
+        draft = self._file.with_suffix(".new")
+        draft.write_text(json.dumps(asdict(record)))
+        draft.replace(self._file)
+
+    def forget(self) -> None:
+        self._file.unlink(missing_ok=True)
+
+
+@contextlib.contextmanager
+def _choosing(folder: Path) -> Iterator[None]:
+    with (folder / "choosing.lock").open("w") as handle:
+        fcntl.flock(handle, fcntl.LOCK_EX)
+        yield
+
+
+def _choose(folder: Path, run_key: str) -> tuple[_Slot | None, Record | None]:
+    """A locked slot, with its bridge where that one will do. First a fit bridge, then a free place, then the place
+    of a bridge that nobody uses now."""
+    slots = [slot for number in range(SLOTS) if (slot := _Slot(folder, number)).lock()]
+    records = [slot.read() for slot in slots]
+    chosen: tuple[_Slot | None, Record | None] = (None, None)
+    for slot, record in zip(slots, records, strict=True):
+        if record is not None and record.key == run_key and record.idle and record.lives():
+            chosen = (slot, record)
+            break
+    else:
+        order = sorted(zip(slots, records, strict=True), key=lambda pair: pair[1] is not None and pair[1].idle)
+        if order:
+            slot, record = order[0]
+            if record is not None:
+                record.end()  # of another key, or left by a run that did not end well
+            slot.forget()
+            chosen = (slot, None)
+    for slot in slots:
+        if slot is not chosen[0]:
+            slot.unlock()
+    return chosen
+
+
+def _start(command: Sequence[str], run_key: str, log: Path | None) -> Record:
+    """Start a bridge in a process group of its own, with the provider it will start."""
+    output = log.open("w+") if log else open(os.memfd_create("bridge"), "w+")  # noqa: SIM115, PTH123
+    with output:
+        # Output goes to a file: a pipe would break under a bridge that outlives us.
+        process = subprocess.Popen(
+            command, stdin=subprocess.DEVNULL, stdout=output, stderr=output, start_new_session=True
+        )
+        deadline = time.monotonic() + START_SECONDS
+        while time.monotonic() < deadline and process.poll() is None:
+            output.seek(0)
+            first, line_end, _ = output.read().partition("\n")
+            if line_end and first.strip().isdigit():
+                return Record(process.pid, started_at(process.pid), int(first), run_key, idle=False)
+            time.sleep(0.02)
+        output.seek(0)
+        said = output.read().strip()[-500:] or "nothing"
+    if process.poll() is None:
+        os.killpg(process.pid, signal.SIGKILL)
+    raise RuntimeError(f"the bridge {command[0]} did not start within {START_SECONDS} s; it said: {said}")

@@ -1,0 +1,123 @@
+"""What the machine's package manager has: one call for all that is missing, and no service started by it."""
+
+import contextlib
+import os
+import platform
+import shutil
+import subprocess
+import tempfile
+from collections.abc import Iterator, Sequence
+from pathlib import Path
+
+from devcloud.toolchain.work import Refusal, Work, ending, locked
+
+LOCK_SECONDS = 300
+"""How long to wait for another user of the package database."""
+TRIES = ("-o", "Acquire::Retries=1", "-o", "Acquire::http::Timeout=20", "-o", "Acquire::https::Timeout=20")
+POLICY = Path("/usr/sbin/policy-rc.d")
+"""Asked by a package's scripts whether its service may start: 101 is no."""
+_POLICY_TEXT = "#!/bin/sh\n# Slipway installs packages for their programs; their services stay off.\nexit 101\n"
+
+
+def available() -> bool:
+    """Whether this machine has apt."""
+    return shutil.which("apt-get") is not None
+
+
+def distribution() -> str:
+    """What this machine's packages are called by: Debian, Ubuntu, ..."""
+    with contextlib.suppress(OSError):
+        return platform.freedesktop_os_release().get("NAME", "Linux").split()[0]
+    return "Linux"
+
+
+def version(package: str) -> str:
+    """The installed version of a package; empty where it is not installed."""
+    query = ["dpkg-query", "--show", "--showformat", "${db:Status-Status} ${Version}", package]
+    try:
+        done = subprocess.run(query, capture_output=True, text=True, timeout=20, check=False)
+    except FileNotFoundError:
+        return ""
+    status, _, found = done.stdout.partition(" ")
+    return found if status == "installed" else ""
+
+
+def owner(program: Path) -> str:
+    """The package that a program belongs to; empty where it is no package's."""
+    for path in (program, program.resolve()):
+        done = subprocess.run(["dpkg-query", "--search", str(path)], capture_output=True, text=True, check=False)
+        if done.returncode == 0:
+            return done.stdout.splitlines()[0].partition(":")[0]
+    return ""
+
+
+def install(packages: Sequence[str], cache: Path, work: Work) -> None:
+    """Install what is missing of some packages. Raises Refusal where that fails."""
+    with locked(cache / "toolchain" / "packages.lock", lambda: work.say("packages", "another make installs some; waiting")):
+        missing = [package for package in packages if not version(package)]
+        if not missing:
+            return
+        with work.step(f"installing {', '.join(missing)}"), _services_stay_off():
+            if not _known(missing):
+                _update(work)
+            done = _apt(work, missing)
+            if done.returncode != 0:
+                _update(work)  # a list from yesterday may name a version that the mirror no longer has
+                done = _apt(work, missing)
+        if done.returncode != 0:
+            raise Refusal(
+                f"apt-get could not install {', '.join(missing)} (exit {done.returncode}): {ending(done.stdout)}. "
+                "Check /etc/apt and that this machine reaches its package mirror."
+            )
+
+
+def cannot_download(packages: Sequence[str]) -> str:
+    """Why apt cannot get a package of these, found out by getting the first; empty where it can."""
+    with tempfile.TemporaryDirectory() as folder:
+        Path(folder).chmod(0o777)  # apt downloads as a user of its own
+        for attempt in ("as it is", "after an update"):
+            if attempt == "after an update":
+                _plain(["apt-get", "-qq", *TRIES, "update"], folder)
+            done = _plain(["apt-get", "-qq", *TRIES, "download", packages[0]], folder)
+            if done.returncode == 0:
+                return ""
+    return ending(done.stdout, 1)
+
+
+def _known(packages: Sequence[str]) -> bool:
+    return all(_plain(["apt-cache", "show", package], "/").returncode == 0 for package in packages)
+
+
+def _plain(command: Sequence[str], folder: str) -> subprocess.CompletedProcess[str]:
+    return subprocess.run(
+        command, text=True, cwd=folder, stdout=subprocess.PIPE, stderr=subprocess.STDOUT, timeout=120, check=False
+    )
+
+
+def _update(work: Work) -> None:
+    # A failure says little: other sources of the machine may be out of reach. The installation will tell.
+    work.run(["apt-get", "-qq", *TRIES, "-o", f"DPkg::Lock::Timeout={LOCK_SECONDS}", "update"], env=_environment())
+
+
+def _apt(work: Work, packages: Sequence[str]) -> subprocess.CompletedProcess[str]:
+    command = ["apt-get", "install", "--yes", "-qq", "--no-install-recommends", *TRIES]
+    command += ["-o", f"DPkg::Lock::Timeout={LOCK_SECONDS}", "-o", "Dpkg::Options::=--force-confold", *packages]
+    return work.run(command, env=_environment())
+
+
+def _environment() -> dict[str, str]:
+    return {**os.environ, "DEBIAN_FRONTEND": "noninteractive", "LC_ALL": "C.UTF-8"}
+
+
+@contextlib.contextmanager
+def _services_stay_off() -> Iterator[None]:
+    """Have packages installed without their services started. A machine's own policy is left alone."""
+    ours = not POLICY.exists() or POLICY.read_text() == _POLICY_TEXT  # the latter: an interrupted run's
+    if ours:
+        POLICY.write_text(_POLICY_TEXT)
+        POLICY.chmod(0o755)
+    try:
+        yield
+    finally:
+        if ours:
+            POLICY.unlink(missing_ok=True)

@@ -1,0 +1,48 @@
+"""SERVICE_TYPE chooses the service."""
+
+import os
+import subprocess
+import sys
+
+import pytest
+
+from app.api.__main__ import service_module
+from app.common.environment import SettingError
+
+
+def test_each_service_has_its_module() -> None:
+    assert service_module({"SERVICE_TYPE": "api"}) == "app.api.service"
+    assert service_module({"SERVICE_TYPE": "migrate"}) == "app.api.migrate"
+
+
+@pytest.mark.parametrize("name", ["dashboard", "API", "app.api.service"])
+def test_an_unknown_service_is_refused_with_the_list(name: str) -> None:
+    with pytest.raises(SettingError, match=f"'{name}', which is no service .* one of api, migrate"):
+        service_module({"SERVICE_TYPE": name})
+
+
+def run(**settings: str) -> subprocess.CompletedProcess[str]:
+    environment = {
+        name: value for name, value in os.environ.items() if name in ("PATH", "PYTHONPATH", "HOME")
+    }
+    return subprocess.run(
+        [sys.executable, "-m", "app.api"],
+        env={**environment, **settings},
+        capture_output=True,
+        text=True,
+        check=False,
+        timeout=30,
+    )
+
+
+def test_the_process_leaves_with_one_sentence_and_no_traceback() -> None:
+    done = run()
+    assert done.returncode == 2
+    assert done.stderr == "SERVICE_TYPE is not set in the environment: give it one of api, migrate.\n"
+
+
+def test_migrate_says_why_it_cannot_reach_the_database() -> None:
+    done = run(SERVICE_TYPE="migrate", DATABASE_URL="postgresql://u:hunter2@127.0.0.1:1/labs")
+    assert done.returncode == 1
+    assert "the database was not migrated" in done.stderr
+    assert "hunter2" not in done.stderr

@@ -1,0 +1,196 @@
+"""One emulator for the tests here: a real registry, the AWS API and ECR's registry, a process each."""
+
+import base64
+import contextlib
+import os
+import shutil
+import socket
+import subprocess
+import sys
+import time
+import uuid
+from collections.abc import Iterator
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import boto3
+import pytest
+from botocore.config import Config
+
+from .images import Pusher
+
+ROOT = Path(__file__).resolve().parents[3]
+START_SECONDS = 60.0
+
+
+@dataclass(frozen=True)
+class Emulator:
+    """The processes' addresses and logs, and clients of them."""
+
+    aws: str
+    other_aws: str
+    front: str
+    registry: str
+    aws_log: Path
+    front_log: Path
+
+    def client(self, service: str, endpoint: str | None = None) -> Any:
+        """A boto3 client of the emulator."""
+        return boto3.client(
+            service,
+            endpoint_url=endpoint or self.aws,
+            region_name="us-east-1",
+            aws_access_key_id="test",
+            aws_secret_access_key="test",
+            config=Config(proxies={}, retries={"max_attempts": 0}),
+        )
+
+
+def free_ports(count: int) -> list[int]:
+    """Ports of the loopback that nothing listens on now."""
+    sockets = [socket.socket() for _ in range(count)]
+    try:
+        for each in sockets:
+            each.bind(("127.0.0.1", 0))
+        return [each.getsockname()[1] for each in sockets]
+    finally:
+        for each in sockets:
+            each.close()
+
+
+def wait_for(address: str, process: subprocess.Popen[bytes], log: Path) -> None:
+    """Wait until a process listens at `host:port`."""
+    host, port = address.split(":")
+    deadline = time.monotonic() + START_SECONDS
+    while time.monotonic() < deadline and process.poll() is None:
+        try:
+            socket.create_connection((host, int(port)), timeout=1).close()
+            return
+        except OSError:
+            time.sleep(0.05)
+    pytest.fail(f"nothing listens on {address} after {START_SECONDS:.0f} s:\n{log.read_text()}")
+
+
+def start(folder: Path, processes: list[subprocess.Popen[bytes]]) -> Emulator:
+    """Start a registry, the AWS API on two addresses and ECR's registry, on ports of their own.
+
+    `folder` takes their files. What is started is added to `processes`, also when the next does not start.
+    """
+    registry_program = shutil.which("docker-registry")
+    assert registry_program, "there is no docker-registry on this machine: apt-get install docker-registry"
+    registry, aws, other_aws, front = (f"127.0.0.1:{port}" for port in free_ports(4))
+    configuration = folder / "registry.yml"
+    configuration.write_text(
+        "version: 0.1\n"
+        "log: {level: warn}\n"
+        f"storage: {{filesystem: {{rootdirectory: {folder}/registry}}, delete: {{enabled: true}}}}\n"
+        f"http: {{addr: '{registry}', relativeurls: true, secret: test}}\n"
+    )
+    python = [sys.executable, "-m"]
+    commands = {
+        "registry": (registry, [registry_program, "serve", str(configuration)]),
+        "aws": (
+            aws,
+            [
+                *(*python, "devcloud.emulator", "--listen", aws, "--listen", other_aws),
+                *("--registry", f"http://{registry}", "--registry-address", front),
+            ],
+        ),
+        "front": (
+            front,
+            [
+                *(*python, "devcloud.emulator.ecr_front", "--listen", front),
+                *("--registry", f"http://{registry}", "--aws", f"http://{aws}"),
+            ],
+        ),
+    }
+    environment = {**os.environ, "PYTHONPATH": str(ROOT)}
+    for name, (_, command) in commands.items():
+        with (folder / f"{name}.log").open("wb") as log:
+            processes.append(
+                subprocess.Popen(command, cwd=ROOT, env=environment, stdout=log, stderr=subprocess.STDOUT)
+            )
+    for (name, (address, _)), process in zip(commands.items(), processes[-3:], strict=True):
+        wait_for(address, process, folder / f"{name}.log")
+    return Emulator(
+        aws=f"http://{aws}",
+        other_aws=f"http://{other_aws}",
+        front=f"http://{front}",
+        registry=f"http://{registry}",
+        aws_log=folder / "aws.log",
+        front_log=folder / "front.log",
+    )
+
+
+@contextlib.contextmanager
+def running(folder: Path) -> Iterator[Emulator]:
+    """An emulator, stopped at the end."""
+    processes: list[subprocess.Popen[bytes]] = []
+    try:
+        yield start(folder, processes)
+    finally:
+        for process in processes:
+            process.terminate()
+        for process in processes:
+            process.wait(timeout=20)
+
+
+@pytest.fixture(scope="session")
+def emulator(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Emulator]:
+    """The emulator that the tests share."""
+    with running(tmp_path_factory.mktemp("emulator")) as emulator:
+        yield emulator
+
+
+def client_of(service: str) -> Any:
+    """A fixture: the emulator's client for a service."""
+
+    @pytest.fixture(scope="session")
+    def client(emulator: Emulator) -> Any:
+        return emulator.client(service)
+
+    return client
+
+
+budgets = client_of("budgets")
+ec2 = client_of("ec2")
+ecr = client_of("ecr")
+ecs = client_of("ecs")
+iam = client_of("iam")
+scaling = client_of("application-autoscaling")
+sqs = client_of("sqs")
+ssm = client_of("ssm")
+
+
+@pytest.fixture(scope="session")
+def token(ecr: Any) -> str:
+    """The token that ECR gives."""
+    data = ecr.get_authorization_token()["authorizationData"][0]
+    return base64.b64decode(data["authorizationToken"]).decode().removeprefix("AWS:")
+
+
+@pytest.fixture(scope="session")
+def pusher(emulator: Emulator, token: str) -> Pusher:
+    """A registry client at ECR's registry, logged in with ECR's token."""
+    return Pusher(emulator.front, ("AWS", token))
+
+
+@pytest.fixture
+def name() -> str:
+    """A name that no other test uses."""
+    return f"t-{uuid.uuid4().hex[:10]}"
+
+
+@pytest.fixture
+def repository(ecr: Any, name: str) -> str:
+    """A repository with immutable tags."""
+    created = ecr.create_repository(repositoryName=f"test/{name}", imageTagMutability="IMMUTABLE")
+    return str(created["repository"]["repositoryName"])
+
+
+@pytest.fixture
+def mutable_repository(ecr: Any, name: str) -> str:
+    """A repository whose tags may move."""
+    created = ecr.create_repository(repositoryName=f"test/{name}-mutable")
+    return str(created["repository"]["repositoryName"])

@@ -1,0 +1,115 @@
+"""SSM: how long a parameter may be, associations, and the instances that it manages."""
+
+import json
+from collections.abc import Iterator
+from typing import Any
+
+import pytest
+from botocore.exceptions import ClientError
+
+from .refusals import refusal
+
+pytestmark = pytest.mark.cloud
+
+
+@pytest.fixture
+def instance(ec2: Any, iam: Any, name: str) -> Iterator[str]:
+    """An instance with a role."""
+    iam.create_role(RoleName=name, AssumeRolePolicyDocument=json.dumps({"Version": "2012-10-17"}))
+    iam.create_instance_profile(InstanceProfileName=name)
+    iam.add_role_to_instance_profile(InstanceProfileName=name, RoleName=name)
+    started = ec2.run_instances(
+        ImageId="ami-12c6146b", MinCount=1, MaxCount=1, IamInstanceProfile={"Name": name}
+    )
+    instance_id = started["Instances"][0]["InstanceId"]
+    yield instance_id
+    ec2.terminate_instances(InstanceIds=[instance_id])
+
+
+def managed(ssm: Any) -> list[str]:
+    """The ids of the instances that SSM manages."""
+    found = ssm.describe_instance_information()["InstanceInformationList"]
+    return [each["InstanceId"] for each in found]
+
+
+@pytest.mark.parametrize("kind", ["String", "SecureString"])
+def test_a_standard_parameter_holds_4096_bytes_and_no_more(ssm: Any, name: str, kind: str) -> None:
+    ssm.put_parameter(Name=f"/{name}", Type=kind, Value="x" * 4096)
+    with pytest.raises(ClientError) as caught:
+        ssm.put_parameter(Name=f"/{name}", Type=kind, Value="x" * 4097, Overwrite=True)
+    code, message = refusal(caught)
+    assert code == "ValidationException"
+    assert message.startswith(
+        "Standard tier parameters support a maximum parameter value of 4096 characters."
+    )
+    assert ssm.get_parameter(Name=f"/{name}", WithDecryption=True)["Parameter"]["Value"] == "x" * 4096
+
+
+def test_it_is_bytes_that_count(ssm: Any, name: str) -> None:
+    with pytest.raises(ClientError):
+        ssm.put_parameter(Name=f"/{name}", Type="String", Value="é" * 2049)
+
+
+def test_an_advanced_parameter_holds_8192_bytes_and_stays_advanced(ssm: Any, name: str) -> None:
+    put = ssm.put_parameter(Name=f"/{name}", Type="String", Value="x" * 8192, Tier="Advanced")
+    assert put["Tier"] == "Advanced"
+    assert ssm.put_parameter(Name=f"/{name}", Value="y" * 5000, Overwrite=True)["Tier"] == "Advanced"
+    with pytest.raises(ClientError, match="8192"):
+        ssm.put_parameter(Name=f"/{name}", Value="x" * 8193, Overwrite=True)
+
+
+def test_intelligent_tiering_goes_by_the_size(ssm: Any, name: str) -> None:
+    for size, tier in ((4096, "Standard"), (4097, "Advanced"), (10, "Advanced")):
+        put = ssm.put_parameter(
+            Name=f"/{name}", Type="String", Value="x" * size, Tier="Intelligent-Tiering", Overwrite=True
+        )
+        assert put["Tier"] == tier
+
+
+def test_the_current_al2023_image_is_a_public_parameter(ssm: Any) -> None:
+    path = "/aws/service/ami-amazon-linux-latest/al2023-ami-kernel-default-x86_64"
+    assert ssm.get_parameter(Name=path)["Parameter"]["Value"].startswith("ami-")
+
+
+def test_an_association_lives_from_create_to_delete(ssm: Any, name: str) -> None:
+    targets = [{"Key": "InstanceIds", "Values": ["i-0123456789abcdef0"]}]
+    created = ssm.create_association(
+        Name="AWS-RunShellScript", AssociationName=name, Targets=targets, Tags=[{"Key": "a", "Value": "b"}]
+    )["AssociationDescription"]
+    association = created["AssociationId"]
+    assert created["Targets"] == targets
+    assert created["Overview"]["Status"] == "Success"
+    executions = ssm.describe_association_executions(AssociationId=association)["AssociationExecutions"]
+    assert [each["Status"] for each in executions] == ["Success"]
+    tags = ssm.list_tags_for_resource(ResourceType="Association", ResourceId=association)["TagList"]
+    assert tags == [{"Key": "a", "Value": "b"}]
+
+    updated = ssm.update_association(AssociationId=association, MaxErrors="1")["AssociationDescription"]
+    assert (updated["AssociationVersion"], updated["MaxErrors"]) == ("2", "1")
+    assert association in [each["AssociationId"] for each in ssm.list_associations()["Associations"]]
+
+    ssm.delete_association(AssociationId=association)
+    with pytest.raises(ssm.exceptions.AssociationDoesNotExist):
+        ssm.describe_association(AssociationId=association)
+
+
+def test_an_instance_with_a_role_is_managed_as_long_as_it_runs(ec2: Any, ssm: Any, instance: str) -> None:
+    assert instance in managed(ssm)
+    ec2.stop_instances(InstanceIds=[instance])
+    assert instance not in managed(ssm)
+
+
+def test_an_instance_without_a_role_is_not_managed(ec2: Any, ssm: Any) -> None:
+    started = ec2.run_instances(ImageId="ami-12c6146b", MinCount=1, MaxCount=1)
+    assert started["Instances"][0]["InstanceId"] not in managed(ssm)
+
+
+def test_managed_instances_are_found_by_their_ids(ssm: Any, instance: str) -> None:
+    for filters in (
+        {"Filters": [{"Key": "InstanceIds", "Values": [instance]}]},
+        {"InstanceInformationFilterList": [{"key": "InstanceIds", "valueSet": [instance]}]},
+    ):
+        found = ssm.describe_instance_information(**filters)["InstanceInformationList"]
+        assert [(each["InstanceId"], each["PingStatus"]) for each in found] == [(instance, "Online")]
+    other = {"Filters": [{"Key": "InstanceIds", "Values": ["i-0123456789abcdef0"]}]}
+    assert ssm.describe_instance_information(**other)["InstanceInformationList"] == []

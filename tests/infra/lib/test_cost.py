@@ -1,0 +1,74 @@
+"""What a stack costs a month."""
+
+from typing import Any
+
+import pytest
+
+from infra.lib.cost import INSTANCE_TYPES, Estimate, Part, estimate, format_table
+
+
+def bill(**changes: Any) -> Estimate:
+    given: dict[str, Any] = {
+        "instance_type": "t2.small",
+        "volumes_gib": 40,
+        "worker_cpu": 512,
+        "worker_memory_mib": 3072,
+        "worker_tasks": 1,
+        "ecr_gb": 4,
+        "logs_gb": 1,
+    }
+    return estimate(**(given | changes))
+
+
+def test_the_always_on_spot_worker_costs_seven_to_ten_dollars() -> None:
+    assert 7 <= bill().by_part()["worker"] <= 10
+
+
+def test_the_parts_are_what_a_calculator_says() -> None:
+    assert bill().by_part() == {
+        "api host": 16.79,  # 730 h x 0.023
+        "worker": 8.58,  # (0.5 x 0.04048 + 3 x 0.004445) x 0.35 x 730 h
+        "public IPv4": 7.30,  # 2 x 730 h x 0.005
+        "volumes": 3.20,  # 40 x 0.08
+        "registry": 0.40,  # 4 x 0.10
+        "logs": 0.50,  # 1 x 0.50
+    }
+
+
+def test_the_total_is_the_sum_of_the_parts() -> None:
+    assert bill().total_usd == 36.77
+
+
+def test_a_stack_without_a_task_pays_for_no_worker_and_for_one_address() -> None:
+    parts = bill(worker_tasks=0).by_part()
+    assert (parts["worker"], parts["public IPv4"]) == (0, 3.65)
+
+
+def test_three_tasks_cost_three_times_as_much_as_one() -> None:
+    assert bill(worker_tasks=3).by_part()["worker"] == pytest.approx(3 * bill().by_part()["worker"], abs=0.02)
+
+
+def test_every_part_says_how_it_came_about_and_where_its_price_was_read_and_when() -> None:
+    for part in bill().parts:
+        assert part.basis
+        assert part.source.startswith("aws.amazon.com/")
+        assert part.source.endswith("2026-11")
+
+
+@pytest.mark.parametrize("instance_type", INSTANCE_TYPES)
+def test_every_instance_type_has_a_price_and_the_two_gigabytes_that_the_host_needs(
+    instance_type: str,
+) -> None:
+    assert INSTANCE_TYPES[instance_type].memory_mib >= 2048
+    assert bill(instance_type=instance_type).by_part()["api host"] > 10
+
+
+def test_the_table_ends_with_the_total_against_the_budget() -> None:
+    small = Estimate((Part("api host", 16.79, "t2.small, 730 h", "source"), Part("logs", 0.5, "1 GB", "source")))
+    assert format_table(small, budget_usd=50).splitlines() == [
+        "api host  $  16.79  t2.small, 730 h",
+        "logs      $   0.50  1 GB",
+        "total     $  17.29  within the budget of $50",
+    ]
+    assert "OVER the budget of $17" in format_table(small, budget_usd=17)
+    assert format_table(small).endswith("$  17.29")
