@@ -95,9 +95,10 @@ class Cloud:
         file = self.folder / "ports.json"
         if file.exists():
             return Ports(**json.loads(file.read_text()))
-        others: list[dict[str, int]] = [json.loads(other.read_text()) for other in self.folder.parent.glob("*/ports.json")]
-        taken = {port for other in others for port in other.values()}
-        address = next(a for n in range(1, 255) if (a := f"127.83.{n}.1") not in taken)
+        others = [Ports(**json.loads(file.read_text())) for file in self.folder.parent.glob("*/ports.json")]
+        taken = {port for other in others for port in (other.aws, other.ecr, other.registry)}
+        addresses = {other.databases for other in others}
+        address = next(a for n in range(1, 255) if (a := f"127.83.{n}.1") not in addresses)
         ports = Ports(databases=address, **{name: _free_port(port, taken) for name, port in PREFERRED_PORTS.items()})
         self.folder.mkdir(parents=True, exist_ok=True)
         file.write_text(json.dumps(asdict(ports), indent=1) + "\n")

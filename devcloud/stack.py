@@ -113,7 +113,10 @@ class Stack:
         with (
             log.open("w") as said,
             Progress(events) as progress,
-            self._runs.start(self.name, call, env=self.environment, cwd=ROOT) as process,
+            # The engine knows `--event-log` only where its debugging commands are asked for.
+            self._runs.start(
+                self.name, call, env={**self.environment, "PULUMI_DEBUG_COMMANDS": "1"}, cwd=ROOT
+            ) as process,
         ):
             for line in process.stdout or ():
                 said.write(line)

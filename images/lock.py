@@ -82,9 +82,7 @@ def compile_lock(lock: Lock, wheels: Path, upgrade: bool) -> None:
     if upgrade:
         command += ["--upgrade"]
     # A setting of the machine's own (an extra index, a folder of wheels) must not get into a lock.
-    clean = {
-        name: value for name, value in os.environ.items() if not name.startswith(("UV_FIND", "UV_EXTRA"))
-    }
+    clean = {name: value for name, value in os.environ.items() if not name.startswith(("UV_FIND", "UV_EXTRA"))}
     subprocess.run(command, check=True, cwd=ROOT, env=clean)
     target.write_text(f"{lock.header()}\n{body(target.read_text())}")
 
@@ -97,9 +95,7 @@ def body(text: str) -> str:
 def main() -> int:
     """Make all locks; 1 if one could not be made."""
     parser = argparse.ArgumentParser(description="Make the images' locks.")
-    parser.add_argument(
-        "--wheels", type=Path, default=WHEELS, help=f"folder with torch {CPU_TORCH} ({WHEELS})"
-    )
+    parser.add_argument("--wheels", type=Path, default=WHEELS, help=f"folder with torch {CPU_TORCH} ({WHEELS})")
     parser.add_argument("--upgrade", action="store_true", help="take the newest versions of everything")
     options = parser.parse_args()
     if not list(options.wheels.glob(f"torch-{CPU_TORCH}-*.whl")):
@@ -111,15 +107,11 @@ def main() -> int:
         try:
             compile_lock(lock, options.wheels.resolve(), options.upgrade)
         except subprocess.CalledProcessError as error:
-            sys.stderr.write(
-                f"{lock.path} could not be made from {lock.source}: uv left with {error.returncode}.\n"
-            )
+            sys.stderr.write(f"{lock.path} could not be made from {lock.source}: uv left with {error.returncode}.\n")
             return 1
         text = (ROOT / lock.path).read_text()
         if lock.cpu_torch and f"torch=={CPU_TORCH}" not in text:
-            sys.stderr.write(
-                f"{lock.path} does not hold torch {CPU_TORCH}: look at the wheel in {options.wheels}.\n"
-            )
+            sys.stderr.write(f"{lock.path} does not hold torch {CPU_TORCH}: look at the wheel in {options.wheels}.\n")
             return 1
         sys.stdout.write(f"{lock.path}: {text.count('==')} packages\n")
     return 0

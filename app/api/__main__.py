@@ -16,9 +16,7 @@ def service_module(environment: Mapping[str, str]) -> str:
     known = ", ".join(SERVICES)
     name = required("SERVICE_TYPE", f"one of {known}", environment)
     if name not in SERVICES:
-        raise SettingError(
-            f"SERVICE_TYPE is {name!r}, which is no service of this image: give it one of {known}."
-        )
+        raise SettingError(f"SERVICE_TYPE is {name!r}, which is no service of this image: give it one of {known}.")
     return SERVICES[name]
 
 

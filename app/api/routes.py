@@ -68,9 +68,7 @@ def create_app(
     @app.get("/ready", responses={503: {"model": Readiness}})
     async def ready(response: Response) -> Readiness:
         """Whether the API can do its work: 503 where the database or the queue is away."""
-        database, jobs, cache = await asyncio.gather(
-            check(store.check()), check(queue.check()), check(check_cache())
-        )
+        database, jobs, cache = await asyncio.gather(check(store.check()), check(queue.check()), check(check_cache()))
         readiness = Readiness(ready=database.ok and jobs.ok, database=database, queue=jobs, cache=cache)
         if not readiness.ready:
             response.status_code = status.HTTP_503_SERVICE_UNAVAILABLE

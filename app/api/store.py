@@ -57,18 +57,14 @@ class PostgresStore:
             for position, test in enumerate(panel.tests)
         ]
         async with self._engine.begin() as connection:
-            await connection.execute(
-                insert(lab_panels).values(id=panel_id, patient_reference=panel.patient_reference)
-            )
+            await connection.execute(insert(lab_panels).values(id=panel_id, patient_reference=panel.patient_reference))
             await connection.execute(insert(lab_tests), tests)
         return panel_id
 
     async def mark_sent(self, panel_id: UUID) -> None:
         """Note the time at which the job went into the queue."""
         async with self._engine.begin() as connection:
-            await connection.execute(
-                update(lab_panels).where(lab_panels.c.id == panel_id).values(sent_at=func.now())
-            )
+            await connection.execute(update(lab_panels).where(lab_panels.c.id == panel_id).values(sent_at=func.now()))
 
     async def unsent(self, limit: int) -> list[UUID]:
         """What the outbox holds for longer than UNSENT_AFTER_SECONDS."""
@@ -88,11 +84,7 @@ class PostgresStore:
     async def get(self, panel_id: UUID) -> Panel | None:
         """The panel with its tests, in the order in which they came."""
         async with self._engine.connect() as connection:
-            panel = (
-                (await connection.execute(select(lab_panels).where(lab_panels.c.id == panel_id)))
-                .mappings()
-                .first()
-            )
+            panel = (await connection.execute(select(lab_panels).where(lab_panels.c.id == panel_id))).mappings().first()
             if panel is None:
                 return None
             tests = await connection.execute(

@@ -35,9 +35,7 @@ class Job:
         if fields.get("version") != VERSION:
             raise JobError(f"the message has version {fields.get('version')!r}; this worker knows {VERSION}.")
         if fields.get("kind") not in KINDS:
-            raise JobError(
-                f"the message has kind {fields.get('kind')!r}, which is none of {', '.join(KINDS)}."
-            )
+            raise JobError(f"the message has kind {fields.get('kind')!r}, which is none of {', '.join(KINDS)}.")
         try:
             return cls(kind=str(fields["kind"]), lab_id=UUID(str(fields.get("lab_id"))))
         except ValueError as error:

@@ -21,15 +21,11 @@ log = logging.getLogger(__name__)
 
 def arguments(argv: list[str]) -> argparse.Namespace:
     """What the command line asks for."""
-    parser = argparse.ArgumentParser(
-        prog="python -m app.worker", description="Categorise lab tests from the queue."
-    )
+    parser = argparse.ArgumentParser(prog="python -m app.worker", description="Categorise lab tests from the queue.")
     parser.add_argument("--model", type=Path, default=MODEL, help=f"folder of the model (default: {MODEL})")
     what = parser.add_mutually_exclusive_group()
     what.add_argument("--self-test", action="store_true", help="check the model in this image, and leave")
-    what.add_argument(
-        "--health", action="store_true", help="exit 0 if a running worker gave a sign of life lately"
-    )
+    what.add_argument("--health", action="store_true", help="exit 0 if a running worker gave a sign of life lately")
     return parser.parse_args(argv)
 
 

@@ -105,9 +105,7 @@ class Categoriser:
         vectors = centred(self._encoder.embed(names), self._prototypes.center)
         scores = vectors @ self._prototypes.vectors.T
         nearest = scores.argmax(axis=1)
-        return [
-            self._category(int(best), float(row[best])) for best, row in zip(nearest, scores, strict=True)
-        ]
+        return [self._category(int(best), float(row[best])) for best, row in zip(nearest, scores, strict=True)]
 
     def _category(self, nearest: int, score: float) -> Category:
         name = self._prototypes.labels[nearest] if score >= self._prototypes.threshold else UNKNOWN

@@ -12,9 +12,7 @@ if TYPE_CHECKING:
 
 # One long poll. A stop waits for it to end, so it is short; SQS itself allows 20.
 POLL_SECONDS = 5
-CLIENT = Config(
-    connect_timeout=3, read_timeout=POLL_SECONDS + 5, retries={"total_max_attempts": 2, "mode": "standard"}
-)
+CLIENT = Config(connect_timeout=3, read_timeout=POLL_SECONDS + 5, retries={"total_max_attempts": 2, "mode": "standard"})
 
 
 @dataclass(frozen=True)

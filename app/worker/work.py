@@ -85,9 +85,7 @@ class Worker:
             self._queue.hide(message, 0)
             log.info("gave the job back", extra={"lab_id": job and job.lab_id})
         except Exception as error:
-            log.exception(
-                "the job failed", extra={"lab_id": job and job.lab_id, "deliveries": message.deliveries}
-            )
+            log.exception("the job failed", extra={"lab_id": job and job.lab_id, "deliveries": message.deliveries})
             if job is not None and self._last(message):
                 self._give_up(job, error)
             self._queue.hide(message, RETRY_SECONDS * message.deliveries)

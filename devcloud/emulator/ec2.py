@@ -81,8 +81,7 @@ class Response(EC2Response):
         if name.startswith("sg-"):
             raise edge.Refusal(
                 "InvalidParameterValue",
-                f"Value ({name}) for parameter GroupName is invalid. "
-                "Group names may not be in the format sg-*.",
+                f"Value ({name}) for parameter GroupName is invalid. Group names may not be in the format sg-*.",
             )
         return super().create_security_group()
 

@@ -210,9 +210,7 @@ class Response(ECRResponse):
                     digest=digest,
                     repository_name=repository.name,
                 )
-            if named and mutability.is_immutable(
-                repository.image_tag_mutability, exclusions_of(repository), tag
-            ):
+            if named and mutability.is_immutable(repository.image_tag_mutability, exclusions_of(repository), tag):
                 raise edge.Refusal("ImageTagAlreadyExistsException", mutability.refusal(tag, repository.name))
             try:
                 backend.registry.put(repository.name, tag or digest, text.encode(), media_type)
@@ -315,17 +313,14 @@ def refused_manifest(error: RegistryError, repository: Repository) -> edge.Refus
     """ECR's refusal for a manifest that the registry refused."""
     where = f"repository with name '{repository.name}' in the registry with id '{repository.registry_id}'"
     if error.code in ("BLOB_UNKNOWN", "MANIFEST_BLOB_UNKNOWN"):
-        return edge.Refusal(
-            "LayersNotFoundException", f"Layers required for pushing image into {where} do not exist."
-        )
+        return edge.Refusal("LayersNotFoundException", f"Layers required for pushing image into {where} do not exist.")
     if error.code == "MANIFEST_UNKNOWN":
         return edge.Refusal(
             "ReferencedImagesNotFoundException", f"Images referenced by the manifest do not exist in {where}."
         )
     return edge.Refusal(
         "InvalidParameterException",
-        "Invalid parameter at 'ImageManifest' failed to satisfy constraint: "
-        f"'Invalid image manifest' ({error.code})",
+        f"Invalid parameter at 'ImageManifest' failed to satisfy constraint: 'Invalid image manifest' ({error.code})",
     )
 
 

@@ -102,17 +102,13 @@ class Ecr:
         self._repositories.pop(name, None)
         found = (await self.call("DescribeRepositories", {"repositoryNames": [name]}))["repositories"][0]
         exclusions = found.get("imageTagMutabilityExclusionFilters") or []
-        repository = Repository(
-            name, found["imageTagMutability"], tuple(each["filter"] for each in exclusions)
-        )
+        repository = Repository(name, found["imageTagMutability"], tuple(each["filter"] for each in exclusions))
         self._repositories[name] = (repository, time.monotonic())
         return repository
 
     async def pushed(self, repository: str, digest: str) -> None:
         """Let ECR see an image right after its push: it dates an image by when it first sees it."""
-        await self.call(
-            "BatchGetImage", {"repositoryName": repository, "imageIds": [{"imageDigest": digest}]}
-        )
+        await self.call("BatchGetImage", {"repositoryName": repository, "imageIds": [{"imageDigest": digest}]})
 
     async def call(self, operation: str, parameters: dict[str, Any]) -> dict[str, Any]:
         """Call the API. Signed in form only, since the emulator takes any credentials."""
@@ -129,9 +125,7 @@ class Ecr:
         error = str(answer.get("__type", "")).rpartition("#")[2]
         if error == "RepositoryNotFoundException":
             raise RefusedError(HTTPStatus.NOT_FOUND, "NAME_UNKNOWN", answer["message"])
-        raise RefusedError(
-            HTTPStatus.SERVICE_UNAVAILABLE, "UNAVAILABLE", f"ECR's {operation} failed: {error}"
-        )
+        raise RefusedError(HTTPStatus.SERVICE_UNAVAILABLE, "UNAVAILABLE", f"ECR's {operation} failed: {error}")
 
 
 class Front:
@@ -166,9 +160,7 @@ class Front:
                 )
             return response
         except (aiohttp.ClientConnectionError, TimeoutError) as error:
-            message = (
-                f"ECR's registry or API cannot be reached ({type(error).__name__}): is the cloud running?"
-            )
+            message = f"ECR's registry or API cannot be reached ({type(error).__name__}): is the cloud running?"
             return RefusedError(HTTPStatus.SERVICE_UNAVAILABLE, "UNAVAILABLE", message).response()
 
     async def authorize(self, request: web.Request) -> None:
@@ -225,9 +217,7 @@ class Front:
             response.raise_for_status()
             return response.headers["Docker-Content-Digest"]
 
-    async def forward(
-        self, request: web.Request, query: str, body: bytes | None = None
-    ) -> web.StreamResponse:
+    async def forward(self, request: web.Request, query: str, body: bytes | None = None) -> web.StreamResponse:
         """Send a request on and its answer back; `body` where it was read already."""
         path = quote(request.path, safe="/:@")
         url = URL(f"{self.registry}{path}{'?' + query if query else ''}", encoded=True)
@@ -260,9 +250,7 @@ async def read(request: web.Request, limit: int) -> bytes:
     async for chunk in request.content.iter_any():
         body += chunk
         if len(body) > limit:
-            raise RefusedError(
-                HTTPStatus.BAD_REQUEST, "MANIFEST_INVALID", f"A manifest has at most {limit} bytes."
-            )
+            raise RefusedError(HTTPStatus.BAD_REQUEST, "MANIFEST_INVALID", f"A manifest has at most {limit} bytes.")
     return bytes(body)
 
 
@@ -334,9 +322,7 @@ def main() -> None:
     parser = argparse.ArgumentParser(prog="python -m devcloud.emulator.ecr_front", description=__doc__)
     parser.add_argument("--listen", type=address, action="append", required=True, metavar="HOST:PORT")
     parser.add_argument("--registry", required=True, metavar="URL", help="the registry that holds the images")
-    parser.add_argument(
-        "--aws", required=True, metavar="URL", help="the emulator of `python -m devcloud.emulator`"
-    )
+    parser.add_argument("--aws", required=True, metavar="URL", help="the emulator of `python -m devcloud.emulator`")
     arguments = parser.parse_args()
     asyncio.run(serve(arguments.listen, arguments.registry, arguments.aws))
 

@@ -42,9 +42,7 @@ def refuse_illegal_fargate_size(cpu: str | None, memory: str | None) -> None:
     """Refuse what no Fargate task can be: `cpu` in units, `memory` in MiB, as the API has them."""
     for name, value in (("cpu", cpu), ("memory", memory)):
         if not value:
-            raise edge.Refusal(
-                "ClientException", f"Fargate requires that '{name}' be defined at the task level."
-            )
+            raise edge.Refusal("ClientException", f"Fargate requires that '{name}' be defined at the task level.")
     units, mebibytes = in_units(cpu or "", "vCPU"), in_units(memory or "", "GB")
     if mebibytes not in FARGATE_SIZES.get(units, frozenset()):
         raise edge.Refusal(
@@ -107,11 +105,7 @@ class Backend(EC2ContainerServiceBackend):
     ) -> list[str]:
         """ListServices: moto lists deleted ones."""
         active = {service.arn for service in self.active_services(self._get_cluster(cluster_str))}
-        return [
-            arn
-            for arn in super().list_services(cluster_str, scheduling_strategy, launch_type)
-            if arn in active
-        ]
+        return [arn for arn in super().list_services(cluster_str, scheduling_strategy, launch_type) if arn in active]
 
     def delete_service(self, cluster_name: str, service_name: str, force: bool) -> Service:
         """DeleteService: what is gone runs nothing."""
@@ -163,11 +157,7 @@ class Backend(EC2ContainerServiceBackend):
                 "platformVersion": service.platform_version,
                 "platformFamily": "Linux",
                 "updatedAt": now,
-                **(
-                    {"capacityProviderStrategy": strategy}
-                    if strategy
-                    else {"launchType": service.launch_type}
-                ),
+                **({"capacityProviderStrategy": strategy} if strategy else {"launchType": service.launch_type}),
             }
         )
         service.deployments = [deployment]
@@ -246,9 +236,7 @@ class Response(EC2ContainerServiceResponse):
         service.capacity_provider_strategy = strategy
         service.launch_type = None if strategy else service.launch_type
         service.platform_version = service.platform_version or "LATEST"
-        service.deployment_configuration = deployment_configuration(
-            self._get_param("deploymentConfiguration")
-        )
+        service.deployment_configuration = deployment_configuration(self._get_param("deploymentConfiguration"))
         service.enable_ecs_managed_tags = bool(self._get_param("enableECSManagedTags"))
         service.enable_execute_command = bool(self._get_param("enableExecuteCommand"))
         service.health_check_grace_period_seconds = self._get_param("healthCheckGracePeriodSeconds") or 0

@@ -97,9 +97,7 @@ def services(clients: Clients) -> list[str]:
     """ECS services of every cluster, by their ARNs."""
     clusters = clients.pages("ecs", "list_clusters", "clusterArns")
     return [
-        arn
-        for cluster in clusters
-        for arn in clients.pages("ecs", "list_services", "serviceArns", cluster=cluster)
+        arn for cluster in clusters for arn in clients.pages("ecs", "list_services", "serviceArns", cluster=cluster)
     ]
 
 
@@ -163,8 +161,7 @@ def budgets(clients: Clients) -> list[str]:
     """Budgets."""
     account = clients["sts"].get_caller_identity()["Account"]
     return [
-        budget["BudgetName"]
-        for budget in clients.pages("budgets", "describe_budgets", "Budgets", AccountId=account)
+        budget["BudgetName"] for budget in clients.pages("budgets", "describe_budgets", "Budgets", AccountId=account)
     ]
 
 

@@ -60,9 +60,7 @@ class Registry:
     def __init__(self, url: str) -> None:
         self.url = url.rstrip("/")
         # urllib3, since unlike urllib and requests it takes no proxy from the environment.
-        self._http = urllib3.PoolManager(
-            maxsize=8, timeout=TIMEOUT_SECONDS, retries=urllib3.Retry(2, redirect=False)
-        )
+        self._http = urllib3.PoolManager(maxsize=8, timeout=TIMEOUT_SECONDS, retries=urllib3.Retry(2, redirect=False))
 
     def tags(self, repository: str) -> list[str]:
         """The tags of a repository, sorted; none where the registry never heard of it."""

@@ -47,11 +47,8 @@ class Log:
             return self.application(environ, start)
         finally:
             milliseconds = (time.monotonic() - started) * 1000
-            print(
-                f"{time.strftime('%H:%M:%S')} {call} {outcome} {milliseconds:.0f} ms",
-                file=sys.stderr,
-                flush=True,
-            )
+            # One write, so that the lines of threads do not run into each other.
+            sys.stderr.write(f"{time.strftime('%H:%M:%S')} {call} {outcome} {milliseconds:.0f} ms\n")
 
     @staticmethod
     def call(environ: WSGIEnvironment) -> str:

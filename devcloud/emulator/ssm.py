@@ -195,8 +195,7 @@ class Response(SimpleSystemManagerResponse):
                 "IPAddress": instance.private_ip,
             }
             for instance in ec2.all_running_instances()
-            if instance.id in ec2.iam_instance_profile_associations
-            and (asked is None or instance.id in asked)
+            if instance.id in ec2.iam_instance_profile_associations and (asked is None or instance.id in asked)
         ]
         return ActionResult({"InstanceInformationList": information})
 

@@ -7,6 +7,8 @@ for Pulumi's AWS plugin, starts that bridge with the provider's binary, and hand
     python -m devcloud.toolchain.aws_forwarder BRIDGE PROVIDER [ENGINE]    the engine starts it, by a launcher
 """
 
+import json
+import hashlib
 import os
 import sys
 import threading
@@ -25,8 +27,40 @@ from devcloud.toolchain.versions import AWS
 
 WORKERS = 128
 """Calls side by side. Most wait for the cloud; the engine sends as many as its `--parallel` says."""
-NOT_SETTINGS = ("version", "pluginDownloadURL", "__defaults", "__internal")
-"""What stands among a provider's settings and configures nothing."""
+
+
+SINGLE_BLOCKS = ("assumeRoleWithWebIdentity", "defaultTags", "ignoreTags")
+"""Settings of the provider that pulumi-aws takes as an object and Terraform as a list of one."""
+
+
+def _settings_to_bridge(*settings: struct_pb2.Struct) -> None:
+    """Make lists of single blocks. A provider's settings come as JSON text, or as they are from newer SDKs."""
+    for struct in settings:
+        for name in SINGLE_BLOCKS:
+            if name not in struct.fields:
+                continue
+            value = struct.fields[name]
+            if value.HasField("struct_value"):
+                block = struct_pb2.Value()
+                block.CopyFrom(value)
+                value.list_value.values.append(block)
+            elif value.string_value.startswith("{"):
+                value.string_value = f"[{value.string_value}]"
+
+
+def _settings_to_pulumi(struct: struct_pb2.Struct) -> None:
+    """Make single blocks of lists again."""
+    for name in SINGLE_BLOCKS:
+        if name not in struct.fields:
+            continue
+        value = struct.fields[name]
+        if value.HasField("list_value") and len(value.list_value.values) == 1:
+            block = struct_pb2.Value()
+            block.CopyFrom(value.list_value.values[0])
+            value.CopyFrom(block)
+        elif value.string_value.startswith("["):
+            (only,) = json.loads(value.string_value)
+            value.string_value = json.dumps(only, separators=(",", ":"), sort_keys=True)
 
 
 class Forwarder(provider_pb2_grpc.ResourceProviderServicer):  # type: ignore[misc]
@@ -62,26 +96,37 @@ class Forwarder(provider_pb2_grpc.ResourceProviderServicer):  # type: ignore[mis
     def CheckConfig(  # noqa: N802
         self, request: provider_pb2.CheckRequest, context: grpc.ServicerContext
     ) -> provider_pb2.CheckResponse:
-        """Check the provider's settings. They decide which bridge this run gets."""
-        self._connect(request.news, context)
+        """Check the provider's settings."""
+        self._connect("", context)
+        _settings_to_bridge(request.olds, request.news)
         with self._call(context) as stub:
-            return stub.CheckConfig(request)
+            response: provider_pb2.CheckResponse = stub.CheckConfig(request)
+        _settings_to_pulumi(response.inputs)
+        return response
 
     def DiffConfig(  # noqa: N802
         self, request: provider_pb2.DiffRequest, context: grpc.ServicerContext
     ) -> provider_pb2.DiffResponse:
         """What other settings would mean for the resources."""
-        self._connect(request.news, context)
+        self._connect("", context)
+        _settings_to_bridge(request.olds, request.news, request.old_inputs)
         with self._call(context) as stub:
-            return stub.DiffConfig(request)
+            response: provider_pb2.DiffResponse = stub.DiffConfig(request)
+        return response
 
     def Configure(  # noqa: N802
         self, request: provider_pb2.ConfigureRequest, context: grpc.ServicerContext
     ) -> provider_pb2.ConfigureResponse:
-        """Configure the provider."""
-        self._connect(request.args, context)
+        """Configure the provider, unless an earlier run did with the same settings."""
+        settings = hashlib.sha256(json_format.MessageToJson(request.args, sort_keys=True).encode()).hexdigest()
+        bridge = self._connect(settings, context)
+        if bridge.settings == settings:
+            return provider_pb2.ConfigureResponse.FromString(bridge.answer)
+        _settings_to_bridge(request.args)
         with self._call(context) as stub:
-            return stub.Configure(request)
+            response: provider_pb2.ConfigureResponse = stub.Configure(request)
+        bridge.configured(settings, response.SerializeToString())
+        return response
 
     def Invoke(  # noqa: N802
         self, request: provider_pb2.InvokeRequest, context: grpc.ServicerContext
@@ -183,27 +228,31 @@ class Forwarder(provider_pb2_grpc.ResourceProviderServicer):  # type: ignore[mis
             properties.to_bridge(value)
         return properties
 
-    def _connect(self, settings: struct_pb2.Struct, context: grpc.ServicerContext) -> None:
-        """Have a bridge. The settings are those of the first call that brings any."""
+    def _connect(self, settings: str, context: grpc.ServicerContext) -> bridges.Bridge:
+        """Have a bridge that is, or may be, configured with some settings; with any, where they are not known yet."""
         with self._lock:
-            if self._stub is not None:
-                return
-            known = {name: value for name, value in json_format.MessageToDict(settings).items() if name not in NOT_SETTINGS}
+            if self._bridge is not None and (not settings or self._bridge.settings in ("", settings)):
+                return self._bridge
+            if self._bridge is not None:
+                self._bridge.release(in_good_order=True)  # another run's settings: it was good for checking ours
+                self._bridge = None
             folder = os.environ.get(bridges.FOLDER_VARIABLE)
-            key = bridges.key(os.environ, repr(sorted(known.items())), self._bridge_binary, self._provider_binary)
+            key = bridges.key(os.environ, self._bridge_binary, self._provider_binary)
             try:
-                self._bridge = bridges.take(self._bridge_binary, key, Path(folder) if folder else None, self._engine)
+                self._bridge = bridges.take(
+                    self._bridge_binary, key, settings, Path(folder) if folder else None, self._engine
+                )
                 channel = grpc.insecure_channel(f"127.0.0.1:{self._bridge.port}", options=plugin.MESSAGE_OPTIONS)
-                stub = provider_pb2_grpc.ResourceProviderStub(channel)
-                stub.Attach(plugin_pb2.PluginAttach(address=self._engine))
+                self._stub = provider_pb2_grpc.ResourceProviderStub(channel)
+                self._stub.Attach(plugin_pb2.PluginAttach(address=self._engine))
                 if self._bridge.fresh:
                     arguments = provider_pb2.ParameterizeRequest.ParametersArgs(args=[str(self._provider_binary)])
-                    stub.Parameterize(provider_pb2.ParameterizeRequest(args=arguments))
+                    self._stub.Parameterize(provider_pb2.ParameterizeRequest(args=arguments))
             except grpc.RpcError as error:
                 _pass_on(error, context)
-            except RuntimeError as error:
+            except (OSError, RuntimeError) as error:
                 context.abort(grpc.StatusCode.UNAVAILABLE, f"The AWS provider cannot run: {error}.")
-            self._stub = stub
+            return self._bridge
 
     @contextmanager
     def _call(self, context: grpc.ServicerContext) -> Iterator[provider_pb2_grpc.ResourceProviderStub]:

@@ -4,10 +4,12 @@ A bridge takes five seconds to start the AWS provider. Where `SLIPWAY_BRIDGE_FOL
 the run that started them, and a later run takes one over. What makes that safe:
 
 - a bridge is used by one run at a time: its user holds a lock on it. A run beside it gets another one;
-- a bridge is only ever configured the way it was at first: environment, provider settings and binaries are its key;
+- a bridge is configured once (the AWS provider cannot be twice), and serves only runs that would configure it the
+  same way, in the same environment, with the same binaries;
 - a run that ends in the middle of something (cancelled, killed) leaves a mark, and its bridge is not used again.
 """
 
+import base64
 import contextlib
 import fcntl
 import hashlib
@@ -43,8 +45,13 @@ class Record:
     """Its start in the kernel's clock ticks: with it, the pid names this one process for ever."""
     port: int
     key: str
-    idle: bool
+    """Of its environment and binaries."""
+    idle: bool = False
     """Whether its last user let go of it in good order."""
+    settings: str = ""
+    """Of the settings that it was configured with; empty before."""
+    answer: str = ""
+    """What it said when it was configured, in base64."""
 
     def lives(self) -> bool:
         """Whether that very process still runs."""
@@ -60,11 +67,11 @@ class Record:
                 time.sleep(0.1)
 
 
-def key(environment: Mapping[str, str], settings: str, *binaries: Path) -> str:
+def key(environment: Mapping[str, str], *binaries: Path) -> str:
     """What two runs must have in common to share a bridge. A hash, since credentials are part of it."""
     seen = {name: value for name, value in environment.items() if name.startswith(MATTERS)}
     files = [(str(binary), binary.stat().st_size, binary.stat().st_mtime_ns) for binary in binaries]
-    return hashlib.sha256(json.dumps([seen, settings, files], sort_keys=True).encode()).hexdigest()
+    return hashlib.sha256(json.dumps([seen, files], sort_keys=True).encode()).hexdigest()
 
 
 class Bridge:
@@ -75,6 +82,21 @@ class Bridge:
         self.fresh = fresh
         self._record = record
         self._slot = slot
+
+    @property
+    def settings(self) -> str:
+        """A hash of the settings that it is configured with; empty where it is not configured."""
+        return self._record.settings
+
+    @property
+    def answer(self) -> bytes:
+        """What it said when it was configured."""
+        return base64.b64decode(self._record.answer)
+
+    def configured(self, settings: str, answer: bytes) -> None:
+        """Note that it has been configured."""
+        self._record.settings = settings
+        self._record.answer = base64.b64encode(answer).decode()
 
     def release(self, *, in_good_order: bool) -> None:
         """Let go: leave the bridge warm for the next run where that is wanted and safe, else end it."""
@@ -87,11 +109,12 @@ class Bridge:
             self._slot.unlock()
 
 
-def take(binary: Path, run_key: str, folder: Path | None, engine: str) -> Bridge:
-    """A bridge for this run: an idle one of the same key out of `folder`, else a new one.
+def take(binary: Path, run_key: str, settings: str, folder: Path | None, engine: str) -> Bridge:
+    """A bridge for this run: an idle one of the same key and settings out of `folder`, else a new one.
 
-    Without a folder, or with all its slots in use, the bridge is this run's own. `engine` is the address of the engine
-    that the run belongs to. Raises RuntimeError where no bridge starts.
+    While the settings are not known yet (empty), those of the bridge do not matter. Without a folder, or with all its
+    slots in use, the bridge is this run's own. `engine` is the address of the engine that the run belongs to. Raises
+    RuntimeError where no bridge starts.
     """
     # A bridge that knows an engine ends itself some minutes after that engine: even if we are killed before we can.
     own = [str(binary), engine] if engine else [str(binary)]
@@ -99,7 +122,7 @@ def take(binary: Path, run_key: str, folder: Path | None, engine: str) -> Bridge
         return Bridge(_start(own, run_key, None), None, fresh=True)
     folder.mkdir(parents=True, exist_ok=True)
     with _choosing(folder):
-        slot, warm = _choose(folder, run_key)
+        slot, warm = _choose(folder, run_key, settings)
         if slot is None:
             return Bridge(_start(own, run_key, None), None, fresh=True)
         if warm is not None:
@@ -170,14 +193,16 @@ def _choosing(folder: Path) -> Iterator[None]:
         yield
 
 
-def _choose(folder: Path, run_key: str) -> tuple[_Slot | None, Record | None]:
+def _choose(folder: Path, run_key: str, settings: str) -> tuple[_Slot | None, Record | None]:
     """A locked slot, with its bridge where that one will do. First a fit bridge, then a free place, then the place
     of a bridge that nobody uses now."""
     slots = [slot for number in range(SLOTS) if (slot := _Slot(folder, number)).lock()]
     records = [slot.read() for slot in slots]
     chosen: tuple[_Slot | None, Record | None] = (None, None)
     for slot, record in zip(slots, records, strict=True):
-        if record is not None and record.key == run_key and record.idle and record.lives():
+        if record is None or record.key != run_key or not record.idle:
+            continue
+        if (not settings or record.settings in ("", settings)) and record.lives():
             chosen = (slot, record)
             break
     else:
@@ -207,7 +232,7 @@ def _start(command: Sequence[str], run_key: str, log: Path | None) -> Record:
             output.seek(0)
             first, line_end, _ = output.read().partition("\n")
             if line_end and first.strip().isdigit():
-                return Record(process.pid, started_at(process.pid), int(first), run_key, idle=False)
+                return Record(process.pid, started_at(process.pid), int(first), run_key)
             time.sleep(0.02)
         output.seek(0)
         said = output.read().strip()[-500:] or "nothing"

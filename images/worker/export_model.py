@@ -61,9 +61,7 @@ def load(folder: Path) -> tuple[Any, Any]:
     missing = sorted(key for key in found["missing_keys"] if "pooler" not in key)
     mismatched = sorted(str(key) for key in found["mismatched_keys"])
     if missing or mismatched:
-        raise ExportError(
-            f"these weights are missing or of another shape: {', '.join(missing + mismatched)[:500]}"
-        )
+        raise ExportError(f"these weights are missing or of another shape: {', '.join(missing + mismatched)[:500]}")
     broken = sorted(name for name, weight in model.named_parameters() if not torch.isfinite(weight).all())
     if broken:
         raise ExportError(f"these weights hold values that are no numbers: {', '.join(broken)[:500]}")

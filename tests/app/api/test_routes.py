@@ -56,10 +56,7 @@ class MemoryStore:
             reason=None,
             created_at=datetime.now(UTC),
             finished_at=None,
-            tests=[
-                CategorisedTest(**test.model_dump(), category="diabetes", confidence=0.9)
-                for test in panel.tests
-            ],
+            tests=[CategorisedTest(**test.model_dump(), category="diabetes", confidence=0.9) for test in panel.tests],
         )
 
 
@@ -146,9 +143,7 @@ def test_a_job_whose_sending_could_not_be_noted_is_sent_again(api: Api) -> None:
     assert [job.lab_id for job in api.queue.jobs] == [panel_id, panel_id]
 
 
-@pytest.mark.parametrize(
-    "error", [DATABASE_AWAY, OperationalError("SELECT", {}, Exception("gone")), TimeoutError()]
-)
+@pytest.mark.parametrize("error", [DATABASE_AWAY, OperationalError("SELECT", {}, Exception("gone")), TimeoutError()])
 def test_a_database_that_is_away_is_a_503_with_a_reason(api: Api, error: Exception) -> None:
     api.store.away = error
     for answer in (api.ask("POST", "/labs", json=PANEL), api.ask("GET", f"/labs/{uuid4()}")):

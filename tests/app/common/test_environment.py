@@ -6,9 +6,7 @@ from app.common import environment as env
 
 
 def test_a_missing_setting_is_named_with_an_example() -> None:
-    with pytest.raises(
-        env.SettingError, match=r"JOBS_QUEUE_URL is not set .*: give it an address like https://"
-    ):
+    with pytest.raises(env.SettingError, match=r"JOBS_QUEUE_URL is not set .*: give it an address like https://"):
         env.queue_url({})
 
 

@@ -8,9 +8,7 @@ from pathlib import Path
 
 
 def run(*arguments: str) -> subprocess.CompletedProcess[str]:
-    environment = {
-        name: value for name, value in os.environ.items() if name in ("PATH", "PYTHONPATH", "HOME")
-    }
+    environment = {name: value for name, value in os.environ.items() if name in ("PATH", "PYTHONPATH", "HOME")}
     return subprocess.run(
         [sys.executable, "-m", "app.worker", *arguments],
         env=environment,
@@ -24,9 +22,7 @@ def run(*arguments: str) -> subprocess.CompletedProcess[str]:
 def test_a_missing_setting_is_one_sentence_and_no_traceback() -> None:
     done = run()
     assert done.returncode == 2
-    assert done.stderr.startswith(
-        "JOBS_QUEUE_URL is not set in the environment: give it an address like https://"
-    )
+    assert done.stderr.startswith("JOBS_QUEUE_URL is not set in the environment: give it an address like https://")
     assert done.stderr.count("\n") == 1
 
 
@@ -44,7 +40,5 @@ def test_the_health_check_loads_neither_the_model_nor_the_database_nor_boto() ->
         "import sys; from app.worker.__main__ import main; main(['--health']); "
         "print([name for name in ('numpy', 'onnxruntime', 'sqlalchemy', 'boto3') if name in sys.modules])"
     )
-    done = subprocess.run(
-        [sys.executable, "-c", code], capture_output=True, text=True, check=True, timeout=30
-    )
+    done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True, timeout=30)
     assert done.stdout.strip() == "[]"

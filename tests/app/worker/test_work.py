@@ -205,9 +205,7 @@ def test_a_failing_heartbeat_does_not_stop_the_work() -> None:
         time.sleep(0.02)
 
 
-def test_a_worker_is_alive_for_a_minute_after_its_last_sign(
-    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
+def test_a_worker_is_alive_for_a_minute_after_its_last_sign(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     path = tmp_path / "heartbeat"
     assert not alive(path)
     beat(path)

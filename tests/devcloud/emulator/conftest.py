@@ -108,9 +108,7 @@ def start(folder: Path, processes: list[subprocess.Popen[bytes]]) -> Emulator:
     environment = {**os.environ, "PYTHONPATH": str(ROOT)}
     for name, (_, command) in commands.items():
         with (folder / f"{name}.log").open("wb") as log:
-            processes.append(
-                subprocess.Popen(command, cwd=ROOT, env=environment, stdout=log, stderr=subprocess.STDOUT)
-            )
+            processes.append(subprocess.Popen(command, cwd=ROOT, env=environment, stdout=log, stderr=subprocess.STDOUT))
     for (name, (address, _)), process in zip(commands.items(), processes[-3:], strict=True):
         wait_for(address, process, folder / f"{name}.log")
     return Emulator(

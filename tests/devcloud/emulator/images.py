@@ -35,9 +35,7 @@ class Image:
         """Its manifest, of its media type."""
         docker = self.media_type == DOCKER_MANIFEST
         config = (
-            "application/vnd.docker.container.image.v1+json"
-            if docker
-            else "application/vnd.oci.image.config.v1+json"
+            "application/vnd.docker.container.image.v1+json" if docker else "application/vnd.oci.image.config.v1+json"
         )
         layer = (
             "application/vnd.docker.image.rootfs.diff.tar.gzip"
@@ -45,9 +43,7 @@ class Image:
             else "application/vnd.oci.image.layer.v1.tar+gzip"
         )
         parts = [(config, self.config), (layer, self.layer)]
-        described = [
-            {"mediaType": kind, "digest": digest_of(part), "size": len(part)} for kind, part in parts
-        ]
+        described = [{"mediaType": kind, "digest": digest_of(part), "size": len(part)} for kind, part in parts]
         return json.dumps(
             {
                 "schemaVersion": 2,
@@ -86,9 +82,7 @@ class Pusher:
             patched.headers["Location"], params=self._with(patched.headers["Location"], digest_of(content))
         )
 
-    def put_manifest(
-        self, repository: str, reference: str, manifest: bytes, media_type: str
-    ) -> httpx.Response:
+    def put_manifest(self, repository: str, reference: str, manifest: bytes, media_type: str) -> httpx.Response:
         """PUT a manifest under a tag or a digest."""
         headers = {"Content-Type": media_type}
         return self.http.put(f"/v2/{repository}/manifests/{reference}", content=manifest, headers=headers)

@@ -46,9 +46,7 @@ def told(budgets: Any, budget: dict[str, str], notification: dict[str, Any]) -> 
     return subscribers
 
 
-def test_a_notification_has_its_subscribers_however_it_is_spelled(
-    budgets: Any, budget: dict[str, str]
-) -> None:
+def test_a_notification_has_its_subscribers_however_it_is_spelled(budgets: Any, budget: dict[str, str]) -> None:
     assert told(budgets, budget, NOTIFICATION) == [ONE]
     spelled = {key: value for key, value in NOTIFICATION.items() if key != "ThresholdType"}
     assert told(budgets, budget, {**spelled, "Threshold": 80.0}) == [ONE]

@@ -14,8 +14,7 @@ pytestmark = pytest.mark.cloud
 def groups(ec2: Any, name: str) -> list[str]:
     """Two security groups of the default VPC."""
     return [
-        ec2.create_security_group(GroupName=f"{name}-{number}", Description="test")["GroupId"]
-        for number in range(2)
+        ec2.create_security_group(GroupName=f"{name}-{number}", Description="test")["GroupId"] for number in range(2)
     ]
 
 
@@ -47,9 +46,7 @@ def test_an_instance_has_the_groups_of_its_interface(ec2: Any, instance: str, gr
     assert ids(found["NetworkInterfaces"][0]["Groups"]) == {groups[0]}
 
 
-def test_its_groups_change_by_the_instance_and_by_the_interface(
-    ec2: Any, instance: str, groups: list[str]
-) -> None:
+def test_its_groups_change_by_the_instance_and_by_the_interface(ec2: Any, instance: str, groups: list[str]) -> None:
     interface = described(ec2, instance)["NetworkInterfaces"][0]["NetworkInterfaceId"]
     ec2.modify_network_interface_attribute(NetworkInterfaceId=interface, Groups=[groups[1]])
     assert ids(described(ec2, instance)["SecurityGroups"]) == {groups[1]}
@@ -84,9 +81,7 @@ def test_a_launch_templates_own_tags_are_not_its_instances(ec2: Any, name: str) 
         TagSpecifications=[{"ResourceType": "launch-template", "Tags": [{"Key": "of", "Value": "template"}]}],
     )
     versions = ec2.describe_launch_template_versions(LaunchTemplateName=name)["LaunchTemplateVersions"]
-    assert [each["ResourceType"] for each in versions[0]["LaunchTemplateData"]["TagSpecifications"]] == [
-        "instance"
-    ]
+    assert [each["ResourceType"] for each in versions[0]["LaunchTemplateData"]["TagSpecifications"]] == ["instance"]
     template = ec2.describe_launch_templates(LaunchTemplateNames=[name])["LaunchTemplates"][0]
     assert template["Tags"] == [{"Key": "of", "Value": "template"}]
 

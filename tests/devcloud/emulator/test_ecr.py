@@ -57,21 +57,16 @@ def test_an_index_is_an_image_as_large_as_its_largest(ecr: Any, pusher: Pusher, 
     for image in (small, large):
         pusher.push(repository, image.digest, image)
     entries = [
-        {"mediaType": OCI_MANIFEST, "digest": image.digest, "size": len(image.manifest)}
-        for image in (small, large)
+        {"mediaType": OCI_MANIFEST, "digest": image.digest, "size": len(image.manifest)} for image in (small, large)
     ]
     index = json.dumps({"schemaVersion": 2, "mediaType": OCI_INDEX, "manifests": entries}).encode()
     assert pusher.put_manifest(repository, "both", index, OCI_INDEX).status_code == 201
-    detail = ecr.describe_images(repositoryName=repository, imageIds=[{"imageTag": "both"}])["imageDetails"][
-        0
-    ]
+    detail = ecr.describe_images(repositoryName=repository, imageIds=[{"imageTag": "both"}])["imageDetails"][0]
     assert detail["imageManifestMediaType"] == OCI_INDEX
     assert detail["imageSizeInBytes"] == large.size
 
 
-def test_an_image_is_got_by_tag_and_by_digest_as_it_was_pushed(
-    ecr: Any, pusher: Pusher, repository: str
-) -> None:
+def test_an_image_is_got_by_tag_and_by_digest_as_it_was_pushed(ecr: Any, pusher: Pusher, repository: str) -> None:
     image = Image(b"layer")
     pusher.push(repository, "one", image)
     got = ecr.batch_get_image(
@@ -84,15 +79,11 @@ def test_an_image_is_got_by_tag_and_by_digest_as_it_was_pushed(
     assert [each["failureCode"] for each in got["failures"]] == ["ImageNotFound"]
 
 
-def test_put_image_gives_an_image_another_tag_that_can_be_pulled(
-    ecr: Any, pusher: Pusher, repository: str
-) -> None:
+def test_put_image_gives_an_image_another_tag_that_can_be_pulled(ecr: Any, pusher: Pusher, repository: str) -> None:
     image = Image(b"layer")
     pusher.push(repository, "one", image)
     manifest = ecr.batch_get_image(repositoryName=repository, imageIds=[{"imageTag": "one"}])["images"][0]
-    put = ecr.put_image(
-        repositoryName=repository, imageManifest=manifest["imageManifest"], imageTag="release-prod-1"
-    )
+    put = ecr.put_image(repositoryName=repository, imageManifest=manifest["imageManifest"], imageTag="release-prod-1")
     assert put["image"]["imageId"] == {"imageDigest": image.digest, "imageTag": "release-prod-1"}
     assert pusher.pull(repository, "release-prod-1").headers["Docker-Content-Digest"] == image.digest
     tags = [each["imageTag"] for each in ecr.list_images(repositoryName=repository)["imageIds"]]
@@ -128,9 +119,7 @@ def test_put_image_moves_a_tag_that_may_move_and_keeps_what_it_named(
     pusher.push(mutable_repository, "other", other)
     ecr.put_image(repositoryName=mutable_repository, imageManifest=other.manifest.decode(), imageTag="latest")
     assert pusher.pull(mutable_repository, "latest").headers["Docker-Content-Digest"] == other.digest
-    untagged = ecr.list_images(repositoryName=mutable_repository, filter={"tagStatus": "UNTAGGED"})[
-        "imageIds"
-    ]
+    untagged = ecr.list_images(repositoryName=mutable_repository, filter={"tagStatus": "UNTAGGED"})["imageIds"]
     assert untagged == [{"imageDigest": image.digest}]
 
 
@@ -155,9 +144,7 @@ def test_put_image_refuses_what_is_no_manifest_and_a_digest_of_another(ecr: Any,
         )
 
 
-def test_deleting_one_of_two_tags_leaves_the_image_and_the_other(
-    ecr: Any, pusher: Pusher, repository: str
-) -> None:
+def test_deleting_one_of_two_tags_leaves_the_image_and_the_other(ecr: Any, pusher: Pusher, repository: str) -> None:
     image = Image(b"layer")
     pusher.push(repository, "one", image)
     pusher.push(repository, "two", image)
@@ -165,14 +152,10 @@ def test_deleting_one_of_two_tags_leaves_the_image_and_the_other(
     assert deleted["imageIds"] == [{"imageDigest": image.digest, "imageTag": "one"}]
     assert pusher.pull(repository, "one").status_code == 404
     assert pusher.pull(repository, "two").status_code == 200
-    assert ecr.list_images(repositoryName=repository)["imageIds"] == [
-        {"imageDigest": image.digest, "imageTag": "two"}
-    ]
+    assert ecr.list_images(repositoryName=repository)["imageIds"] == [{"imageDigest": image.digest, "imageTag": "two"}]
 
 
-def test_deleting_the_last_tag_or_the_digest_deletes_the_image(
-    ecr: Any, pusher: Pusher, repository: str
-) -> None:
+def test_deleting_the_last_tag_or_the_digest_deletes_the_image(ecr: Any, pusher: Pusher, repository: str) -> None:
     tagged, twice = Image(b"layer"), Image(b"other")
     pusher.push(repository, "one", tagged)
     pusher.push(repository, "two", twice)
@@ -223,9 +206,7 @@ def test_layers_are_available_when_they_were_pushed(ecr: Any, pusher: Pusher, re
     pusher.push(repository, "one", image)
     layer = json.loads(image.manifest)["layers"][0]["digest"]
     found = ecr.batch_check_layer_availability(repositoryName=repository, layerDigests=[layer, missing])
-    assert [(each["layerDigest"], each["layerSize"]) for each in found["layers"]] == [
-        (layer, len(image.layer))
-    ]
+    assert [(each["layerDigest"], each["layerSize"]) for each in found["layers"]] == [(layer, len(image.layer))]
     assert [each["layerDigest"] for each in found["failures"]] == [missing]
 
 

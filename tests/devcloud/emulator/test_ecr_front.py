@@ -159,9 +159,7 @@ def test_a_repository_made_immutable_holds_its_tags_from_then_on(
     assert error(pusher.push(mutable_repository, "one", Image(b"other")))[:2] == (400, "TAG_INVALID")
 
 
-def test_an_exclusion_lets_its_tags_move_in_an_immutable_repository(
-    ecr: Any, pusher: Pusher, name: str
-) -> None:
+def test_an_exclusion_lets_its_tags_move_in_an_immutable_repository(ecr: Any, pusher: Pusher, name: str) -> None:
     ecr.create_repository(
         repositoryName=name,
         imageTagMutability="IMMUTABLE_WITH_EXCLUSION",

@@ -42,9 +42,7 @@ def network(ec2: Any) -> Iterator[dict[str, Any]]:
     """A network configuration in the default VPC."""
     subnet = ec2.describe_subnets()["Subnets"][0]["SubnetId"]
     group = ec2.describe_security_groups()["SecurityGroups"][0]["GroupId"]
-    return {
-        "awsvpcConfiguration": {"subnets": [subnet], "securityGroups": [group], "assignPublicIp": "ENABLED"}
-    }
+    return {"awsvpcConfiguration": {"subnets": [subnet], "securityGroups": [group], "assignPublicIp": "ENABLED"}}
 
 
 @pytest.fixture
@@ -91,9 +89,7 @@ def test_a_service_runs_on_the_capacity_that_it_asked_for_and_no_launch_type(
     assert "launchType" not in found
 
 
-def test_a_service_without_a_strategy_gets_the_clusters(
-    ecs: Any, cluster: str, network: dict[str, Any]
-) -> None:
+def test_a_service_without_a_strategy_gets_the_clusters(ecs: Any, cluster: str, network: dict[str, Any]) -> None:
     ecs.create_service(
         cluster=cluster,
         serviceName="worker",
@@ -103,9 +99,7 @@ def test_a_service_without_a_strategy_gets_the_clusters(
     assert described(ecs, cluster)["capacityProviderStrategy"][0]["capacityProvider"] == "FARGATE_SPOT"
 
 
-def test_a_service_keeps_its_circuit_breaker_and_settings(
-    ecs: Any, cluster: str, service: dict[str, Any]
-) -> None:
+def test_a_service_keeps_its_circuit_breaker_and_settings(ecs: Any, cluster: str, service: dict[str, Any]) -> None:
     found = described(ecs, cluster)
     assert found["deploymentConfiguration"]["deploymentCircuitBreaker"] == {"enable": True, "rollback": True}
     assert found["deploymentConfiguration"]["maximumPercent"] == 200
@@ -126,9 +120,7 @@ def test_a_new_task_definition_is_a_new_deployment_named_in_full(
     assert found["deployments"][0]["rolloutState"] == "COMPLETED"
 
 
-def test_a_new_count_is_reached_without_a_new_deployment(
-    ecs: Any, cluster: str, service: dict[str, Any]
-) -> None:
+def test_a_new_count_is_reached_without_a_new_deployment(ecs: Any, cluster: str, service: dict[str, Any]) -> None:
     ecs.update_service(cluster=cluster, service="worker", desiredCount=0)
     found = described(ecs, cluster)
     assert (found["desiredCount"], found["runningCount"]) == (0, 0)
@@ -147,10 +139,7 @@ def test_the_newer_description_of_a_deployment_says_that_it_succeeded(
     listed = ecs.list_service_deployments(cluster=cluster, service="worker")["serviceDeployments"]
     assert [each["status"] for each in listed] == ["SUCCESSFUL"]
     assert (
-        ecs.list_service_deployments(cluster=cluster, service="worker", status=["PENDING"])[
-            "serviceDeployments"
-        ]
-        == []
+        ecs.list_service_deployments(cluster=cluster, service="worker", status=["PENDING"])["serviceDeployments"] == []
     )
     arn = listed[0]["serviceDeploymentArn"]
     answer = ecs.describe_service_deployments(serviceDeploymentArns=[arn, f"{arn}0"])
@@ -172,9 +161,7 @@ def test_a_deleted_cluster_and_service_can_be_made_again(
     ecs: Any, cluster: str, service: dict[str, Any], network: dict[str, Any]
 ) -> None:
     ecs.delete_service(cluster=cluster, service="worker", force=True)
-    ecs.create_service(
-        cluster=cluster, serviceName="worker", taskDefinition=cluster, networkConfiguration=network
-    )
+    ecs.create_service(cluster=cluster, serviceName="worker", taskDefinition=cluster, networkConfiguration=network)
     assert described(ecs, cluster)["status"] == "ACTIVE"
 
 
@@ -182,9 +169,7 @@ def test_a_second_service_of_the_same_name_is_refused(
     ecs: Any, cluster: str, service: dict[str, Any], network: dict[str, Any]
 ) -> None:
     with pytest.raises(ClientError) as caught:
-        ecs.create_service(
-            cluster=cluster, serviceName="worker", taskDefinition=cluster, networkConfiguration=network
-        )
+        ecs.create_service(cluster=cluster, serviceName="worker", taskDefinition=cluster, networkConfiguration=network)
     assert refusal(caught) == ("InvalidParameterException", "Creation of service was not idempotent.")
 
 
@@ -201,13 +186,9 @@ def test_a_capacity_provider_must_be_the_clusters(ecs: Any, name: str, network: 
     assert "not associated with the cluster" in refusal(caught)[1]
 
 
-def test_a_capacity_provider_that_is_used_is_not_taken_away(
-    ecs: Any, cluster: str, service: dict[str, Any]
-) -> None:
+def test_a_capacity_provider_that_is_used_is_not_taken_away(ecs: Any, cluster: str, service: dict[str, Any]) -> None:
     with pytest.raises(ClientError) as caught:
-        ecs.put_cluster_capacity_providers(
-            cluster=cluster, capacityProviders=[], defaultCapacityProviderStrategy=[]
-        )
+        ecs.put_cluster_capacity_providers(cluster=cluster, capacityProviders=[], defaultCapacityProviderStrategy=[])
     assert refusal(caught)[0] == "ResourceInUseException"
 
 
@@ -217,9 +198,7 @@ def test_a_cluster_with_services_is_not_deleted(ecs: Any, cluster: str, service:
     assert refusal(caught)[0] == "ClusterContainsServicesException"
 
 
-def test_a_deregistered_task_definition_is_not_deployed(
-    ecs: Any, cluster: str, service: dict[str, Any]
-) -> None:
+def test_a_deregistered_task_definition_is_not_deployed(ecs: Any, cluster: str, service: dict[str, Any]) -> None:
     ecs.deregister_task_definition(taskDefinition=f"{cluster}:1")
     with pytest.raises(ClientError) as caught:
         ecs.update_service(cluster=cluster, service="worker", taskDefinition=f"{cluster}:1")
@@ -228,9 +207,7 @@ def test_a_deregistered_task_definition_is_not_deployed(
 
 def test_a_task_may_have_its_memory_as_a_whole(ecs: Any, cluster: str, network: dict[str, Any]) -> None:
     arn = register(ecs, cluster)
-    ran = ecs.run_task(
-        cluster=cluster, taskDefinition=arn, launchType="FARGATE", networkConfiguration=network
-    )
+    ran = ecs.run_task(cluster=cluster, taskDefinition=arn, launchType="FARGATE", networkConfiguration=network)
     assert [task["taskDefinitionArn"] for task in ran["tasks"]] == [arn]
 
 

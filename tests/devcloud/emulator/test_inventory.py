@@ -56,9 +56,7 @@ def test_it_names_what_was_made_until_it_is_taken_away(fresh: Emulator) -> None:
     )["Instances"][0]
     address = ec2.allocate_address()["AllocationId"]
     ecs.create_cluster(clusterName="c")
-    ecs.register_task_definition(
-        family="f", containerDefinitions=[{"name": "n", "image": "i", "memory": 100}]
-    )
+    ecs.register_task_definition(family="f", containerDefinitions=[{"name": "n", "image": "i", "memory": 100}])
     iam.create_role(RoleName="r", AssumeRolePolicyDocument=TRUST)
     url = sqs.create_queue(QueueName="q")["QueueUrl"]
 
@@ -132,7 +130,7 @@ MADE: dict[str, tuple[str, str, dict[str, Any]]] = {
         "ssm",
         "create_document",
         {
-            "Name": "d",
+            "Name": "document",
             "DocumentType": "Command",
             "Content": json.dumps({"schemaVersion": "2.2", "mainSteps": []}),
         },

@@ -77,9 +77,7 @@ def test_an_address_that_is_taken_is_named() -> None:
         taken.bind(("127.0.0.1", 0))
         taken.listen()
         address = f"127.0.0.1:{taken.getsockname()[1]}"
-        tried = run(
-            "--listen", address, "--registry", "http://127.0.0.1:1", "--registry-address", "127.0.0.1:1"
-        )
+        tried = run("--listen", address, "--registry", "http://127.0.0.1:1", "--registry-address", "127.0.0.1:1")
     assert tried.returncode != 0
     assert f"cannot listen on {address}" in tried.stderr
     assert "Traceback" not in tried.stderr

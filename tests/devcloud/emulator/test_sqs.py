@@ -41,9 +41,7 @@ def test_a_redrive_policy_comes_back_as_it_was_written(sqs: Any, queue: str, dea
     assert "RedrivePolicy" not in attributes(sqs, queue)
 
 
-def test_a_message_received_too_often_goes_to_the_dead_letters(
-    sqs: Any, queue: str, dead: str, name: str
-) -> None:
+def test_a_message_received_too_often_goes_to_the_dead_letters(sqs: Any, queue: str, dead: str, name: str) -> None:
     policy = json.dumps({"deadLetterTargetArn": dead, "maxReceiveCount": 1})
     sqs.set_queue_attributes(QueueUrl=queue, Attributes={"RedrivePolicy": policy})
     sqs.send_message(QueueUrl=queue, MessageBody="hello")
@@ -108,9 +106,7 @@ def test_a_receive_count_out_of_range_is_refused(sqs: Any, queue: str, dead: str
 
 
 def test_dead_letters_need_a_queue_that_exists(sqs: Any, name: str) -> None:
-    policy = json.dumps(
-        {"deadLetterTargetArn": "arn:aws:sqs:us-east-1:123456789012:no", "maxReceiveCount": 1}
-    )
+    policy = json.dumps({"deadLetterTargetArn": "arn:aws:sqs:us-east-1:123456789012:no", "maxReceiveCount": 1})
     with pytest.raises(ClientError) as caught:
         sqs.create_queue(QueueName=name, Attributes={"RedrivePolicy": policy})
     assert refusal(caught) == (
@@ -130,7 +126,5 @@ def test_a_messages_visibility_out_of_range_is_refused(sqs: Any, queue: str, sec
     sqs.send_message(QueueUrl=queue, MessageBody="hello")
     message = sqs.receive_message(QueueUrl=queue)["Messages"][0]
     with pytest.raises(ClientError) as caught:
-        sqs.change_message_visibility(
-            QueueUrl=queue, ReceiptHandle=message["ReceiptHandle"], VisibilityTimeout=seconds
-        )
+        sqs.change_message_visibility(QueueUrl=queue, ReceiptHandle=message["ReceiptHandle"], VisibilityTimeout=seconds)
     assert refusal(caught)[0] == "InvalidParameterValue"

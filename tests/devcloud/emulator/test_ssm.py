@@ -18,9 +18,7 @@ def instance(ec2: Any, iam: Any, name: str) -> Iterator[str]:
     iam.create_role(RoleName=name, AssumeRolePolicyDocument=json.dumps({"Version": "2012-10-17"}))
     iam.create_instance_profile(InstanceProfileName=name)
     iam.add_role_to_instance_profile(InstanceProfileName=name, RoleName=name)
-    started = ec2.run_instances(
-        ImageId="ami-12c6146b", MinCount=1, MaxCount=1, IamInstanceProfile={"Name": name}
-    )
+    started = ec2.run_instances(ImageId="ami-12c6146b", MinCount=1, MaxCount=1, IamInstanceProfile={"Name": name})
     instance_id = started["Instances"][0]["InstanceId"]
     yield instance_id
     ec2.terminate_instances(InstanceIds=[instance_id])
@@ -39,9 +37,7 @@ def test_a_standard_parameter_holds_4096_bytes_and_no_more(ssm: Any, name: str, 
         ssm.put_parameter(Name=f"/{name}", Type=kind, Value="x" * 4097, Overwrite=True)
     code, message = refusal(caught)
     assert code == "ValidationException"
-    assert message.startswith(
-        "Standard tier parameters support a maximum parameter value of 4096 characters."
-    )
+    assert message.startswith("Standard tier parameters support a maximum parameter value of 4096 characters.")
     assert ssm.get_parameter(Name=f"/{name}", WithDecryption=True)["Parameter"]["Value"] == "x" * 4096
 
 
