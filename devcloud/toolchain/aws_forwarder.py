@@ -19,10 +19,10 @@ from typing import Any, NoReturn
 
 import grpc
 from google.protobuf import empty_pb2, json_format, struct_pb2
-from pulumi.runtime.proto import plugin_pb2, provider_pb2, provider_pb2_grpc
 
 from devcloud.toolchain import bridges, plugin
 from devcloud.toolchain.aws_names import Properties, token, urn
+from devcloud.toolchain.protocol import plugin_pb2, provider_pb2, provider_pb2_grpc
 from devcloud.toolchain.versions import AWS
 
 WORKERS = 128
@@ -268,6 +268,10 @@ class Forwarder(provider_pb2_grpc.ResourceProviderServicer):  # type: ignore[mis
         finally:
             with self._lock:
                 self._in_flight -= 1
+
+
+def _hash(values: struct_pb2.Struct) -> str:
+    return hashlib.sha256(json_format.MessageToJson(values, sort_keys=True).encode()).hexdigest()
 
 
 def _pass_on(error: grpc.RpcError, context: grpc.ServicerContext) -> NoReturn:

@@ -19,7 +19,7 @@ import signal
 import subprocess
 import time
 from collections.abc import Iterator, Mapping, Sequence
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, dataclass, field
 from pathlib import Path
 from typing import IO
 
@@ -50,8 +50,8 @@ class Record:
     """Whether its last user let go of it in good order."""
     settings: str = ""
     """Of the settings that it was configured with; empty before."""
-    answer: str = ""
-    """What it said when it was configured, in base64."""
+    answers: dict[str, str] = field(default_factory=dict)
+    """What it said to questions that it need not be asked again, in base64."""
 
     def lives(self) -> bool:
         """Whether that very process still runs."""
@@ -88,15 +88,18 @@ class Bridge:
         """A hash of the settings that it is configured with; empty where it is not configured."""
         return self._record.settings
 
-    @property
-    def answer(self) -> bytes:
-        """What it said when it was configured."""
-        return base64.b64decode(self._record.answer)
-
-    def configured(self, settings: str, answer: bytes) -> None:
-        """Note that it has been configured."""
+    def configured(self, settings: str) -> None:
+        """Note what it has been configured with."""
         self._record.settings = settings
-        self._record.answer = base64.b64encode(answer).decode()
+
+    def recall(self, question: str) -> bytes | None:
+        """The answer to a question that this bridge has been asked before, be it by an earlier run."""
+        answer = self._record.answers.get(question)
+        return base64.b64decode(answer) if answer is not None else None
+
+    def remember(self, question: str, answer: bytes) -> None:
+        """Keep an answer."""
+        self._record.answers[question] = base64.b64encode(answer).decode()
 
     def release(self, *, in_good_order: bool) -> None:
         """Let go: leave the bridge warm for the next run where that is wanted and safe, else end it."""
@@ -179,6 +182,8 @@ class _Slot:
 
     def write(self, record: Record) -> None:
         draft = self._file.with_suffix(".new")
+        draft.unlink(missing_ok=True)
+        draft.touch(mode=0o600)  # answers may tell settings, credentials among them
         draft.write_text(json.dumps(asdict(record)))
         draft.replace(self._file)
 

@@ -1,10 +1,11 @@
 """The queue between the API and the worker, and the one that takes what the worker cannot do."""
 
-import json
 from dataclasses import dataclass
 
 import pulumi
 import pulumi_aws as aws
+
+from infra.lib.task_definition import canonical_json
 
 DAY_SECONDS = 24 * 60 * 60
 DEAD_LETTER_RETENTION_SECONDS = 14 * DAY_SECONDS
@@ -47,9 +48,7 @@ class Jobs(pulumi.ComponentResource):
             receive_wait_time_seconds=20,  # long polling: fewer calls, the same promptness
             sqs_managed_sse_enabled=True,
             redrive_policy=dead.arn.apply(
-                lambda arn: json.dumps(
-                    {"deadLetterTargetArn": arn, "maxReceiveCount": args.max_receive_count}, sort_keys=True
-                )
+                lambda arn: canonical_json({"deadLetterTargetArn": arn, "maxReceiveCount": args.max_receive_count})
             ),
             opts=child,
         )

@@ -46,7 +46,6 @@ class Network(pulumi.ComponentResource):
         vpc = aws.ec2.Vpc(
             "vpc",
             cidr_block=args.cidr,
-            enable_dns_hostnames=True,
             enable_dns_support=True,
             tags=self._tags("vpc"),
             opts=self._child,
