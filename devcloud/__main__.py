@@ -11,7 +11,7 @@ from collections.abc import Callable
 
 from devcloud import caches, rehearsal, summary, validate
 from devcloud.bootstrap import ROOT
-from devcloud.cloud import Cloud
+from devcloud.cloud import NOT_PASSED_ON, Cloud
 from devcloud.console import Refusal, row, say, seconds
 from devcloud.emulator.inventory import inventory
 from devcloud.proof import Proof
@@ -19,8 +19,8 @@ from devcloud.registry import RegistryReader
 from devcloud.services import Services
 from devcloud.stack import Stack
 from devcloud.toolchain import Toolchain, check_machine, ensure
-from devcloud.toolchain.aws_forwarder import stop_bridges
-from devcloud.toolchain.standins import ensure_rootfs, publish
+from devcloud.toolchain.bridges import stop_bridges
+from devcloud.toolchain.standins import docker_hub_reachable, ensure_rootfs, publish
 
 KEPT_ON_PURPOSE = "ecs task definition"
 """What `make down` leaves in the emulator: revisions that ran are never taken away."""
@@ -67,9 +67,10 @@ class Command:
         say(f"cloud {self.cloud.name}")
         services = self.services
         services.start()
-        rootfs = ensure_rootfs(self.cloud.cache, say)
-        registry = f"127.0.0.1:{self.cloud.ports.registry}"
-        publish(["python:3.11-slim"], tools.buildctl, self.cloud.buildkit_address, registry, rootfs, say)
+        if not docker_hub_reachable():
+            rootfs = ensure_rootfs(self.cloud.cache, say)
+            registry = f"127.0.0.1:{self.cloud.ports.registry}"
+            publish(tools.buildctl, self.cloud.buildkit_address, registry, rootfs, say)
         services.create_database(rehearsal.database_name(self.stack_name))
         return services
 
@@ -224,7 +225,7 @@ def outputs(command: Command) -> None:
 
 def env(command: Command) -> None:
     """Print `export` lines that aim a shell at the cloud."""
-    for name in ("AWS_PROFILE", "AWS_SESSION_TOKEN", "PULUMI_ACCESS_TOKEN", "PULUMI_CONFIG_PASSPHRASE_FILE"):
+    for name in NOT_PASSED_ON:
         print(f"unset {name}")
     for name, value in command.cloud.variables(command.toolchain.bin, command.toolchain.pulumi_home).items():
         print(f"export {name}={shlex.quote(value)}")

@@ -18,14 +18,13 @@ from devcloud.console import Refusal
 REGION = "us-east-1"
 PREFERRED_PORTS = {"aws": 4566, "ecr": 5000, "registry": 5001}
 """What each service listens on where nobody else does; the emulator's is the field's customary port."""
-AMBIENT_CREDENTIALS = (
-    "AWS_PROFILE",
-    "AWS_SESSION_TOKEN",
-    "AWS_SECURITY_TOKEN",
-    "AWS_ROLE_ARN",
-    "AWS_WEB_IDENTITY_TOKEN_FILE",
+NOT_PASSED_ON = (
+    *("AWS_PROFILE", "AWS_SESSION_TOKEN", "AWS_SECURITY_TOKEN", "AWS_ROLE_ARN", "AWS_WEB_IDENTITY_TOKEN_FILE"),
+    *("PULUMI_ACCESS_TOKEN", "PULUMI_CONFIG_PASSPHRASE_FILE"),
+    # The emulator speaks plain HTTP, and the AWS provider refuses a bundle when it is configured a second time.
+    "AWS_CA_BUNDLE",
 )
-"""Variables of a person's shell that would aim a program at a real account: never passed on."""
+"""Variables of a person's shell that would aim a program at a real account or state, or only get in the way."""
 
 
 @dataclass(frozen=True)
@@ -147,9 +146,7 @@ class Cloud:
 
     def environment(self, variables: Mapping[str, str]) -> dict[str, str]:
         """This process's environment, aimed at this cloud and at nothing else."""
-        kept = {key: value for key, value in os.environ.items() if key not in AMBIENT_CREDENTIALS}
-        kept.pop("PULUMI_CONFIG_PASSPHRASE_FILE", None)
-        kept.pop("PULUMI_ACCESS_TOKEN", None)
+        kept = {key: value for key, value in os.environ.items() if key not in NOT_PASSED_ON}
         return {**kept, **variables}
 
 

@@ -151,7 +151,7 @@ class Services:
         (folder / "registry.yml").write_text(
             f"version: 0.1\nlog: {{level: warn, accesslog: {{disabled: true}}}}\n"
             f"storage: {{filesystem: {{rootdirectory: {folder / 'registry'}}}, delete: {{enabled: true}}}}\n"
-            f"http: {{addr: '127.0.0.1:{ports.registry}', relativeurls: true}}\n"
+            f"http: {{addr: '127.0.0.1:{ports.registry}', relativeurls: true, secret: {self.cloud.name}}}\n"
         )
         (folder / "buildkitd.toml").write_text(
             f'root = "{folder / "buildkit"}"\n'

@@ -70,7 +70,8 @@ def ensure(cache: Path, report: Report) -> Toolchain:
     folder = cache / "toolchain" / _key()
     ready = _load(folder, cache)
     if ready is None:
-        with locked(cache / "toolchain" / "lock", lambda: report("another make prepares the toolchain; waiting for it")):
+        waiting = "another make prepares the toolchain; waiting for it"
+        with locked(cache / "toolchain" / "lock", lambda: report(waiting)):
             ready = _load(folder, cache) or _make(folder, cache, report)
     else:
         for choice in ready.choices:
@@ -115,14 +116,14 @@ def _load(folder: Path, cache: Path) -> Toolchain | None:
     except (FileNotFoundError, ValueError):
         return None
     choices = tuple(stored.pop("choices"))
-    paths = {name: Path(path) for name, path in stored.items() if path is not None}
+    paths = {name: Path(path) for name, path in stored.items()}
     if not all(path.exists() for path in paths.values()):
         return None
     engine_runs = running_engine(cache)
     if not engine_runs and "dockerd" not in paths:
         return None  # there was an engine then, and is none now
-    dockerd = None if engine_runs else paths["dockerd"]
-    return Toolchain(**{**paths, "dockerd": dockerd, "choices": choices})
+    dockerd = paths.pop("dockerd", None)
+    return Toolchain(**paths, dockerd=None if engine_runs else dockerd, choices=choices)
 
 
 # --- making ---------------------------------------------------------------------------------------------------------
@@ -183,7 +184,7 @@ class _Maker:
 
     def docker_build(self) -> None:
         """Pulumi's docker-build plugin."""
-        self._plugin("docker-build", versions.DOCKER_BUILD, lambda: self._docker_build_from_source())
+        self._plugin("docker-build", versions.DOCKER_BUILD, self._docker_build_from_source)
 
     def aws(self) -> None:
         """Pulumi's AWS plugin, or the bridge over a Terraform AWS provider."""
@@ -227,7 +228,8 @@ class _Maker:
 
     def _plugin(self, name: str, version: str, make: Callable[[], Part]) -> None:
         title = f"{name} plugin {version}"
-        installed = Path(os.environ.get("PULUMI_HOME") or Path.home() / ".pulumi") / "plugins" / f"resource-{name}-v{version}"
+        home = Path(os.environ.get("PULUMI_HOME") or Path.home() / ".pulumi")
+        installed = home / "plugins" / f"resource-{name}-v{version}"
         binary = f"pulumi-resource-{name}"
         if (installed / binary).exists() and not installed.resolve().is_relative_to(self.cache):
             part = Part({file.name: file for file in sorted(installed.iterdir())}, _on_machine(installed))
@@ -295,7 +297,8 @@ class Packaged:
         candidates = [first.parent] if first else []
         for pattern in self.folders:
             # The newest of several versions.
-            candidates += sorted(Path("/").glob(pattern.lstrip("/")), key=lambda found: found.parent.name.zfill(4))[::-1]
+            found = Path("/").glob(pattern.lstrip("/"))
+            candidates += sorted(found, key=lambda folder: folder.parent.name.zfill(4), reverse=True)
         for folder in candidates:
             if all(os.access(folder / program, os.X_OK) for program in self.programs):
                 return folder
@@ -308,7 +311,7 @@ PACKAGED = (
     Packaged("runc", ("runc",), ("runc",)),
     Packaged("docker-registry", ("docker-registry",), ("docker-registry",)),
     Packaged("redis", ("redis-server",), ("redis-server",)),
-    Packaged("postgresql", ("postgres", "initdb", "psql"), ("postgresql",), ("/usr/lib/postgresql/*/bin", "/usr/pgsql-*/bin")),
+    Packaged("postgresql", ("postgres", "initdb", "psql"), ("postgresql",), ("/usr/lib/postgresql/*/bin",)),
 )
 
 
@@ -322,10 +325,9 @@ def missing_packages(cache: Path) -> list[str]:
 def no_aws_provider() -> str:
     """What to do where no AWS provider can be had."""
     return (
-        f"There is no AWS provider for Pulumi here: its official plugin {versions.AWS} cannot be downloaded, and no Terraform "
-        f"AWS provider {versions.TERRAFORM_AWS} lies in a Terraform filesystem mirror under /opt, /usr/local or "
-        "~/.terraform.d/plugins. Put one there (registry.terraform.io/hashicorp/aws/"
-        f"{versions.TERRAFORM_AWS}/linux_{official.architecture()}/), or run "
+        f"There is no AWS provider for Pulumi here: its official plugin {versions.AWS} cannot be downloaded, and no "
+        f"Terraform AWS provider {versions.TERRAFORM_AWS} lies in a Terraform filesystem mirror under /opt, /usr/local "
+        f"or ~/.terraform.d/plugins. Put one there (in {terraform.layout()}), or run "
         f"`pulumi plugin install resource aws v{versions.AWS}` where it can be had."
     )
 
@@ -387,7 +389,7 @@ def _put_together(folder: Path, cache: Path, parts: dict[str, Part], choices: Se
             redis_server=parts["redis"].programs["redis-server"],
             postgres_bin=parts["postgresql"].programs["postgres"].parent,
         )
-        stamp = {name: str(path) if path is not None else None for name, path in asdict(toolchain).items() if name != "choices"}
+        stamp = {name: str(path) for name, path in asdict(toolchain).items() if isinstance(path, Path)}
         (draft / "toolchain.json").write_text(json.dumps({**stamp, "choices": list(choices)}, indent=1) + "\n")
     return replace(toolchain, choices=tuple(choices))
 

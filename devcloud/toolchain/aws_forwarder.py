@@ -1,13 +1,12 @@
 """`pulumi-resource-aws` for machines that cannot have the official plugin: pulumi-aws over a Terraform AWS provider.
 
 Pulumi's dynamic bridge runs any Terraform provider, under names of its own. This plugin stands where the engine looks
-for Pulumi's AWS plugin, starts that bridge with the provider's binary, and hands every call on with the names translated
-(see aws_names). The checks, plans and calls are the real provider's.
+for Pulumi's AWS plugin, starts that bridge with the provider's binary, and hands every call on with the names
+translated (see aws_names). The checks, plans and calls are the real provider's.
 
     python -m devcloud.toolchain.aws_forwarder BRIDGE PROVIDER [ENGINE]    the engine starts it, by a launcher
 """
 
-import json
 import hashlib
 import os
 import sys
@@ -21,7 +20,7 @@ import grpc
 from google.protobuf import empty_pb2, json_format, struct_pb2
 
 from devcloud.toolchain import bridges, plugin
-from devcloud.toolchain.aws_names import Properties, token, urn
+from devcloud.toolchain.aws_names import Properties, settings_to_bridge, settings_to_pulumi, token, urn
 from devcloud.toolchain.protocol import plugin_pb2, provider_pb2, provider_pb2_grpc
 from devcloud.toolchain.versions import AWS
 
@@ -29,41 +28,7 @@ WORKERS = 128
 """Calls side by side. Most wait for the cloud; the engine sends as many as its `--parallel` says."""
 
 
-SINGLE_BLOCKS = ("assumeRoleWithWebIdentity", "defaultTags", "ignoreTags")
-"""Settings of the provider that pulumi-aws takes as an object and Terraform as a list of one."""
-
-
-def _settings_to_bridge(*settings: struct_pb2.Struct) -> None:
-    """Make lists of single blocks. A provider's settings come as JSON text, or as they are from newer SDKs."""
-    for struct in settings:
-        for name in SINGLE_BLOCKS:
-            if name not in struct.fields:
-                continue
-            value = struct.fields[name]
-            if value.HasField("struct_value"):
-                block = struct_pb2.Value()
-                block.CopyFrom(value)
-                value.list_value.values.append(block)
-            elif value.string_value.startswith("{"):
-                value.string_value = f"[{value.string_value}]"
-
-
-def _settings_to_pulumi(struct: struct_pb2.Struct) -> None:
-    """Make single blocks of lists again."""
-    for name in SINGLE_BLOCKS:
-        if name not in struct.fields:
-            continue
-        value = struct.fields[name]
-        if value.HasField("list_value") and len(value.list_value.values) == 1:
-            block = struct_pb2.Value()
-            block.CopyFrom(value.list_value.values[0])
-            value.CopyFrom(block)
-        elif value.string_value.startswith("["):
-            (only,) = json.loads(value.string_value)
-            value.string_value = json.dumps(only, separators=(",", ":"), sort_keys=True)
-
-
-class Forwarder(provider_pb2_grpc.ResourceProviderServicer):  # type: ignore[misc]
+class Forwarder(provider_pb2_grpc.ResourceProviderServicer):
     """The engine's calls, translated. What is not here (schemas, components) the engine does without."""
 
     def __init__(self, bridge: Path, provider: Path, engine: str) -> None:
@@ -74,7 +39,7 @@ class Forwarder(provider_pb2_grpc.ResourceProviderServicer):  # type: ignore[mis
         self._stub: provider_pb2_grpc.ResourceProviderStub | None = None
         self._lock = threading.Lock()
         self._in_flight = 0
-        self._cancelled_midway = False
+        self._spoiled = False
 
     def GetPluginInfo(  # noqa: N802  the protocol's names, here and below
         self, request: empty_pb2.Empty, context: grpc.ServicerContext
@@ -90,18 +55,24 @@ class Forwarder(provider_pb2_grpc.ResourceProviderServicer):  # type: ignore[mis
     def Cancel(self, request: empty_pb2.Empty, context: grpc.ServicerContext) -> empty_pb2.Empty:  # noqa: N802
         """The bridge cannot cancel. It is not kept for another run if something is under way."""
         with self._lock:
-            self._cancelled_midway = self._cancelled_midway or self._in_flight > 0
+            self._spoiled = self._spoiled or self._in_flight > 0
         return empty_pb2.Empty()
 
     def CheckConfig(  # noqa: N802
         self, request: provider_pb2.CheckRequest, context: grpc.ServicerContext
     ) -> provider_pb2.CheckResponse:
-        """Check the provider's settings."""
-        self._connect("", context)
-        _settings_to_bridge(request.olds, request.news)
+        """Check the provider's settings. That takes the bridge three seconds, so it is not asked the same twice."""
+        bridge = self._connect("", context)
+        question = f"check {_hash(request.news)}"
+        known = bridge.recall(question)
+        if known is not None:
+            return provider_pb2.CheckResponse.FromString(known)
+        settings_to_bridge(request.olds, request.news)
         with self._call(context) as stub:
             response: provider_pb2.CheckResponse = stub.CheckConfig(request)
-        _settings_to_pulumi(response.inputs)
+        settings_to_pulumi(response.inputs)
+        if not response.failures:
+            bridge.remember(question, response.SerializeToString())
         return response
 
     def DiffConfig(  # noqa: N802
@@ -109,7 +80,7 @@ class Forwarder(provider_pb2_grpc.ResourceProviderServicer):  # type: ignore[mis
     ) -> provider_pb2.DiffResponse:
         """What other settings would mean for the resources."""
         self._connect("", context)
-        _settings_to_bridge(request.olds, request.news, request.old_inputs)
+        settings_to_bridge(request.olds, request.news, request.old_inputs)
         with self._call(context) as stub:
             response: provider_pb2.DiffResponse = stub.DiffConfig(request)
         return response
@@ -118,14 +89,18 @@ class Forwarder(provider_pb2_grpc.ResourceProviderServicer):  # type: ignore[mis
         self, request: provider_pb2.ConfigureRequest, context: grpc.ServicerContext
     ) -> provider_pb2.ConfigureResponse:
         """Configure the provider, unless an earlier run did with the same settings."""
-        settings = hashlib.sha256(json_format.MessageToJson(request.args, sort_keys=True).encode()).hexdigest()
+        settings = _hash(request.args)
         bridge = self._connect(settings, context)
-        if bridge.settings == settings:
-            return provider_pb2.ConfigureResponse.FromString(bridge.answer)
-        _settings_to_bridge(request.args)
+        known = bridge.recall("configure")
+        if known is not None:
+            return provider_pb2.ConfigureResponse.FromString(known)
+        settings_to_bridge(request.args)
+        self._spoiled = True  # unless it succeeds: the provider cannot be configured again
         with self._call(context) as stub:
             response: provider_pb2.ConfigureResponse = stub.Configure(request)
-        bridge.configured(settings, response.SerializeToString())
+        self._spoiled = False
+        bridge.configured(settings)
+        bridge.remember("configure", response.SerializeToString())
         return response
 
     def Invoke(  # noqa: N802
@@ -136,7 +111,7 @@ class Forwarder(provider_pb2_grpc.ResourceProviderServicer):  # type: ignore[mis
         properties.to_bridge(request.args)
         request.tok = token(request.tok)
         with self._call(context) as stub:
-            response = stub.Invoke(request)
+            response: provider_pb2.InvokeResponse = stub.Invoke(request)
         properties.to_pulumi(getattr(response, "return"))
         _failures_to_pulumi(response.failures, properties)
         return response
@@ -147,7 +122,7 @@ class Forwarder(provider_pb2_grpc.ResourceProviderServicer):  # type: ignore[mis
         """Check a resource's inputs."""
         properties = self._to_bridge(request, request.olds, request.news)
         with self._call(context) as stub:
-            response = stub.Check(request)
+            response: provider_pb2.CheckResponse = stub.Check(request)
         properties.to_pulumi(response.inputs)
         _failures_to_pulumi(response.failures, properties)
         return response
@@ -159,7 +134,7 @@ class Forwarder(provider_pb2_grpc.ResourceProviderServicer):  # type: ignore[mis
         properties = self._to_bridge(request, request.olds, request.news, request.old_inputs)
         _rename_all(request.ignoreChanges, properties.path_to_bridge)
         with self._call(context) as stub:
-            response = stub.Diff(request)
+            response: provider_pb2.DiffResponse = stub.Diff(request)
         for names in (response.replaces, response.stables, response.diffs):
             _rename_all(names, properties.path_to_pulumi)
         for path in list(response.detailedDiff):
@@ -175,7 +150,7 @@ class Forwarder(provider_pb2_grpc.ResourceProviderServicer):  # type: ignore[mis
         """Create a resource."""
         properties = self._to_bridge(request, request.properties)
         with self._call(context) as stub:
-            response = stub.Create(request)
+            response: provider_pb2.CreateResponse = stub.Create(request)
         properties.to_pulumi(response.properties, response.id)
         return response
 
@@ -185,7 +160,7 @@ class Forwarder(provider_pb2_grpc.ResourceProviderServicer):  # type: ignore[mis
         """Read a resource as it is."""
         properties = self._to_bridge(request, request.properties, request.inputs)
         with self._call(context) as stub:
-            response = stub.Read(request)
+            response: provider_pb2.ReadResponse = stub.Read(request)
         if response.id:
             properties.to_pulumi(response.properties, response.id)
             properties.to_pulumi(response.inputs)
@@ -198,7 +173,7 @@ class Forwarder(provider_pb2_grpc.ResourceProviderServicer):  # type: ignore[mis
         properties = self._to_bridge(request, request.olds, request.news, request.old_inputs)
         _rename_all(request.ignoreChanges, properties.path_to_bridge)
         with self._call(context) as stub:
-            response = stub.Update(request)
+            response: provider_pb2.UpdateResponse = stub.Update(request)
         properties.to_pulumi(response.properties, request.id)
         return response
 
@@ -214,7 +189,7 @@ class Forwarder(provider_pb2_grpc.ResourceProviderServicer):  # type: ignore[mis
         """Let go of the bridge, once."""
         with self._lock:
             bridge, self._bridge = self._bridge, None
-            in_good_order = self._in_flight == 0 and not self._cancelled_midway
+            in_good_order = self._in_flight == 0 and not self._spoiled
         if bridge is not None:
             bridge.release(in_good_order=in_good_order)
 
@@ -276,7 +251,8 @@ def _hash(values: struct_pb2.Struct) -> str:
 
 def _pass_on(error: grpc.RpcError, context: grpc.ServicerContext) -> NoReturn:
     """End our call as the bridge ended its own, details included: without them, a failed check loses its text."""
-    details = [item for item in error.trailing_metadata() or () if item[0] == "grpc-status-details-bin"]
+    sent = error.trailing_metadata() or ()
+    details = tuple((item.key, item.value) for item in sent if item.key == "grpc-status-details-bin")
     context.set_trailing_metadata(details)
     context.abort(error.code(), error.details() or "The provider gave no reason.")
     raise AssertionError  # abort raises; this is for the type checker

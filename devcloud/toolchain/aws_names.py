@@ -6,6 +6,7 @@ but for what is listed here. The lists come from comparing pulumi_aws 7.51.1 wit
 terraform-provider-aws 5.100.0, for the services that a Slipway program may use.
 """
 
+import json
 from collections.abc import Callable, Mapping
 
 from google.protobuf import struct_pb2
@@ -18,7 +19,7 @@ PREFIXED_IN_EC2 = frozenset(
     SubnetCidrReservation Tag TrafficMirrorFilter TrafficMirrorFilterRule TrafficMirrorSession TrafficMirrorTarget
     CapacityBlockOffering CoipPool CoipPools InstanceType InstanceTypeOffering InstanceTypeOfferings InstanceTypes
     LocalGateway LocalGateways ManagedPrefixLists PublicIpv4Pool PublicIpv4Pools SpotPrice
-    """.split()
+    """.split()  # noqa: SIM905  a list of so many would be a page long
 )
 """Of module `ec2`, what Terraform calls `aws_ec2_...`; the rest came before the prefix (`aws_vpc`, `aws_instance`)."""
 
@@ -55,6 +56,10 @@ COPIED: Mapping[str, Mapping[str, str]] = {
 """Outputs that Terraform's provider has from version 6 on, and where version 5 says the same."""
 
 
+SINGLE_BLOCKS = ("assumeRoleWithWebIdentity", "defaultTags", "ignoreTags")
+"""Settings of the provider that pulumi-aws takes as an object and Terraform as a list of one."""
+
+
 def token(pulumi_token: str) -> str:
     """The bridge's token for a resource or function of pulumi-aws; what is not pulumi-aws's stays as it is."""
     if not pulumi_token.startswith("aws:"):
@@ -76,7 +81,7 @@ def _by_rule(module: str, name: str) -> str:
 def urn(pulumi_urn: str) -> str:
     """A URN with the bridge's token as its type. A provider's own URN stays as it is."""
     parts = pulumi_urn.split("::", 3)
-    if len(parts) < 4:  # noqa: PLR2004  urn:pulumi:STACK :: PROJECT :: TYPE :: NAME
+    if len(parts) < 4:  # urn:pulumi:STACK :: PROJECT :: TYPE :: NAME
         return pulumi_urn
     *parents, own = parts[2].split("$")
     parts[2] = "$".join([*parents, token(own)])
@@ -114,6 +119,36 @@ class Properties:
     def path_to_pulumi(self, path: str) -> str:
         """The same on the way back."""
         return _in_path(path, self._to_pulumi)
+
+
+def settings_to_bridge(*settings: struct_pb2.Struct) -> None:
+    """Make lists of single blocks. A provider's settings come as JSON text, or as they are from newer SDKs."""
+    for struct in settings:
+        for name in SINGLE_BLOCKS:
+            if name not in struct.fields:
+                continue
+            value = struct.fields[name]
+            if value.HasField("struct_value"):
+                block = struct_pb2.Value()
+                block.CopyFrom(value)
+                value.list_value.values.append(block)
+            elif value.string_value.startswith("{"):
+                value.string_value = f"[{value.string_value}]"
+
+
+def settings_to_pulumi(struct: struct_pb2.Struct) -> None:
+    """Make single blocks of lists again."""
+    for name in SINGLE_BLOCKS:
+        if name not in struct.fields:
+            continue
+        value = struct.fields[name]
+        if value.HasField("list_value") and len(value.list_value.values) == 1:
+            block = struct_pb2.Value()
+            block.CopyFrom(value.list_value.values[0])
+            value.CopyFrom(block)
+        elif value.string_value.startswith("["):
+            (only,) = json.loads(value.string_value)
+            value.string_value = json.dumps(only, separators=(",", ":"), sort_keys=True)
 
 
 def _rename(values: struct_pb2.Struct, path: Callable[[str], str], names: Mapping[str, str]) -> None:

@@ -31,8 +31,11 @@ START_SECONDS = 30
 STOP_SECONDS = 3
 """How long a bridge may take to end its provider and itself."""
 SLOTS = 4
-"""Bridges kept warm in one folder, at some 700 MB of memory each; further ones end with the run that started them."""
-MATTERS = ("AWS_", "TF_", "SSL_CERT_", "HTTP_PROXY", "HTTPS_PROXY", "NO_PROXY", "http_proxy", "https_proxy", "no_proxy", "HOME")
+"""Bridges kept warm in one folder, at some 500 MB of memory each; further ones end with their run."""
+MATTERS = (
+    *("AWS_", "TF_", "SSL_CERT_", "HOME"),
+    *("HTTP_PROXY", "HTTPS_PROXY", "NO_PROXY", "http_proxy", "https_proxy", "no_proxy"),
+)
 """Beginnings of the environment variables that a provider reads when it is configured."""
 
 

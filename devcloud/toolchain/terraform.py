@@ -14,12 +14,16 @@ DEEP = 3
 
 def provider() -> Path | None:
     """The AWS provider's binary, or None. Of one version alone: that is the one whose names aws_names knows."""
-    layout = Path("registry.terraform.io", "hashicorp", "aws", TERRAFORM_AWS, f"linux_{architecture()}")
     for root in _mirrors():
-        for found in sorted((root / layout).glob("terraform-provider-aws*")):
+        for found in sorted((root / layout()).glob("terraform-provider-aws*")):
             if os.access(found, os.X_OK):
                 return found
     return None
+
+
+def layout() -> Path:
+    """Where in a mirror it lies."""
+    return Path("registry.terraform.io", "hashicorp", "aws", TERRAFORM_AWS, f"linux_{architecture()}")
 
 
 def _mirrors() -> Iterator[Path]:

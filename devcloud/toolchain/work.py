@@ -56,7 +56,13 @@ class Work:
     ) -> subprocess.CompletedProcess[str]:
         """Run a command to its end, whatever that is. It is ended early where another step fails."""
         child = subprocess.Popen(
-            command, env=env, cwd=cwd, text=True, stdout=subprocess.PIPE, stderr=subprocess.STDOUT, stdin=subprocess.DEVNULL
+            command,
+            env=env,
+            cwd=cwd,
+            text=True,
+            stdin=subprocess.DEVNULL,
+            stdout=subprocess.PIPE,
+            stderr=subprocess.STDOUT,
         )
         with self._lock:
             self._children.add(child)

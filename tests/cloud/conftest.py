@@ -1,0 +1,189 @@
+"""A checkout and a cloud of the tests' own: nothing here touches the developer's tree, or what `make up` left running.
+
+The cloud `test` keeps its build cache between sessions, as `default` does; its emulator and stacks begin empty.
+"""
+
+import json
+import os
+import shutil
+import subprocess
+import sys
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import boto3
+import pytest
+import yaml
+
+from devcloud.bootstrap import ROOT, cache_folder
+from devcloud.cloud import REGION, Cloud
+from devcloud.registry import RegistryReader
+
+CLOUD = "test"
+UP_TIMEOUT_SECONDS = 1800
+"""A first `up` builds everything; CI ends a run after 90 minutes."""
+
+
+@dataclass(frozen=True)
+class Done:
+    """A command that ended."""
+
+    code: int
+    said: str
+
+
+class Checkout:
+    """A copy of this repository, and its commands on the tests' cloud."""
+
+    def __init__(self, root: Path) -> None:
+        self.root = root
+        self.cloud = Cloud(CLOUD, cache_folder())
+
+    def copy(self) -> None:
+        """Bring the copy to this repository's state, as a repository of its own."""
+        listed = subprocess.run(
+            ["git", "ls-files", "--cached", "--others", "--exclude-standard", "-z"],
+            cwd=ROOT,
+            capture_output=True,
+            check=True,
+        )
+        shutil.rmtree(self.root, ignore_errors=True)
+        for name in listed.stdout.decode().split("\0"):
+            if name and (ROOT / name).is_file():
+                target = self.root / name
+                target.parent.mkdir(parents=True, exist_ok=True)
+                shutil.copy2(ROOT / name, target)
+        shared = self.root.parent / "shared"
+        shared.unlink(missing_ok=True)
+        if (ROOT.parent / "shared").is_dir():
+            shared.symlink_to(ROOT.parent / "shared")
+        self.git("init", "--quiet")
+        self.commit("copy")
+
+    def git(self, *arguments: str) -> str:
+        """Run git in the copy."""
+        identity = ["-c", "user.name=test", "-c", "user.email=test@example.invalid"]
+        done = subprocess.run(
+            ["git", *identity, *arguments], cwd=self.root, capture_output=True, text=True, check=True
+        )
+        return done.stdout
+
+    def commit(self, message: str) -> None:
+        """Commit everything."""
+        self.git("add", "--all")
+        self.git("commit", "--quiet", "--allow-empty", "--message", message)
+
+    def run(self, command: str, *arguments: str, stack: str = "local", timeout: float = UP_TIMEOUT_SECONDS) -> Done:
+        """Run a command of devcloud's, as the Makefile does; what it said goes to the test's report too."""
+        done = subprocess.run(
+            self.call(command, *arguments, stack=stack),
+            cwd=self.root,
+            env=self.environment(),
+            stdout=subprocess.PIPE,
+            stderr=subprocess.STDOUT,
+            text=True,
+            timeout=timeout,
+            check=False,
+        )
+        sys.stdout.write(done.stdout)
+        return Done(done.returncode, done.stdout)
+
+    def call(self, command: str, *arguments: str, stack: str = "local") -> list[str]:
+        """The command line of a command of devcloud's."""
+        program = [sys.executable, "devcloud/bootstrap.py", "devcloud", command]
+        return [*program, "--cloud", CLOUD, "--stack", stack, *arguments]
+
+    def environment(self) -> dict[str, str]:
+        """The person's environment."""
+        return {key: value for key, value in os.environ.items() if not key.startswith(("PULUMI_", "PYTHONPATH"))}
+
+    def up(self, stack: str = "local", *arguments: str) -> Done:
+        """Bring a stack up; must succeed."""
+        done = self.run("up", *arguments, stack=stack)
+        assert done.code == 0, done.said
+        return done
+
+    def outputs(self, stack: str = "local") -> dict[str, Any]:
+        """A stack's outputs, from the command for scripts: nothing else may be on its standard output."""
+        done = subprocess.run(
+            self.call("outputs", stack=stack),
+            cwd=self.root,
+            env=self.environment(),
+            capture_output=True,
+            text=True,
+            check=True,
+        )
+        found: dict[str, Any] = json.loads(done.stdout)
+        return found
+
+    def planned(self, stack: str = "local", *arguments: str) -> dict[str, str]:
+        """What a preview would do to each resource that would not stay as it is, by name."""
+        done = subprocess.run(
+            self.call("preview", "--json", *arguments, stack=stack),
+            cwd=self.root,
+            env=self.environment(),
+            capture_output=True,
+            text=True,
+            check=False,
+        )
+        assert done.returncode == 0, done.stdout + done.stderr
+        steps = json.loads(done.stdout)["steps"]
+        return {step["urn"].rpartition("::")[2]: step["op"] for step in steps if step["op"] not in ("same", "read")}
+
+    def append(self, path: str, line: str) -> None:
+        """Add a line to a file of the copy."""
+        with (self.root / path).open("a") as file:
+            file.write(line + "\n")
+
+    def restore(self) -> None:
+        """Undo what a test changed in the copy."""
+        self.git("reset", "--hard", "--quiet")
+        self.git("clean", "--force", "-d", "--quiet")
+
+    def configure(self, values: Mapping[str, Any], stack: str = "local") -> None:
+        """Change a stack's settings file; None takes a key out."""
+        file = self.root / f"Pulumi.{stack}.yaml"
+        document = yaml.safe_load(file.read_text())
+        for key, value in values.items():
+            if value is None:
+                document["config"].pop(key, None)
+            else:
+                document["config"][key] = value
+        file.write_text(yaml.safe_dump(document))
+
+    def client(self, service: str) -> Any:
+        """A client of the emulator's."""
+        session = boto3.Session(aws_access_key_id="test", aws_secret_access_key="test", region_name=REGION)
+        return session.client(service, endpoint_url=self.cloud.endpoint)  # type: ignore[call-overload]
+
+    @property
+    def registry(self) -> RegistryReader:
+        """The registry behind the emulator's ECR."""
+        return RegistryReader(self.cloud)
+
+
+@pytest.fixture(scope="session")
+def checkout() -> Iterator[Checkout]:
+    """The copy, its cloud empty; the cloud is ended with the session."""
+    copy = Checkout(cache_folder() / "clouds" / CLOUD / "checkout")
+    copy.copy()
+    copy.run("down")
+    yield copy
+    copy.restore()
+    for stack in ("prod", "staging", "dev", "local"):
+        copy.run("down", stack=stack)
+
+
+@pytest.fixture(scope="session")
+def first_up(checkout: Checkout) -> Done:
+    """The first `up` of the stack `local`."""
+    return checkout.up()
+
+
+@pytest.fixture
+def up(checkout: Checkout, first_up: Done) -> Iterator[Checkout]:
+    """The copy with `local` up; what a test changed in the copy is undone after it."""
+    yield checkout
+    checkout.restore()

@@ -1,0 +1,67 @@
+"""A bad setting gets one sentence that names key, value and remedy, through the real engine, before any resource."""
+
+from typing import Any
+
+import pytest
+
+from tests.cloud.conftest import Checkout
+
+pytestmark = pytest.mark.cloud
+
+BAD: dict[str, tuple[dict[str, Any], str, str]] = {
+    "a wrong type": ({"slipway:worker": {"cpu": "half"}}, "slipway:worker.cpu", "half"),
+    "an unknown key": ({"slipway:wroker": {"cpu": 512}}, "slipway:wroker", "slipway:worker"),
+    "an unknown key in a group": ({"slipway:worker": {"memory": 3072}}, "slipway:worker.memory", "memoryMib"),
+    "an illegal pair": ({"slipway:worker": {"cpu": 512, "memoryMib": 8192}}, "slipway:worker.memoryMib", "8192"),
+    "a bad CIDR": ({"slipway:network": {"cidr": "10.20.0.0/99"}}, "slipway:network.cidr", "10.20.0.0/99"),
+    "a public CIDR": ({"slipway:network": {"cidr": "8.8.0.0/16"}}, "slipway:network.cidr", "8.8.0.0/16"),
+    "an empty name": ({"slipway:registry": {"namespace": ""}}, "slipway:registry.namespace", '""'),
+    "a negative number": ({"slipway:host": {"rootVolumeGib": -1}}, "slipway:host.rootVolumeGib", "-1"),
+    "a huge number": ({"slipway:jobs": {"retentionDays": 10**12}}, "slipway:jobs.retentionDays", str(10**12)),
+    "a name in unicode": ({"slipway:registry": {"namespace": "schiffe-übers-meer"}}, "slipway:registry.namespace", "ü"),
+    "a missing secret": ({"slipway:databaseUrl": None}, "slipway:databaseUrl", "pulumi config set --secret"),
+    "an instance type": ({"slipway:host": {"instanceType": "t2.smal"}}, "slipway:host.instanceType", "t2.small"),
+    "a retention": ({"slipway:logs": {"retentionDays": 31}}, "slipway:logs.retentionDays", "31"),
+    "a budget": ({"slipway:budget": {"monthlyUsd": 0}}, "slipway:budget.monthlyUsd", "0"),
+    "a region": ({"slipway:region": "us-east-9"}, "slipway:region", "us-east-9"),
+    "a group that is a list": ({"slipway:worker": ["cpu"]}, "slipway:worker", "cpu"),
+}
+
+
+@pytest.mark.parametrize("what", BAD)
+def test_it_is_refused_before_any_resource(up: Checkout, what: str) -> None:
+    values, key, also = BAD[what]
+    before = up.run("status").said.count("resources")
+    up.configure(values)
+    done = up.run("up")
+    assert done.code != 0
+    assert "Traceback" not in done.said
+    sentences = [line for line in done.said.splitlines() if key in line]
+    assert len(sentences) == 1, done.said
+    assert also in sentences[0]
+    assert "creating" not in done.said
+    assert up.run("status").said.count("resources") == before
+
+
+def test_a_context_over_its_limit_names_the_largest_paths(up: Checkout) -> None:
+    (up.root / "app" / "api" / "huge.bin").write_bytes(b"\0" * (2 << 20))
+    values = {"slipway:images": {"builder": "slipway-local", "contextLimitMib": {"api": 1}}}
+    up.configure(values)
+    done = up.run("up")
+    assert done.code != 0
+    assert "app/api/huge.bin (2.0 MiB)" in done.said
+    assert "contextLimitMib.api" in done.said
+
+
+def test_a_builder_that_is_not_there_is_refused_with_the_command_that_makes_it(up: Checkout) -> None:
+    up.configure({"slipway:images": {"builder": "nobody"}})
+    done = up.run("preview")
+    assert done.code != 0
+    assert "slipway:images.builder is 'nobody', but this machine has no such builder; run `make builder`" in done.said
+
+
+def test_the_local_stack_is_refused_by_any_other_account(up: Checkout) -> None:
+    up.configure({"slipway:accountId": "999999999999"})
+    done = up.run("up")
+    assert done.code != 0
+    assert "999999999999" in done.said or "AWS account ID not allowed" in done.said

@@ -1,0 +1,95 @@
+"""A change rebuilds what it changes, and nothing else."""
+
+import pytest
+
+from tests.cloud.conftest import Checkout
+
+pytestmark = pytest.mark.cloud
+
+CODE_CHANGE_BYTES = 300_000
+"""What a change of code may push, in bytes of compressed layers."""
+
+
+def layers(checkout: Checkout, image: str) -> dict[str, int]:
+    """The layers of the image that runs: bytes by digest."""
+    manifest = checkout.registry.manifest(f"slipway-local/{image}", checkout.outputs()["digests"][image])
+    return {layer["digest"]: layer["size"] for layer in manifest["layers"]}
+
+
+def test_a_line_of_the_api_changes_the_api_and_the_release(up: Checkout) -> None:
+    before, old = up.outputs()["digests"], layers(up, "api")
+    up.append("app/api/routes.py", "# a line")
+    assert up.planned() == {"api-image": "update", "release": "update"}
+    up.up()
+    after = up.outputs()["digests"]
+    assert {image for image in after if after[image] != before[image]} == {"api"}
+    pushed = sum(size for digest, size in layers(up, "api").items() if digest not in old)
+    assert 0 < pushed < CODE_CHANGE_BYTES
+    release = up.client("ssm").get_parameter(Name="/slipway/local/release")["Parameter"]["Value"]
+    assert after["api"] in release
+
+
+def test_a_line_of_the_worker_changes_the_worker_its_task_and_its_service(up: Checkout) -> None:
+    before = up.outputs()
+    up.append("app/worker/work.py", "# a line")
+    planned = up.planned()
+    assert planned.keys() == {"worker-image", "worker-task", "worker-service"}
+    up.up()
+    after = up.outputs()
+    assert after["taskDefinition"] != before["taskDefinition"]
+    task = up.client("ecs").describe_task_definition(taskDefinition=after["taskDefinition"])["taskDefinition"]
+    assert task["containerDefinitions"][0]["image"].endswith(after["digests"]["worker"])
+
+
+def test_a_requirement_of_the_base_changes_the_base_the_worker_and_not_the_api(up: Checkout) -> None:
+    # The same lock but for a comment: what the change means is known before anything is built.
+    up.append("images/base/requirements-cpu.lock", "# a line")
+    up.append("images/base/requirements-pypi.lock", "# a line")
+    planned = up.planned().keys()
+    assert {"base-image", "worker-image", "worker-task", "worker-service"} <= planned
+    assert not {"api-image", "release"} & planned
+
+
+def test_a_line_elsewhere_changes_nothing(up: Checkout) -> None:
+    for path in ("README.md", "docs/settings.md", "infra/lib/cost.py", "tests/__init__.py"):
+        up.append(path, "# a line")
+    assert up.planned() == {}
+
+
+def test_a_reverted_change_goes_through_with_every_cache_empty(up: Checkout) -> None:
+    up.up()
+    before = up.outputs()
+    up.append("app/api/routes.py", "# another line")
+    up.up()
+    assert up.outputs()["digests"]["api"] != before["digests"]["api"]
+    up.restore()
+    assert up.run("clean-cache").code == 0
+    up.up()
+    after = up.outputs()
+    assert after["contentTags"] == before["contentTags"]
+    assert after["digests"] == before["digests"]
+
+
+def test_a_tag_that_names_another_digest_is_one_clear_sentence(up: Checkout) -> None:
+    up.up()
+    outputs = up.outputs()
+    up.append("app/api/routes.py", "# a third line")
+    # Somebody built the same content to other bytes: the tag that this change will have is taken.
+    tag = next(
+        line.partition("(")[2].rstrip(")")
+        for line in up.run("validate").said.split("local ")[1].split(", ")
+        if line.startswith("api ")
+    )
+    found = up.client("ecr").batch_get_image(
+        repositoryName="slipway-local/api", imageIds=[{"imageDigest": outputs["digests"]["api"]}]
+    )["images"][0]
+    up.client("ecr").put_image(
+        repositoryName="slipway-local/api",
+        imageManifest=found["imageManifest"],
+        imageManifestMediaType=found["imageManifestMediaType"],
+        imageTag=tag,
+    )
+    done = up.run("up")
+    assert done.code != 0
+    assert f"the tag {tag} names another digest already, and tags do not move" in done.said
+    up.client("ecr").batch_delete_image(repositoryName="slipway-local/api", imageIds=[{"imageTag": tag}])
