@@ -22,7 +22,7 @@ from devcloud.toolchain import Toolchain, check_machine, ensure
 from devcloud.toolchain.bridges import stop_bridges
 from devcloud.toolchain.standins import docker_hub_reachable, ensure_rootfs, publish
 
-KEPT_ON_PURPOSE = "ecs task definition"
+KEPT_ON_PURPOSE = "task definitions"
 """What `make down` leaves in the emulator: revisions that ran are never taken away."""
 
 

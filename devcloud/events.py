@@ -21,6 +21,8 @@ DOING = {
     "import": "importing",
     "refresh": "reading",
 }
+COMPONENTS = ("pulumi:", "slipway:")
+"""What is made of other resources, or of none: not told of."""
 QUIET = ("same", "read", "read-discard", "refresh")
 BUILD_STEP = re.compile(r"^#\d+ \[(?P<step>[^\]]+)\] (?P<what>.+)")
 BUILD_RESULT = re.compile(r"^#(?P<number>\d+) (?P<result>CACHED|DONE [\d.]+s)")
@@ -132,7 +134,7 @@ class Progress:
 
     def _begin(self, metadata: dict[str, Any]) -> None:
         urn, operation = metadata["urn"], metadata["op"]
-        if operation not in QUIET:
+        if operation not in QUIET and not metadata["type"].startswith(COMPONENTS):
             self._begun[urn] = (time.monotonic(), operation, metadata["type"])
             if metadata["type"] == IMAGE_TYPE:
                 self.result.builds[_image(urn)] = Build()
@@ -140,7 +142,7 @@ class Progress:
     def _end(self, metadata: dict[str, Any]) -> None:
         urn, operation = metadata["urn"], metadata["op"]
         begun, _, kind = self._begun.pop(urn, (time.monotonic(), operation, metadata["type"]))
-        if operation in QUIET or kind.startswith("pulumi:"):
+        if operation in QUIET or kind.startswith(COMPONENTS):
             return
         took = time.monotonic() - begun
         self.result.touched[_name(urn)] = operation
@@ -148,7 +150,7 @@ class Progress:
             build = self.result.builds.setdefault(_image(urn), Build())
             build.seconds = took
             self._say("image", f"{_image(urn)}: {build.how}, {seconds(took)}")
-        elif not kind.startswith("slipway:"):
+        else:
             self._say(DOING.get(operation, operation), f"{_name(urn)} ({kind}): {seconds(took)}")
 
     def _hear(self, diagnostic: dict[str, Any]) -> None:

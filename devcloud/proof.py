@@ -6,6 +6,7 @@ task definition's image within the task's memory and CPU, PostgreSQL.
 
 import json
 import time
+from concurrent.futures import ThreadPoolExecutor
 from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
@@ -67,6 +68,31 @@ class Proof:
         row("proof", f"given in {seconds(took)}")
 
     def _run(self, migrate: str, api: str, self_test: str, worker: str) -> None:
+        # The two tiers know nothing of each other, so each gets ready by itself.
+        with ThreadPoolExecutor(max_workers=2) as pool:
+            api_ready = pool.submit(self._start_api, migrate, api)
+            worker_ready = pool.submit(self._self_test, self_test)
+            client = api_ready.result()
+            worker_ready.result()
+        answer = client.post("/labs", json=PANEL)
+        if answer.status_code != httpx.codes.ACCEPTED:
+            raise Refusal(f"The API refused the lab panel ({answer.status_code}): {answer.text[:300]}")
+        panel = answer.json()["id"]
+        queue = self.outputs["queueUrl"].rpartition("/")[2]
+        row("queue", f"lab panel {panel} accepted; {self._visible()} message(s) in {queue}")
+        with step("worker", "works the message off"):
+            self.engine.run(self.account.task(self.outputs["taskDefinition"], worker), detach=True)
+            result = self._wait_done(client, panel, worker)
+        categories = {test["name"]: test["category"] for test in result["tests"]}
+        row("api", f"GET /labs/{panel}: " + ", ".join(f"{name} -> {found}" for name, found in categories.items()))
+        if categories != EXPECTED:
+            raise Refusal(f"The worker put the panel's tests into {categories}; right would be {EXPECTED}.")
+        with ThreadPoolExecutor(max_workers=2) as pool:
+            for name, code in zip((worker, api), pool.map(self.engine.stop_container, (worker, api)), strict=True):
+                if code != 0:
+                    raise Refusal(f"{name} did not end cleanly on SIGTERM: exit code {code}.")
+
+    def _start_api(self, migrate: str, api: str) -> httpx.Client:
         migration = self.account.api(self.outputs, "migrate", migrate, HOST_MEMORY_MIB)
         with step("api", "pulling the release by digest and migrating the database"):
             self.engine.pull(migration.image)
@@ -76,34 +102,13 @@ class Proof:
             address = f"http://127.0.0.1:{self.engine.published(api, API_PORT)}"
             client = httpx.Client(base_url=address, timeout=10, trust_env=False)
             self._wait_healthy(client, api)
-        answer = client.post("/labs", json=PANEL)
-        if answer.status_code != httpx.codes.ACCEPTED:
-            raise Refusal(f"The API refused the lab panel ({answer.status_code}): {answer.text[:300]}")
-        panel = answer.json()["id"]
-        queue = self.outputs["queueUrl"].rpartition("/")[2]
-        row("queue", f"lab panel {panel} accepted; {self._visible()} message(s) in {queue}")
-        task = self.account.task(self.outputs["taskDefinition"], self_test, ["--self-test"])
-        limits = f"{task.cpus:g} vCPU and {task.memory_mib} MiB"
-        with step("worker", f"pulling the task's image by digest; its self-test, within {limits}"):
+        return client
+
+    def _self_test(self, name: str) -> None:
+        task = self.account.task(self.outputs["taskDefinition"], name, ["--self-test"])
+        with step("worker", f"pulling the task's image by digest; its self-test, within {task.cpus:g} vCPU and {task.memory_mib} MiB"):
             self.engine.pull(task.image)
-            said = self.engine.run(task, detach=False)
-        row("worker", said.strip().splitlines()[-1][:150])
-        with step("worker", "works the message off"):
-            self.engine.run(self.account.task(self.outputs["taskDefinition"], worker), detach=True)
-            result = self._wait_done(client, panel, worker)
-        categories = {test["name"]: test["category"] for test in result["tests"]}
-        row(
-            "api",
-            f"GET /labs/{panel}: " + ", ".join(f"{name} -> {found}" for name, found in categories.items()),
-        )
-        if categories != EXPECTED:
-            raise Refusal(f"The worker put the panel's tests into {categories}; right would be {EXPECTED}.")
-        code = self.engine.stop_container(worker)
-        if code != 0:
-            raise Refusal(f"The worker did not end cleanly on SIGTERM: exit code {code}.")
-        code = self.engine.stop_container(api)
-        if code != 0:
-            raise Refusal(f"The API did not end cleanly on SIGTERM: exit code {code}.")
+            self.engine.run(task, detach=False)
 
     def _wait_healthy(self, client: httpx.Client, container: str) -> None:
         deadline = time.monotonic() + 60

@@ -144,14 +144,15 @@ def _make(folder: Path, cache: Path, report: Report) -> Toolchain:
         ]
         with ThreadPoolExecutor(max_workers=GO_LANES + 1) as pool:
             pending = [pool.submit(step) for step in steps]
-            done, _ = wait(pending, return_when=FIRST_EXCEPTION)
-            failed = [error for future in done if (error := future.exception()) is not None]
-            if failed:
-                work.stop()
+            try:
+                done, _ = wait(pending, return_when=FIRST_EXCEPTION)
+                for future in done:
+                    future.result()  # raises what a step raised
+            except BaseException:  # an interruption too: the other steps' commands must not outlast it
                 for future in pending:
                     future.cancel()
-        if failed:
-            raise failed[0]
+                work.stop()
+                raise
     return _put_together(folder, cache, maker.parts, maker.choices)
 
 

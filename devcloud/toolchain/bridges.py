@@ -28,7 +28,7 @@ from devcloud.process import alive, started_at
 FOLDER_VARIABLE = "SLIPWAY_BRIDGE_FOLDER"
 START_SECONDS = 30
 """How long a bridge may take to print its port."""
-STOP_SECONDS = 3
+STOP_SECONDS = 1.5
 """How long a bridge may take to end its provider and itself."""
 SLOTS = 4
 """Bridges kept warm in one folder, at some 500 MB of memory each; further ones end with their run."""
@@ -135,9 +135,7 @@ def take(binary: Path, run_key: str, settings: str, folder: Path | None, engine:
             warm.idle = False
             slot.write(warm)
             return Bridge(warm, slot, fresh=False)
-    record = _start([str(binary)], run_key, slot.log)
-    slot.write(record)
-    return Bridge(record, slot, fresh=True)
+    return Bridge(_start([str(binary)], run_key, slot), slot, fresh=True)
 
 
 def stop_bridges(folder: Path) -> int:
@@ -179,7 +177,9 @@ class _Slot:
 
     def read(self) -> Record | None:
         try:
-            return Record(**json.loads(self._file.read_text()))
+            stored = json.loads(self._file.read_text())
+            # What an older or newer devcloud wrote must still be found, or its bridge would run for ever.
+            return Record(**{name: stored[name] for name in Record.__dataclass_fields__ if name in stored})
         except (FileNotFoundError, ValueError, TypeError):
             return None  # none yet, or one that a crash cut short
 
@@ -227,23 +227,26 @@ def _choose(folder: Path, run_key: str, settings: str) -> tuple[_Slot | None, Re
     return chosen
 
 
-def _start(command: Sequence[str], run_key: str, log: Path | None) -> Record:
-    """Start a bridge in a process group of its own, with the provider it will start."""
-    output = log.open("w+") if log else open(os.memfd_create("bridge"), "w+")  # noqa: SIM115, PTH123
+def _start(command: Sequence[str], run_key: str, slot: _Slot | None) -> Record:
+    """Start a bridge in a process group of its own, with the provider that it will start."""
+    output = slot.log.open("w+") if slot else open(os.memfd_create("bridge"), "w+")  # noqa: SIM115, PTH123
     with output:
         # Output goes to a file: a pipe would break under a bridge that outlives us.
         process = subprocess.Popen(
             command, stdin=subprocess.DEVNULL, stdout=output, stderr=output, start_new_session=True
         )
+        record = Record(process.pid, started_at(process.pid), 0, run_key)
+        if slot:
+            slot.write(record)  # at once: if we are killed now, it is still found and ended
         deadline = time.monotonic() + START_SECONDS
         while time.monotonic() < deadline and process.poll() is None:
             output.seek(0)
             first, line_end, _ = output.read().partition("\n")
             if line_end and first.strip().isdigit():
-                return Record(process.pid, started_at(process.pid), int(first), run_key)
+                record.port = int(first)
+                return record
             time.sleep(0.02)
         output.seek(0)
         said = output.read().strip()[-500:] or "nothing"
-    if process.poll() is None:
-        os.killpg(process.pid, signal.SIGKILL)
+    record.end()
     raise RuntimeError(f"the bridge {command[0]} did not start within {START_SECONDS} s; it said: {said}")

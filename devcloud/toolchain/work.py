@@ -137,11 +137,12 @@ def made_whole(target: Path) -> Iterator[Path]:
 
 
 def executable(name: str, *, outside: Path) -> Path | None:
-    """A program of the machine: on PATH or where an administrator's are, but not one that we made under `outside`."""
+    """A program of the machine: on PATH or where an administrator's are, but none of (or that leads to) `outside`."""
+    ours = outside.resolve()
     folders = [*os.environ.get("PATH", "").split(os.pathsep), "/usr/local/sbin", "/usr/sbin", "/sbin"]
     for folder in folders:
         found = shutil.which(name, path=folder) if folder else None
-        if found and not Path(found).resolve().is_relative_to(outside.resolve()):
+        if found and not any(path.is_relative_to(ours) for path in (Path(found).absolute(), Path(found).resolve())):
             return Path(found).absolute()
     return None
 
