@@ -168,7 +168,7 @@ class Progress:
     def _hear_builder(self, urn: str, line: str) -> None:
         number = line.split(" ", 1)[0]
         if found := BUILD_STEP.match(line):
-            if not found["step"].startswith("internal") and not found["what"].startswith("FROM"):
+            if not found["step"].startswith(("internal", "auth")) and not found["what"].startswith("FROM"):
                 self._building[urn] = f"{found['step']}: {found['what'][:60]}"
                 self._steps[(urn, number)] = found["step"]
         elif found := BUILD_RESULT.match(line):

@@ -51,7 +51,7 @@ def _root(cache: Path) -> Iterator[str]:
 def _sources(cache: Path) -> Iterator[str]:
     packages = assembly.missing_packages(cache)
     if packages and not debian.available():
-        yield f"{', '.join(packages)} are not on this machine, and it has no apt-get: install them by its own means."
+        yield f"This machine lacks {', '.join(packages)} and has no apt-get: install them by its own means."
     elif packages and os.geteuid() == 0:
         problem = debian.cannot_download(packages)
         if problem:

@@ -1,0 +1,127 @@
+"""Versions, locks, folders made whole, commands that can be ended."""
+
+import contextlib
+import multiprocessing
+import os
+import threading
+import time
+from pathlib import Path
+
+import pytest
+
+from devcloud.toolchain.work import (
+    Work,
+    compatible,
+    ending,
+    executable,
+    locked,
+    made_whole,
+    version_in,
+    version_of,
+)
+
+
+@pytest.mark.parametrize(
+    ("said", "version"),
+    [
+        ("v3.259.0", (3, 259, 0)),
+        ("buildkitd github.com/moby/buildkit v0.31.1 abcdef", (0, 31, 1)),
+        ("go1.26.8", (1, 26, 8)),
+        ("3.260.0-alpha.1", (3, 260, 0)),
+        ("no number here", None),
+        ("", None),
+    ],
+)
+def test_the_version_in_what_a_program_says(said: str, version: tuple[int, ...] | None) -> None:
+    assert version_in(said) == version
+
+
+def test_a_program_that_is_not_there_has_no_version() -> None:
+    assert version_of(["/nowhere/pulumi", "version"]) is None
+
+
+@pytest.mark.parametrize(
+    ("found", "fits"),
+    [((3, 259, 0), True), ((3, 300, 1), True), ((3, 258, 9), False), ((4, 0, 0), False), (None, False)],
+)
+def test_a_later_version_of_the_same_major_will_do(found: tuple[int, ...] | None, fits: bool) -> None:
+    assert compatible(found, "3.259.0") is fits
+
+
+def test_a_folder_is_there_whole_or_not_at_all(tmp_path: Path) -> None:
+    target = tmp_path / "parts" / "pulumi"
+    with contextlib.suppress(KeyboardInterrupt), made_whole(target) as draft:
+        (draft / "half").write_text("made")
+        raise KeyboardInterrupt
+    assert list(target.parent.iterdir()) == []
+    with made_whole(target) as draft:
+        (draft / "whole").write_text("made")
+        assert not target.exists()
+    assert (target / "whole").read_text() == "made"
+
+
+def test_what_a_killed_run_left_half_made_is_cleared_away(tmp_path: Path) -> None:
+    (tmp_path / ".pulumi.abc123").mkdir()
+    with made_whole(tmp_path / "pulumi"):
+        pass
+    assert [entry.name for entry in tmp_path.iterdir()] == ["pulumi"]
+
+
+def _hold(file: Path, seconds: float) -> None:
+    with locked(file, lambda: None):
+        file.with_name("held").touch()
+        time.sleep(seconds)
+
+
+def test_a_second_process_waits_and_says_so(tmp_path: Path) -> None:
+    file = tmp_path / "lock"
+    other = multiprocessing.get_context("fork").Process(target=_hold, args=(file, 0.5))
+    other.start()
+    while not (tmp_path / "held").exists():
+        time.sleep(0.01)
+    words: list[str] = []
+    with locked(file, lambda: words.append("waiting")):
+        assert words == ["waiting"]
+    other.join()
+
+
+def test_a_program_of_ours_is_not_the_machines(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    cache, machine = tmp_path / "cache", tmp_path / "machine"
+    for folder in (cache, machine):
+        folder.mkdir()
+        (folder / "pulumi-xyz").write_text("#!/bin/sh\n")
+        (folder / "pulumi-xyz").chmod(0o755)
+    (cache / "docker-xyz").symlink_to(machine / "pulumi-xyz")
+    monkeypatch.setenv("PATH", f"{cache}{os.pathsep}{machine}")
+    assert executable("pulumi-xyz", outside=cache) == machine / "pulumi-xyz"
+    assert executable("docker-xyz", outside=cache) is None
+
+
+def test_a_long_step_says_so_until_it_is_done(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("devcloud.toolchain.work.HEARTBEAT_SECONDS", 0.05)
+    lines: list[str] = []
+    with Work(lines.append) as work:
+        with work.step("building pulumi"):
+            time.sleep(0.2)
+        said = len(lines)
+        time.sleep(0.15)
+        assert said == len(lines)
+    assert lines[0].startswith("building pulumi ... 0.")
+
+
+def test_stopping_ends_the_commands_that_run_and_those_to_come() -> None:
+    work = Work(lambda _text: None)
+    results: list[int] = []
+    runner = threading.Thread(target=lambda: results.append(work.run(["sleep", "60"]).returncode))
+    runner.start()
+    while not work._children:
+        time.sleep(0.01)
+    work.stop()
+    runner.join(timeout=5)
+    assert results == [-15]
+    assert work.run(["sleep", "60"]).returncode == -15
+
+
+def test_the_end_of_what_was_said_is_one_line() -> None:
+    assert ending("a\n\nb\n c \n", lines=2) == "b / c"
+    assert ending("") == "it said nothing"
