@@ -54,6 +54,8 @@ class Result:
     builds: dict[str, Build] = field(default_factory=dict)
     """By the image's name."""
     errors: list[str] = field(default_factory=list)
+    program_said: list[str] = field(default_factory=list)
+    """What the program printed on its standard error: a traceback, where it has a bug."""
     seconds: float = 0
 
     @property
@@ -158,10 +160,14 @@ class Progress:
         if f"${IMAGE_TYPE}" in urn or f"::{IMAGE_TYPE}" in urn:
             for line in message.splitlines():
                 self._hear_builder(urn, line)
-        if diagnostic["severity"] == "error":
-            text = message.strip()
+        # The program's own refusals come by its standard error.
+        refused = diagnostic["severity"] == "info#err" and message.startswith("error: ")
+        if diagnostic["severity"] == "error" or refused:
+            text = message.removeprefix("error: ").strip()
             if text and text not in self.result.errors:
                 self.result.errors.append(text)
+        elif diagnostic["severity"] == "info#err":
+            self.result.program_said += message.splitlines()
         elif diagnostic["severity"] == "warning" and not self.quiet:
             say(f"  warning     {message.strip()}")
 

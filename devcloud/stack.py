@@ -15,6 +15,8 @@ from devcloud.runs import Runs
 from infra.lib.build_plan import RECIPES
 
 PROJECT = "slipway"
+LAST_LINES = 20
+"""Of what the program printed, where it failed without an error of its own: the end of a traceback."""
 
 
 class Stack:
@@ -122,10 +124,10 @@ class Stack:
                 said.write(line)
                 said.flush()
         if process.returncode != 0:
-            reasons = progress.result.errors or [line for line in log.read_text().splitlines() if "error" in line][:5]
+            reasons = _without_noise(progress.result.errors) or progress.result.program_said[-LAST_LINES:]
             raise Refusal(
                 f"`pulumi {command}` of stack {self.name} failed; the whole log is {log}. The next `make up` goes on "
-                "from here.\n" + "\n".join(f"  {reason}" for reason in _without_noise(reasons))
+                "from here.\n" + "\n".join(f"  {reason}" for reason in reasons)
             )
         return progress.result
 
@@ -133,7 +135,6 @@ class Stack:
         return output(["pulumi", *arguments, "--non-interactive"], env=self.environment, cwd=cwd, timeout=300)
 
 
-def _without_noise(reasons: Sequence[str]) -> list[str]:
+def _without_noise(errors: Sequence[str]) -> list[str]:
     """The errors, less the one that only says that there were others."""
-    telling = [reason for reason in reasons if reason != "update failed"]
-    return telling or list(reasons)
+    return [error for error in errors if error not in ("update failed", "preview failed")]

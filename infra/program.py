@@ -14,6 +14,7 @@ from pulumi.runtime import config as pulumi_config
 
 from infra import settings as settings_module
 from infra.components.api_host import ApiHost, ApiHostArgs
+from infra.components.budget import Budget, BudgetArgs
 from infra.components.image import Image, ImageArgs
 from infra.components.jobs import Jobs, JobsArgs
 from infra.components.network import Network, NetworkArgs
@@ -48,7 +49,8 @@ def main() -> None:
     """Load the settings, or say in a sentence a problem what is wrong with them; then deploy."""
     try:
         values = {key: str(value) for key, value in pulumi_config.CONFIG.get().items()}
-        settings = settings_module.load(pulumi.get_project(), pulumi.get_stack(), values, ROOT)
+        secret_keys = [key for key in values if pulumi.runtime.is_config_secret(key)]
+        settings = settings_module.load(pulumi.get_project(), pulumi.get_stack(), values, ROOT, secret_keys)
         deploy(settings)
     except (SettingsError, content.ContentError, release.ReleaseError, builder.BuilderError) as error:
         raise pulumi.RunError(str(error)) from None
@@ -164,6 +166,12 @@ def deploy(settings: Settings) -> None:
         ),
         options,
     )
+    if settings.budget.email:
+        Budget(
+            "budget",
+            BudgetArgs(prefix=prefix, monthly_usd=settings.budget.monthly_usd, email=settings.budget.email),
+            options,
+        )
     _export(settings, images, network, jobs, worker, host, secrets)
 
 

@@ -435,13 +435,7 @@ class Worker(Group):
     memory_mib: Annotated[
         int, Legal("a whole number of MiB that Fargate has for that cpu, such as 3072 for a cpu of 512")
     ] = Field(default=3072, description="Memory of a task, in MiB.")
-    min_tasks: Annotated[int, Field(ge=0, le=10)] = Field(
-        default=0, description="Fewest tasks, in number of tasks."
-    )
-    max_tasks: Annotated[int, Field(ge=1, le=10)] = Field(
-        default=3, description="Most tasks, in number of tasks."
-    )
-    desired_tasks: Annotated[int, Field(ge=0, le=10)] = Field(
+    desired_tasks: Annotated[int, Field(ge=0, le=3)] = Field(
         default=1,
         description="Tasks that the service starts with, and that the bill counts, in number of tasks.",
     )
@@ -451,12 +445,6 @@ class Worker(Group):
         legal = FARGATE_MEMORY_MIB[self.cpu]
         if self.memory_mib not in legal:
             raise self.wrong("memory_mib", f"{_memories(legal)} for a cpu of {self.cpu}")
-        if self.min_tasks > self.max_tasks:
-            raise self.wrong("min_tasks", f"at most maxTasks, which is {self.max_tasks}")
-        if not self.min_tasks <= self.desired_tasks <= self.max_tasks:
-            raise self.wrong(
-                "desired_tasks", f"from minTasks to maxTasks, {self.min_tasks} to {self.max_tasks}"
-            )
         return self
 
 

@@ -176,3 +176,10 @@ def test_an_image_sees_nothing_of_another(run: Run) -> None:
         path.startswith(("app/worker", "images/worker")) for path in cloud.staged[".slipway/context/dev/api"]
     )
     assert not any(path.startswith(("app/api", "images/api")) for path in cloud.staged[".slipway/context/dev/worker"])
+
+
+def test_a_budget_is_made_only_for_whom_it_tells(run: Run) -> None:
+    assert not run()[0].all("aws:budgets/budget:Budget")
+    cloud, _ = run("dev", {"slipway:budget": {"monthlyUsd": 40, "email": "team@example.com"}})
+    budget = cloud.one("aws:budgets/budget:Budget").inputs
+    assert (budget["name"], budget["limitAmount"]) == ("slipway-dev-monthly", "40")

@@ -116,7 +116,7 @@ BAD: dict[str, tuple[dict[str, object], str, str, str]] = {
         "a list of",
     ),
     "nothing for a number": ({"worker": {"cpu": None}}, "slipway:worker.cpu", "not set", "one of 256"),
-    "NaN": ({"worker": {"maxTasks": float("nan")}}, "slipway:worker.maxTasks", "NaN", "1 to 10"),
+    "NaN": ({"worker": {"desiredTasks": float("nan")}}, "slipway:worker.desiredTasks", "NaN", "0 to 3"),
     "infinity": (
         {"budget": {"monthlyUsd": float("inf")}},
         "slipway:budget.monthlyUsd",
@@ -165,13 +165,7 @@ BAD: dict[str, tuple[dict[str, object], str, str, str]] = {
     "negative": ({"worker": {"memoryMib": -3072}}, "slipway:worker.memoryMib", "-3072", "for a cpu of 512"),
     "negative count": ({"registry": {"keepImages": -1}}, "slipway:registry.keepImages", "-1", "1 to 1000"),
     "huge": ({"host": {"dataVolumeGib": 10**30}}, "slipway:host.dataVolumeGib", str(10**30), "1 to 1000"),
-    "fewest over most": (
-        {"worker": {"minTasks": 4, "maxTasks": 3}},
-        "slipway:worker.minTasks",
-        "4",
-        "at most maxTasks, which is 3",
-    ),
-    "desired over most": ({"worker": {"desiredTasks": 4}}, "slipway:worker.desiredTasks", "4", "0 to 3"),
+    "more tasks than scaling allows": ({"worker": {"desiredTasks": 4}}, "slipway:worker.desiredTasks", "4", "0 to 3"),
     "bad CIDR": ({"network": {"cidr": "10.0.0.0"}}, "slipway:network.cidr", '"10.0.0.0"', "10.20.0.0/16"),
     "CIDR out of range": (
         {"network": {"cidr": "10.0.0.300/16"}},

@@ -45,11 +45,16 @@ def test_no_policy_has_a_wildcard_but_for_the_registrys_token(policy: str) -> No
             assert statement["Action"] == ["ecr:GetAuthorizationToken"]
 
 
-def test_the_worker_can_only_take_hold_and_delete_messages_of_its_queue() -> None:
+def test_the_worker_can_only_look_at_take_hold_and_delete_messages_of_its_queue() -> None:
     assert statements(TASK) == [
         {
             "Effect": "Allow",
-            "Action": ["sqs:ChangeMessageVisibility", "sqs:DeleteMessage", "sqs:ReceiveMessage"],
+            "Action": [
+                "sqs:ChangeMessageVisibility",
+                "sqs:DeleteMessage",
+                "sqs:GetQueueAttributes",
+                "sqs:ReceiveMessage",
+            ],
             "Resource": [QUEUE],
         }
     ]
