@@ -7,6 +7,7 @@ STACK ?= local
 CLOUD ?= default
 IMAGE ?= api
 RUN = @$(PYTHON) devcloud/bootstrap.py
+GROUPS = --group pyproject.toml:cloud --group pyproject.toml:app --group pyproject.toml:dev
 DEVCLOUD = $(RUN) devcloud --cloud $(CLOUD) --stack $(STACK)
 
 .DEFAULT_GOAL := help
@@ -61,5 +62,6 @@ format: ## Format and mend what can be
 	$(RUN) ruff check --fix .
 lock: ## Lock what images install, and what our commands do
 	$(RUN) images.lock
+	$(RUN) uv pip compile --quiet --universal --generate-hashes --no-emit-index-url pyproject.toml $(GROUPS) -o requirements.lock
 docs: ## Write docs/settings.md anew
 	$(RUN) infra.settings

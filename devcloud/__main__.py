@@ -18,7 +18,7 @@ from devcloud.proof import Proof
 from devcloud.registry import RegistryReader
 from devcloud.services import Services
 from devcloud.stack import Stack
-from devcloud.toolchain import Toolchain, check_machine, ensure
+from devcloud.toolchain import Toolchain, check_machine, ensure, is_ready
 from devcloud.toolchain.bridges import stop_bridges
 from devcloud.toolchain.standins import docker_hub_reachable, ensure_rootfs, publish
 
@@ -33,6 +33,7 @@ class Command:
         self.cloud = cloud
         self.stack_name = stack
         self.extra = extra
+        self.tells = False
         self._toolchain: Toolchain | None = None
 
     @property
@@ -42,7 +43,9 @@ class Command:
             problems = check_machine(self.cloud.cache)
             if problems:
                 raise Refusal("\n".join(problems))
-            self._toolchain = ensure(self.cloud.cache, say)
+            # Each choice is told where it is made, and by `up`; a command that only looks is brief.
+            told = self.tells or not is_ready(self.cloud.cache)
+            self._toolchain = ensure(self.cloud.cache, say if told else lambda _: None)
         return self._toolchain
 
     @property
@@ -62,6 +65,7 @@ class Command:
     def start(self) -> Services:
         """Have the cloud running, with base images to build from."""
         rehearsal.committed_file(self.stack_name)
+        self.tells = True
         say("toolchain")
         tools = self.toolchain
         say(f"cloud {self.cloud.name}")

@@ -42,21 +42,38 @@ def pending_creates(state: Mapping[str, Any]) -> list[Pending]:
     ]
 
 
-def flags(pending: list[Pending], environment: Mapping[str, str]) -> list[str]:
-    """What to tell `pulumi refresh`: the id of each resource that exists, and to drop the rest."""
+def find(pending: list[Pending], environment: Mapping[str, str]) -> dict[str, str]:
+    """The ids of those resources that exist, by URN; each is told."""
     session = boto3.Session(
         aws_access_key_id=environment.get("AWS_ACCESS_KEY_ID"),
         aws_secret_access_key=environment.get("AWS_SECRET_ACCESS_KEY"),
         region_name=environment.get("AWS_REGION"),
     )
     look_up = LookUp(session, environment.get("AWS_ENDPOINT_URL"))
-    found: list[str] = []
+    found: dict[str, str] = {}
     for resource in pending:
         identity = look_up.identity(resource)
-        row("recover", f"{resource.name}: {'exists, imported' if identity else 'was not created'}")
+        row("recover", f"{resource.name}: {'exists, taken into the state' if identity else 'to be created again'}")
         if identity:
-            found += ["--import-pending-creates", resource.urn, "--import-pending-creates", identity]
-    return [*found, "--clear-pending-creates"]
+            found[resource.urn] = identity
+    return found
+
+
+def adopted(state: Mapping[str, Any], found: Mapping[str, str]) -> dict[str, Any]:
+    """The state with the resources that exist in it, by their ids, and nothing pending any more.
+
+    A refresh then reads what they are. (`pulumi refresh --import-pending-creates` marks a creation as an import, which
+    the engine of 3.259 then forgets.)
+    """
+    deployment = dict(state["deployment"])
+    operations = deployment.pop("pending_operations", None) or []
+    resources = [
+        {**operation["resource"], "id": found[operation["resource"]["urn"]]}
+        for operation in operations
+        if operation["type"] == "creating" and operation["resource"]["urn"] in found
+    ]
+    deployment["resources"] = [*(deployment.get("resources") or []), *resources]
+    return {**state, "deployment": deployment}
 
 
 class LookUp:

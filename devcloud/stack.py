@@ -40,12 +40,14 @@ class Stack:
         if not self.state_file.exists():
             folder = ROOT if self.name == rehearsal.LOCAL else self.config.parent
             self._pulumi("stack", "init", self.name, "--no-select", "--secrets-provider", "passphrase", cwd=folder)
-        pending = recovery.pending_creates(self.export())
+        state = self.export()
+        pending = recovery.pending_creates(state)
         if pending:
-            flags = recovery.flags(pending, self.environment)
-            self._follow(
-                "refresh", "--yes", "--skip-preview", *flags, what="clearing what a killed run left half-made"
-            )
+            found = recovery.find(pending, self.environment)
+            text = json.dumps(recovery.adopted(state, found))
+            self._pulumi("stack", "import", "--stack", self.name, give=text)
+            if found:
+                self._follow("refresh", "--yes", "--skip-preview", what="reading what a killed run created")
 
     def up(self, *arguments: str) -> Result:
         """Deploy. Raises Refusal with the engine's errors."""
@@ -131,8 +133,9 @@ class Stack:
             )
         return progress.result
 
-    def _pulumi(self, *arguments: str, cwd: Path = ROOT) -> str:
-        return output(["pulumi", *arguments, "--non-interactive"], env=self.environment, cwd=cwd, timeout=300)
+    def _pulumi(self, *arguments: str, cwd: Path = ROOT, give: str | None = None) -> str:
+        call = ["pulumi", *arguments, "--non-interactive"]
+        return output(call, env=self.environment, cwd=cwd, timeout=300, give=give)
 
 
 def _without_noise(errors: Sequence[str]) -> list[str]:

@@ -20,6 +20,9 @@ import yaml
 from devcloud.bootstrap import ROOT, cache_folder
 from devcloud.cloud import REGION, Cloud
 from devcloud.registry import RegistryReader
+from devcloud.services import Services
+from devcloud.toolchain import ensure
+from devcloud.toolchain.bridges import stop_bridges
 
 CLOUD = "test"
 UP_TIMEOUT_SECONDS = 1800
@@ -132,6 +135,11 @@ class Checkout:
         steps = json.loads(done.stdout)["steps"]
         return {step["urn"].rpartition("::")[2]: step["op"] for step in steps if step["op"] not in ("same", "read")}
 
+    def end(self) -> None:
+        """End the cloud as it stands: what is in its emulator goes, and the stacks' states with it."""
+        stop_bridges(self.cloud.folder / "bridge")
+        Services(self.cloud, ensure(self.cloud.cache, lambda _: None)).stop()
+
     def append(self, path: str, line: str) -> None:
         """Add a line to a file of the copy."""
         with (self.root / path).open("a") as file:
@@ -169,11 +177,9 @@ def checkout() -> Iterator[Checkout]:
     """The copy, its cloud empty; the cloud is ended with the session."""
     copy = Checkout(cache_folder() / "clouds" / CLOUD / "checkout")
     copy.copy()
-    copy.run("down")
+    copy.end()
     yield copy
-    copy.restore()
-    for stack in ("prod", "staging", "dev", "local"):
-        copy.run("down", stack=stack)
+    copy.end()
 
 
 @pytest.fixture(scope="session")

@@ -10,6 +10,12 @@ CODE_CHANGE_BYTES = 300_000
 """What a change of code may push, in bytes of compressed layers."""
 
 
+@pytest.fixture(autouse=True)
+def _as_committed(up: Checkout) -> None:
+    """What runs is what is committed: the change before was undone in the copy only."""
+    up.up()
+
+
 def layers(checkout: Checkout, image: str) -> dict[str, int]:
     """The layers of the image that runs: bytes by digest."""
     manifest = checkout.registry.manifest(f"slipway-local/{image}", checkout.outputs()["digests"][image])
@@ -57,7 +63,6 @@ def test_a_line_elsewhere_changes_nothing(up: Checkout) -> None:
 
 
 def test_a_reverted_change_goes_through_with_every_cache_empty(up: Checkout) -> None:
-    up.up()
     before = up.outputs()
     up.append("app/api/routes.py", "# another line")
     up.up()
@@ -71,7 +76,6 @@ def test_a_reverted_change_goes_through_with_every_cache_empty(up: Checkout) -> 
 
 
 def test_a_tag_that_names_another_digest_is_one_clear_sentence(up: Checkout) -> None:
-    up.up()
     outputs = up.outputs()
     up.append("app/api/routes.py", "# a third line")
     # Somebody built the same content to other bytes: the tag that this change will have is taken.

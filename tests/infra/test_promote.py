@@ -1,0 +1,80 @@
+"""Promotion: the very same digests, under one more tag, and a file made for a reviewer."""
+
+import json
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from infra import promote
+from infra.lib.release import ReleaseError
+
+DIGESTS = {image: f"sha256:{number * 64}" for image, number in (("base", "a"), ("worker", "b"), ("api", "c"))}
+OUTPUTS: dict[str, Any] = {
+    "images": {image: f"127.0.0.1:5000/slipway/{image}@{digest}" for image, digest in DIGESTS.items()},
+    "contentTags": {image: digest[-20:] for image, digest in DIGESTS.items()},
+}
+
+
+class Registry:
+    """ECR's answers, from tags by digest by repository."""
+
+    def __init__(self) -> None:
+        self.tags: dict[str, dict[str, list[str]]] = {
+            f"slipway/{image}": {digest: [digest[-20:]]} for image, digest in DIGESTS.items()
+        }
+
+    def get_paginator(self, _: str) -> "Registry":
+        return self
+
+    def paginate(self, *, repositoryName: str) -> list[dict[str, Any]]:  # noqa: N803  AWS's names
+        details = [{"imageDigest": digest, "imageTags": tags} for digest, tags in self.tags[repositoryName].items()]
+        return [{"imageDetails": details}]
+
+    def batch_get_image(self, *, repositoryName: str, imageIds: Any, **_: Any) -> dict[str, Any]:  # noqa: N803
+        return {"images": [{"imageManifest": imageIds[0]["imageDigest"], "imageManifestMediaType": "oci"}]}
+
+    def put_image(self, *, repositoryName: str, imageManifest: str, imageTag: str, **_: Any) -> None:  # noqa: N803
+        self.tags[repositoryName][imageManifest].append(imageTag)
+
+
+@pytest.fixture(autouse=True)
+def root(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
+    monkeypatch.setattr(promote, "ROOT", tmp_path)
+    return tmp_path
+
+
+def test_every_digest_gets_the_same_new_tag_and_the_file_names_them(root: Path) -> None:
+    registry = Registry()
+    promote.promote("dev", "prod", OUTPUTS, registry)
+    assert all("release-prod-1" in tags for found in registry.tags.values() for tags in found.values())
+    written = json.loads((root / "releases" / "prod.json").read_text())
+    assert {image: entry["digest"] for image, entry in written["images"].items()} == DIGESTS
+
+
+def test_the_same_digests_again_get_no_other_tag() -> None:
+    registry = Registry()
+    promote.promote("dev", "prod", OUTPUTS, registry)
+    said = promote.promote("dev", "prod", OUTPUTS, registry)
+    assert "release-prod-1; releases/prod.json named them already" in said
+    assert all(len(tags) == 2 for found in registry.tags.values() for tags in found.values())
+
+
+def test_the_next_promotion_counts_on(root: Path) -> None:
+    registry = Registry()
+    registry.tags["slipway/api"]["sha256:" + "d" * 64] = ["release-prod-7", "release-staging-9"]
+    assert "release-prod-8" in promote.promote("dev", "prod", OUTPUTS, registry)
+
+
+def test_a_stack_that_runs_nothing_cannot_be_promoted() -> None:
+    with pytest.raises(ReleaseError, match=r"Stack dev runs no api, base, worker: bring it up first"):
+        promote.promote("dev", "prod", {}, Registry())
+
+
+def test_a_digest_that_is_gone_is_refused_before_any_tag_is_given(root: Path) -> None:
+    registry = Registry()
+    registry.tags["slipway/api"] = {}
+    with pytest.raises(ReleaseError, match=r"slipway/api@sha256:c+ is not in the registry"):
+        promote.promote("dev", "prod", OUTPUTS, registry)
+    assert registry.tags["slipway/base"] == {DIGESTS["base"]: [DIGESTS["base"][-20:]]}
+    assert not (root / "releases").exists()
