@@ -154,9 +154,7 @@ def down(command: Command) -> None:
     services.drop_database(rehearsal.database_name(command.stack_name))
     others = command.running_stacks()
     if others:
-        say(
-            f"cloud {command.cloud.name} goes on for {', '.join(others)}: `make down STACK={others[0]}` deletes it too"
-        )
+        say(f"cloud {command.cloud.name} goes on for {', '.join(others)}: `make down STACK={others[0]}` deletes it too")
         return
     left = inventory(command.cloud.endpoint)
     kept = left.pop(KEPT_ON_PURPOSE, [])

@@ -106,7 +106,10 @@ class Proof:
 
     def _self_test(self, name: str) -> None:
         task = self.account.task(self.outputs["taskDefinition"], name, ["--self-test"])
-        with step("worker", f"pulling the task's image by digest; its self-test, within {task.cpus:g} vCPU and {task.memory_mib} MiB"):
+        with step(
+            "worker",
+            f"pulling the task's image by digest; its self-test, within {task.cpus:g} vCPU and {task.memory_mib} MiB",
+        ):
             self.engine.pull(task.image)
             self.engine.run(task, detach=False)
 

@@ -156,9 +156,7 @@ def _cluster(look_up: LookUp, inputs: Mapping[str, Any]) -> str | None:
 
 
 def _service(look_up: LookUp, inputs: Mapping[str, Any]) -> str | None:
-    services = look_up.client("ecs").describe_services(cluster=inputs["cluster"], services=[inputs["name"]])[
-        "services"
-    ]
+    services = look_up.client("ecs").describe_services(cluster=inputs["cluster"], services=[inputs["name"]])["services"]
     cluster = inputs["cluster"].rpartition("/")[2]
     return next((f"{cluster}/{inputs['name']}" for service in services if service["status"] == "ACTIVE"), None)
 

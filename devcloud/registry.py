@@ -32,9 +32,7 @@ class RegistryReader:
     """Reads the registry directly, on loopback."""
 
     def __init__(self, cloud: Cloud) -> None:
-        self._client = httpx.Client(
-            base_url=f"http://127.0.0.1:{cloud.ports.registry}/v2", timeout=30, trust_env=False
-        )
+        self._client = httpx.Client(base_url=f"http://127.0.0.1:{cloud.ports.registry}/v2", timeout=30, trust_env=False)
 
     def repositories(self) -> list[str]:
         """The names of all repositories that were ever pushed to."""

@@ -77,8 +77,11 @@ def rehearsed(committed: dict[str, Any], local: dict[str, Any], stack: str) -> d
     images = dict(config.get("slipway:images") or {})
     if images.get("source", "build") == "build":
         local_images = theirs.get("slipway:images") or {}
-        images |= {name: local_images[name] for name in IMAGES_FROM_LOCAL if name in local_images}
-        config["slipway:images"] = images
+        # What the local file leaves to its default is left to it here too: a pinned parent is on Docker Hub alone.
+        own = {name: value for name, value in images.items() if name not in IMAGES_FROM_LOCAL}
+        config["slipway:images"] = own | {
+            name: local_images[name] for name in IMAGES_FROM_LOCAL if name in local_images
+        }
     rest = {key: value for key, value in committed.items() if key not in (*OF_THE_BACKEND, "config")}
     return {**rest, "config": config}
 

@@ -12,9 +12,11 @@ from devcloud.console import Refusal, say
 from devcloud.events import Progress, Result
 from devcloud.process import output
 from devcloud.runs import Runs
+from devcloud.workloads import Account
 from infra.lib.build_plan import RECIPES
 
 PROJECT = "slipway"
+REPOSITORY_TYPE = "aws:ecr/repository:Repository"
 LAST_LINES = 20
 """Of what the program printed, where it failed without an error of its own: the end of a traceback."""
 
@@ -56,13 +58,22 @@ class Stack:
     def destroy(self) -> Result:
         """Delete everything in the stack."""
         if self.name != rehearsal.LOCAL:
-            # A rehearsal keeps nothing that anybody would miss.
+            # A rehearsal keeps nothing that anybody would miss: what is protected on AWS, and kept while it holds
+            # images, is given up here.
             self._pulumi("state", "unprotect", "--all", "--yes", "--stack", self.name)
+            self._empty_repositories()
         return self._follow("destroy", "--yes", "--skip-preview", what="deleting")
 
-    def remove(self) -> None:
-        """Forget the stack, which must be empty."""
-        self._pulumi("stack", "rm", self.name, "--yes", "--preserve-config")
+    def _empty_repositories(self) -> None:
+        """Delete the images in the repositories that the stack owns."""
+        ecr = Account(self.cloud).client("ecr")
+        for resource in self.export()["deployment"].get("resources") or []:
+            if resource["type"] == REPOSITORY_TYPE and resource.get("id"):
+                name = resource["id"]
+                images = ecr.list_images(repositoryName=name)["imageIds"]
+                if images:
+                    digests = {image["imageDigest"] for image in images}
+                    ecr.batch_delete_image(repositoryName=name, imageIds=[{"imageDigest": d} for d in sorted(digests)])
 
     def show(self, command: str, *arguments: str) -> int:
         """Run a command of the engine's whose own words are the answer; its exit code."""

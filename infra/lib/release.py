@@ -171,8 +171,7 @@ def _image(where: str, name: str, entry: object) -> ReleasedImage:
     digest, tag = entry["digest"], entry["content_tag"]
     if not isinstance(digest, str) or DIGEST.fullmatch(digest) is None:
         raise ReleaseError(
-            f'{where} has the digest {json.dumps(digest)} for the image "{name}": '
-            "it must be sha256: and 64 hex digits."
+            f'{where} has the digest {json.dumps(digest)} for the image "{name}": it must be sha256: and 64 hex digits.'
         )
     if not isinstance(tag, str) or TAG.fullmatch(tag) is None:
         raise ReleaseError(

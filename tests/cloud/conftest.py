@@ -68,9 +68,7 @@ class Checkout:
     def git(self, *arguments: str) -> str:
         """Run git in the copy."""
         identity = ["-c", "user.name=test", "-c", "user.email=test@example.invalid"]
-        done = subprocess.run(
-            ["git", *identity, *arguments], cwd=self.root, capture_output=True, text=True, check=True
-        )
+        done = subprocess.run(["git", *identity, *arguments], cwd=self.root, capture_output=True, text=True, check=True)
         return done.stdout
 
     def commit(self, message: str) -> None:

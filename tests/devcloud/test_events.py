@@ -74,6 +74,6 @@ def test_what_the_program_refuses_is_an_error_and_what_it_prints_is_not(tmp_path
     def printed(message: str) -> dict[str, Any]:
         return {"diagnosticEvent": {"message": message, "severity": "info#err"}}
 
-    result = follow(tmp_path, printed("Traceback ...\n"), printed("error: slipway:worker.cpu is \"half\"\n"))
+    result = follow(tmp_path, printed("Traceback ...\n"), printed('error: slipway:worker.cpu is "half"\n'))
     assert result.errors == ['slipway:worker.cpu is "half"']
     assert result.program_said == ["Traceback ..."]

@@ -31,7 +31,9 @@ def test_a_rehearsal_keeps_the_stacks_own_settings() -> None:
 
 
 def test_a_rehearsal_builds_from_what_this_machine_has() -> None:
-    dev = {"config": {"slipway:images": {"torch": {"source": "cpu-index"}, "sizeBudgetMb": {"api": 250}}}}
+    pinned = {"python": "python:3.11-slim@sha256:" + "a" * 64}
+    theirs = {"torch": {"source": "cpu-index"}, "parents": pinned, "sizeBudgetMb": {"api": 250}}
+    dev = {"config": {"slipway:images": theirs}}
     images = rehearsal.rehearsed(dev, LOCAL, "dev")["config"]["slipway:images"]
     assert images == {
         "sizeBudgetMb": {"api": 250},
