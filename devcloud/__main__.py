@@ -17,7 +17,7 @@ from devcloud.emulator.inventory import inventory
 from devcloud.proof import Proof
 from devcloud.registry import RegistryReader
 from devcloud.services import Services
-from devcloud.stack import Stack
+from devcloud.stack import Stack, with_resources
 from devcloud.toolchain import Toolchain, check_machine, ensure, is_ready
 from devcloud.toolchain.bridges import stop_bridges
 from devcloud.toolchain.standins import docker_hub_reachable, ensure_rootfs, publish
@@ -84,12 +84,6 @@ class Command:
             raise Refusal(f"Cloud {self.cloud.name} is not running: `make up` starts it.")
         return self.services
 
-    def running_stacks(self) -> list[str]:
-        """The stacks that have resources on the cloud."""
-        folder = self.cloud.state / ".pulumi" / "stacks" / "slipway"
-        names = sorted(file.stem for file in folder.glob("*.json")) if folder.exists() else []
-        return [name for name in names if self.stack(name).resources() > 0]
-
 
 def up(command: Command) -> None:
     """Bring the stack up and prove that it works."""
@@ -152,7 +146,7 @@ def down(command: Command) -> None:
         result = stack.destroy()
         row("deleted", f"{result.changes.get('delete', 0)} resources in {seconds(result.seconds)}")
     services.drop_database(rehearsal.database_name(command.stack_name))
-    others = command.running_stacks()
+    others = list(with_resources(command.cloud))
     if others:
         say(f"cloud {command.cloud.name} goes on for {', '.join(others)}: `make down STACK={others[0]}` deletes it too")
         return
@@ -197,12 +191,8 @@ def status(command: Command) -> int:
     row("docker", command.cloud.docker_host())
     row("endpoint", command.cloud.endpoint)
     row("registry", command.cloud.registry_address)
-    for name in command.running_stacks():
-        stack = command.stack(name)
-        row(
-            "stack",
-            f"{name}: {stack.resources()} resources, {stack.outputs().get('apiUrl', 'no address yet')}",
-        )
+    for name, resources in with_resources(command.cloud).items():
+        row("stack", f"{name}: {resources} resources")
     return 0 if healthy else 1
 
 

@@ -161,7 +161,8 @@ def _path_with(folder: Path) -> str:
 
 def _free_port(preferred: int, taken: set[int]) -> int:
     """A port that nothing listens on: the preferred one, else one below the range that outgoing calls use."""
-    for port in (preferred, *range(20000, 32000)):
+    candidates: tuple[int, ...] = (preferred, *range(20000, 32000))
+    for port in candidates:
         if port in taken:
             continue
         with socket.socket() as probe:

@@ -21,6 +21,24 @@ LAST_LINES = 20
 """Of what the program printed, where it failed without an error of its own: the end of a traceback."""
 
 
+def state_folder(cloud: Cloud) -> Path:
+    """Where a cloud's backend keeps the states of the program's stacks."""
+    return cloud.state / ".pulumi" / "stacks" / PROJECT
+
+
+def with_resources(cloud: Cloud) -> dict[str, int]:
+    """The stacks that have resources on a cloud, and how many."""
+    counts = {file.stem: _resources(file) for file in sorted(state_folder(cloud).glob("*.json"))}
+    return {name: count for name, count in counts.items() if count}
+
+
+def _resources(state_file: Path) -> int:
+    if not state_file.exists():
+        return 0
+    checkpoint = json.loads(state_file.read_text())["checkpoint"]
+    return len((checkpoint.get("latest") or {}).get("resources") or [])
+
+
 class Stack:
     """One stack of the program, aimed at one cloud."""
 
@@ -34,7 +52,7 @@ class Stack:
     @property
     def state_file(self) -> Path:
         """Where the backend keeps its state."""
-        return self.cloud.state / ".pulumi" / "stacks" / PROJECT / f"{self.name}.json"
+        return state_folder(self.cloud) / f"{self.name}.json"
 
     def prepare(self) -> None:
         """Have the stack there, free of what a killed run left: processes, lock, half-made resources."""
@@ -101,10 +119,7 @@ class Stack:
 
     def resources(self) -> int:
         """How many resources the stack has."""
-        if not self.state_file.exists():
-            return 0
-        checkpoint = json.loads(self.state_file.read_text())["checkpoint"]
-        return len((checkpoint.get("latest") or {}).get("resources") or [])
+        return _resources(self.state_file)
 
     def _call(self, command: str, *arguments: str) -> list[str]:
         return [
