@@ -1,6 +1,6 @@
 # Slipway. `make up` and `make test` do all the set-up; README.md says more.
 #   STACK=local|dev|prod|...   the stack (default: local)
-#   CLOUD=default              the cloud on this machine that it runs on
+#   CLOUD=default              the cloud on this machine that it runs on (promote: CLOUD=aws for where the shell aims)
 #   ARGS=...                   more arguments for the engine, such as ARGS=--expect-no-changes
 PYTHON ?= python3
 STACK ?= local
@@ -12,7 +12,7 @@ DEVCLOUD = $(RUN) devcloud --cloud $(CLOUD) --stack $(STACK)
 
 .DEFAULT_GOAL := help
 .PHONY: help up preview refresh build down clean status logs outputs env promote builder validate cache clean-cache \
-	stop-builder test check format lock docs
+	stop-builder toolchain test check format lock docs
 
 help: ## What there is
 	@grep -hE '^[a-z-]+:.*## ' $(MAKEFILE_LIST) | sed -E 's/:.*## /\t/' | expand -t 16
@@ -50,7 +50,10 @@ clean-cache: ## Empty both
 stop-builder: ## Stop BuildKit alone
 	$(DEVCLOUD) stop-builder
 
+toolchain: ## Find or make every tool
+	$(DEVCLOUD) toolchain
 test: ## Everything: unit tests, then the cloud's
+	$(DEVCLOUD) toolchain
 	$(RUN) pytest $(ARGS)
 check: ## Format, lint, types, unit tests: before a commit
 	$(RUN) ruff format --check .

@@ -22,6 +22,8 @@ from devcloud.toolchain import Toolchain, check_machine, ensure, is_ready
 from devcloud.toolchain.bridges import stop_bridges
 from devcloud.toolchain.standins import docker_hub_reachable, ensure_rootfs, publish
 
+AWS = "aws"
+"""Not a cloud on this machine: the account, credentials and state that the person's shell names."""
 KEPT_ON_PURPOSE = "task definitions"
 """What `make down` leaves in the emulator: revisions that ran are never taken away."""
 
@@ -224,8 +226,8 @@ def env(command: Command) -> None:
 
 
 def promote(command: Command) -> int:
-    """Promote the digests of one stack to another."""
-    environment = dict(os.environ) if command.stack_name == "aws" else command.environment()
+    """Promote the digests of one stack to another: on this machine's cloud, or with CLOUD=aws where the shell aims."""
+    environment = dict(os.environ) if command.cloud.name == AWS else command.environment()
     return subprocess.run(
         [sys.executable, "-m", "infra.promote", *command.extra], env=environment, check=False
     ).returncode
@@ -258,6 +260,14 @@ def stop_builder(command: Command) -> None:
     command.running_services().stop_builder()
 
 
+def toolchain(command: Command) -> None:
+    """Find or make every tool, and what base images are made of, telling what is done."""
+    command.tells = True
+    _ = command.toolchain
+    if not docker_hub_reachable():
+        ensure_rootfs(command.cloud.cache, say)
+
+
 COMMANDS: dict[str, Callable[[Command], int | None]] = {
     "up": up,
     "preview": preview,
@@ -275,6 +285,7 @@ COMMANDS: dict[str, Callable[[Command], int | None]] = {
     "cache": cache,
     "clean-cache": clean_cache,
     "stop-builder": stop_builder,
+    "toolchain": toolchain,
 }
 
 
