@@ -1,12 +1,11 @@
 """What keeps builds fast: BuildKit's own cache, and the registry's; shown and emptied."""
 
-import boto3
-
-from devcloud.cloud import REGION, Cloud
+from devcloud.cloud import Cloud
 from devcloud.console import row, say, step
 from devcloud.process import output
 from devcloud.registry import RegistryReader
 from devcloud.toolchain import Toolchain
+from devcloud.workloads import Account
 
 MB = 1_000_000
 
@@ -31,14 +30,10 @@ def empty(cloud: Cloud, tools: Toolchain) -> None:
     with step("builder", "emptying BuildKit's cache"):
         output([str(tools.buildctl), "--addr", cloud.buildkit_address, "prune", "--all"], timeout=600)
     registry = RegistryReader(cloud)
-    ecr = boto3.client(
-        "ecr",
-        endpoint_url=cloud.endpoint,
-        region_name=REGION,
-        aws_access_key_id="test",
-        aws_secret_access_key="test",  # noqa: S106  the emulator takes any
-    )
-    for repository in _cache_repositories(registry):
+    ecr = Account(cloud).client("ecr")
+    # The registry also remembers repositories of stacks that are gone.
+    known = {repository["repositoryName"] for repository in ecr.describe_repositories()["repositories"]}
+    for repository in known.intersection(_cache_repositories(registry)):
         tags = registry.tags(repository)
         if tags:
             ecr.batch_delete_image(repositoryName=repository, imageIds=[{"imageTag": tag} for tag in tags])
