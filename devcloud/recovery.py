@@ -130,6 +130,16 @@ def _tagged(operation: str, key: str, identity: str) -> Callable[[LookUp, Mappin
     return lambda look_up, inputs: look_up.tagged(operation, key, identity)(inputs)
 
 
+def _parameter(look_up: LookUp, inputs: Mapping[str, Any]) -> str | None:
+    """Deletes a parameter that the killed run made, to be made again: there is nothing in it but its inputs.
+
+    Taken into the state it would be read into `value` and not `insecure_value`, and every later plan would show a
+    change. Only a cloud on this machine is ever recovered, so no parameter of anybody else's is in reach.
+    """
+    look_up.client("ssm").delete_parameter(Name=inputs["name"])
+    return None
+
+
 def _instance(look_up: LookUp, inputs: Mapping[str, Any]) -> str | None:
     filters = [
         {"Name": "tag:Name", "Values": [inputs["tags"]["Name"]]},
@@ -165,7 +175,7 @@ FINDERS: Mapping[str, Callable[[LookUp, Mapping[str, Any]], str | None]] = {
     "aws:ecr/repository:Repository": _named("describe_repositories", "repositoryNames", "ecr"),
     "aws:iam/role:Role": _named("get_role", "RoleName", "iam"),
     "aws:iam/instanceProfile:InstanceProfile": _named("get_instance_profile", "InstanceProfileName", "iam"),
-    "aws:ssm/parameter:Parameter": _named("get_parameter", "Name", "ssm"),
+    "aws:ssm/parameter:Parameter": _parameter,
     "aws:cloudwatch/logGroup:LogGroup": _log_group,
     "aws:sqs/queue:Queue": _queue,
     "aws:ecs/cluster:Cluster": _cluster,

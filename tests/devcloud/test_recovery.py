@@ -82,3 +82,10 @@ def test_the_state_takes_in_what_exists_and_drops_the_rest() -> None:
     adopted = recovery.adopted(state, {"urn:there": "id-1"})
     resources = [kept, {"urn": "urn:there", "inputs": {"name": "a"}, "id": "id-1"}]
     assert adopted == {"version": 3, "deployment": {"resources": resources}}
+
+
+def test_a_parameter_is_made_again_since_read_back_it_would_differ_for_ever() -> None:
+    ssm = boto3.client("ssm", "us-east-1")
+    ssm.put_parameter(Name="/slipway/dev/release", Value="{}", Type="String")
+    assert found("aws:ssm/parameter:Parameter", {"name": "/slipway/dev/release"}) is None
+    assert ssm.describe_parameters()["Parameters"] == []
