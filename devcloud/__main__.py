@@ -7,7 +7,11 @@ import shlex
 import shutil
 import subprocess
 import sys
+import xmlrpc.client
 from collections.abc import Callable
+
+import httpx
+from botocore.exceptions import BotoCoreError, ClientError
 
 from devcloud import caches, rehearsal, summary, validate
 from devcloud.bootstrap import ROOT
@@ -21,6 +25,7 @@ from devcloud.stack import Stack, with_resources
 from devcloud.toolchain import Toolchain, check_machine, ensure, is_ready
 from devcloud.toolchain.bridges import stop_bridges
 from devcloud.toolchain.standins import docker_hub_reachable, ensure_rootfs, publish
+from infra.lib.build_plan import RECIPES
 
 AWS = "aws"
 """Not a cloud on this machine: the account, credentials and state that the person's shell names."""
@@ -42,7 +47,8 @@ class Command:
     def toolchain(self) -> Toolchain:
         """Every tool, found or made."""
         if self._toolchain is None:
-            problems = check_machine(self.cloud.cache)
+            # What only looks, or frees, must work on a full disk too.
+            problems = check_machine(self.cloud.cache, disk=self.tells)
             if problems:
                 raise Refusal("\n".join(problems))
             # Each choice is told where it is made, and by `up`; a command that only looks is brief.
@@ -72,8 +78,9 @@ class Command:
         tools = self.toolchain
         say(f"cloud {self.cloud.name}")
         services = self.services
-        services.start()
-        if not docker_hub_reachable():
+        builds = rehearsal.builds(self.stack_name)
+        services.start(builds=builds)
+        if builds and not docker_hub_reachable():
             rootfs = ensure_rootfs(self.cloud.cache, say)
             registry = f"127.0.0.1:{self.cloud.ports.registry}"
             publish(tools.buildctl, self.cloud.buildkit_address, registry, rootfs, say)
@@ -119,12 +126,12 @@ def refresh(command: Command) -> int:
 def build(command: Command) -> None:
     """Build and push one image, and what it is built from."""
     image = _only(command.extra, "IMAGE", "api")
+    if image not in RECIPES:
+        raise Refusal(f"IMAGE={image!r} is not an image of the product: use one of {', '.join(RECIPES)}.")
     command.start()
     stack = command.stack()
     stack.prepare()
     chain = ["base", "worker"] if image == "worker" else [image]
-    if image not in stack.images():
-        raise Refusal(f"IMAGE={image!r} is not an image of the product: use one of {', '.join(stack.images())}.")
     targets = ["**pulumi:providers:**", "**aws:ecr/**", *(f"**::{name}-image" for name in chain)]
     result = stack.up(*(argument for target in targets for argument in ("--target", target)))
     for name in chain:
@@ -143,6 +150,7 @@ def down(command: Command) -> None:
         _stop(command, services)
         return
     stack = command.stack()
+    stack.end_dead_run()
     if stack.resources():
         stack.prepare()
         result = stack.destroy()
@@ -171,10 +179,10 @@ def _stop(command: Command, services: Services) -> None:
 
 def clean(command: Command) -> None:
     """End the cloud and delete all that it kept, caches of builds included; the toolchain stays."""
-    if command.cloud.incarnation_file.exists() or (command.cloud.cache / "engine" / "supervisord.pid").exists():
-        _stop(command, command.services)
     if command.cloud.folder.exists():
+        _stop(command, command.services)
         shutil.rmtree(command.cloud.folder)
+    command.services.engine.clean()
     shutil.rmtree(ROOT / ".slipway", ignore_errors=True)
     say(f"cloud {command.cloud.name}: all that it kept is deleted (the toolchain stays in {command.cloud.cache})")
 
@@ -219,8 +227,9 @@ def outputs(command: Command) -> None:
 
 def env(command: Command) -> None:
     """Print `export` lines that aim a shell at the cloud."""
-    for name in NOT_PASSED_ON:
-        print(f"unset {name}")
+    for name in sorted(os.environ):
+        if name.startswith(NOT_PASSED_ON):
+            print(f"unset {name}")
     for name, value in command.cloud.variables(command.toolchain.bin, command.toolchain.pulumi_home).items():
         print(f"export {name}={shlex.quote(value)}")
 
@@ -268,6 +277,9 @@ def toolchain(command: Command) -> None:
         ensure_rootfs(command.cloud.cache, say)
 
 
+UNANSWERED = (httpx.HTTPError, BotoCoreError, ClientError, xmlrpc.client.Error, ConnectionError)
+"""What a service of the cloud that dies under a command looks like from here."""
+
 COMMANDS: dict[str, Callable[[Command], int | None]] = {
     "up": up,
     "preview": preview,
@@ -297,7 +309,9 @@ def _only(extra: list[str], what: str, default: str) -> str:
 
 def main() -> int:
     """Run one command."""
-    parser = argparse.ArgumentParser(prog="devcloud", description="Slipway on a cloud on this machine.")
+    parser = argparse.ArgumentParser(
+        prog="devcloud", description="Slipway on a cloud on this machine.", allow_abbrev=False
+    )
     parser.add_argument("command", choices=COMMANDS)
     parser.add_argument("--cloud", default="default")
     parser.add_argument("--stack", default=rehearsal.LOCAL)
@@ -307,6 +321,10 @@ def main() -> int:
         return COMMANDS[arguments.command](command) or 0
     except Refusal as problem:
         say(f"\n{problem}")
+        return 1
+    except UNANSWERED as problem:
+        say(f"\nA service of cloud {arguments.cloud} did not answer ({type(problem).__name__}: {problem}).")
+        say("`make status` shows what runs and `make logs` what it said; `make up` starts what is down.")
         return 1
     except KeyboardInterrupt:
         say("\nstopped; the next run goes on from here")

@@ -6,6 +6,7 @@ cache folder, keyed by the lock's content and the interpreter, so a second run c
 
 import contextlib
 import fcntl
+import functools
 import hashlib
 import os
 import shutil
@@ -37,21 +38,24 @@ def environment() -> Path:
         fcntl.flock(lock, fcntl.LOCK_EX)
         stack.callback(fcntl.flock, lock, fcntl.LOCK_UN)
         if not (venv / ".complete").exists():
-            make(venv)
+            # What we start holds the lock too: if we are killed, the next run waits for it.
+            make(venv, lock.fileno())
     return venv
 
 
-def make(venv: Path) -> None:
-    """Install the lock, hashes checked, into a fresh environment at `venv`."""
+def make(venv: Path, lock: int) -> None:
+    """Install the lock, hashes checked, into a fresh environment at `venv`; all that runs holds the file `lock`."""
     started = time.monotonic()
     print("python    installing the locked packages (first run only) ...", file=sys.stderr, flush=True)
     shutil.rmtree(venv, ignore_errors=True)
-    subprocess.run([sys.executable, "-m", "venv", str(venv)], check=True)
+    # Standard output is kept for the answers of `make -s env` and `make -s outputs`.
+    run = functools.partial(subprocess.run, check=True, pass_fds=(lock,), stdout=sys.stderr)
+    run([sys.executable, "-m", "venv", str(venv)])
     python = venv / "bin" / "python"
-    subprocess.run([str(python), "-m", "pip", "install", "--quiet", UV], check=True)
+    run([str(python), "-m", "pip", "install", "--quiet", UV])
     uv = [str(venv / "bin" / "uv"), "pip", "install", "--quiet", "--python", str(python)]
     offline_cache = {**os.environ, "UV_CACHE_DIR": str(cache_folder() / "uv")}
-    subprocess.run([*uv, "--require-hashes", "-r", str(LOCK)], check=True, env=offline_cache)
+    run([*uv, "--require-hashes", "-r", str(LOCK)], env=offline_cache)
     (venv / ".complete").touch()
     print(f"python    ready in {time.monotonic() - started:.0f} s: {venv}", file=sys.stderr, flush=True)
 
@@ -68,7 +72,8 @@ def main() -> None:
     except subprocess.CalledProcessError as error:
         sys.exit(
             f"slipway could not make its Python environment: {' '.join(map(str, error.cmd[:4]))} ... failed (exit "
-            f"{error.returncode}). Its message is above; check that the Python package registry can be reached."
+            f"{error.returncode}). Its message is above; check that the Python package registry can be reached, and "
+            "that this Python has its venv module (Debian's python3-venv)."
         )
     os.environ["VIRTUAL_ENV"] = str(venv)
     os.environ["PATH"] = f"{venv / 'bin'}{os.pathsep}{os.environ['PATH']}"

@@ -14,17 +14,14 @@ from pathlib import Path
 
 from devcloud.bootstrap import ROOT, cache_folder
 from devcloud.console import Refusal
+from devcloud.process import replace_text
+from devcloud.toolchain.work import locked
 
 REGION = "us-east-1"
 PREFERRED_PORTS = {"aws": 4566, "ecr": 5000, "registry": 5001}
 """What each service listens on where nobody else does; the emulator's is the field's customary port."""
-NOT_PASSED_ON = (
-    *("AWS_PROFILE", "AWS_SESSION_TOKEN", "AWS_SECURITY_TOKEN", "AWS_ROLE_ARN", "AWS_WEB_IDENTITY_TOKEN_FILE"),
-    *("PULUMI_ACCESS_TOKEN", "PULUMI_CONFIG_PASSPHRASE_FILE"),
-    # The emulator speaks plain HTTP, and the AWS provider refuses a bundle when it is configured a second time.
-    "AWS_CA_BUNDLE",
-)
-"""Variables of a person's shell that would aim a program at a real account or state, or only get in the way."""
+NOT_PASSED_ON = ("AWS_", "PULUMI_")
+"""Beginnings of the variables of a person's shell that would aim a program at a real account or state."""
 
 
 @dataclass(frozen=True)
@@ -91,6 +88,11 @@ class Cloud:
     @cached_property
     def ports(self) -> Ports:
         """Its ports: chosen at its first start, the same ever after."""
+        # Two clouds that start at once must not take the same.
+        with locked(self.folder.parent / "ports.lock", lambda: None):
+            return self._ports()
+
+    def _ports(self) -> Ports:
         file = self.folder / "ports.json"
         if file.exists():
             return Ports(**json.loads(file.read_text()))
@@ -100,7 +102,7 @@ class Cloud:
         address = next(a for n in range(1, 255) if (a := f"127.83.{n}.1") not in addresses)
         ports = Ports(databases=address, **{name: _free_port(port, taken) for name, port in PREFERRED_PORTS.items()})
         self.folder.mkdir(parents=True, exist_ok=True)
-        file.write_text(json.dumps(asdict(ports), indent=1) + "\n")
+        replace_text(file, json.dumps(asdict(ports), indent=1) + "\n")
         return ports
 
     @property
@@ -146,7 +148,7 @@ class Cloud:
 
     def environment(self, variables: Mapping[str, str]) -> dict[str, str]:
         """This process's environment, aimed at this cloud and at nothing else."""
-        kept = {key: value for key, value in os.environ.items() if key not in NOT_PASSED_ON}
+        kept = {key: value for key, value in os.environ.items() if not key.startswith(NOT_PASSED_ON)}
         return {**kept, **variables}
 
 

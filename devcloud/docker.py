@@ -3,6 +3,7 @@
 import contextlib
 import json
 import os
+import shutil
 import subprocess
 import time
 from collections.abc import Mapping, Sequence
@@ -11,7 +12,7 @@ from pathlib import Path
 
 from devcloud.cloud import Cloud
 from devcloud.console import Refusal
-from devcloud.process import output
+from devcloud.process import output, unmount_below
 from devcloud.supervisor import Program, Supervisor, wait_for_socket
 from devcloud.toolchain import Toolchain
 
@@ -96,11 +97,20 @@ class Engine:
         networks = self._docker("network", "ls", "-q", *filters).split()
         if networks:
             self._docker("network", "rm", *networks)
-        if self.toolchain.dockerd is not None:
+        # Asked, not concluded: an engine of the machine's own may have come up beside ours.
+        if self._supervisor.running():
             users = self._supervisor.folder / "clouds"
             (users / self.cloud.name).unlink(missing_ok=True)
             if not any(users.iterdir()):
                 self._supervisor.stop()
+                unmount_below(self._supervisor.folder)
+
+    def clean(self) -> None:
+        """Delete what devcloud's own engine kept, images above all, once no cloud uses it."""
+        users = self._supervisor.folder / "clouds"
+        if not self._supervisor.running() and not (users.exists() and any(users.iterdir())):
+            unmount_below(self._supervisor.folder)
+            shutil.rmtree(self._supervisor.folder, ignore_errors=True)
 
     def gateway(self) -> str:
         """The address of this machine as the cloud's containers see it."""

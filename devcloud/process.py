@@ -1,5 +1,7 @@
 """Run a command and, where it fails, say which one and what it said last."""
 
+import contextlib
+import os
 import subprocess
 from collections.abc import Mapping, Sequence
 from pathlib import Path
@@ -40,6 +42,13 @@ def output(
     return done.stdout
 
 
+def replace_text(file: Path, text: str) -> None:
+    """Write a file whole or not at all: whoever reads it beside us sees the old one or the new one."""
+    draft = file.with_name(f".{file.name}.{os.getpid()}")
+    draft.write_text(text)
+    draft.replace(file)
+
+
 def alive(pid: int) -> bool:
     """Whether a process of that id runs (a zombie does not)."""
     try:
@@ -49,9 +58,27 @@ def alive(pid: int) -> bool:
     return state not in ("Z", "X")
 
 
+def with_environment(entry: bytes) -> list[int]:
+    """The processes that were started with an entry (`NAME=value`) in their environment."""
+    found = []
+    for folder in Path("/proc").iterdir():
+        if folder.name.isdigit() and alive(int(folder.name)):
+            with contextlib.suppress(OSError):
+                if entry in (folder / "environ").read_bytes().split(b"\0"):
+                    found.append(int(folder.name))
+    return found
+
+
 def started_at(pid: int) -> str:
     """When a process began, in the kernel's clock ticks: with its id, it names one process for ever."""
     try:
         return Path(f"/proc/{pid}/stat").read_text().rpartition(")")[2].split()[19]
     except (FileNotFoundError, ProcessLookupError):
         return ""
+
+
+def unmount_below(folder: Path) -> None:
+    """Unmount what a process that was killed left mounted: below a folder, or made of what is below it."""
+    mounts = [line for line in Path("/proc/mounts").read_text().splitlines() if f"{folder}/" in line]
+    for mount in sorted((line.split()[1] for line in mounts), reverse=True):
+        subprocess.run(["umount", "--lazy", mount], check=False, capture_output=True)

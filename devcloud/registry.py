@@ -17,6 +17,9 @@ MANIFESTS = ", ".join(
     )
 )
 GZIP_TRAILER_BYTES = 4
+GZIP_MODULUS = 2**32
+GZIP_OVERHEAD_BYTES = 1024
+"""More than gzip adds to what it cannot compress, for layers of some kilobytes."""
 
 
 @dataclass(frozen=True)
@@ -26,6 +29,11 @@ class Size:
     compressed: int
     unpacked: int | None
     """None where the layers' compression does not tell."""
+
+
+def unwrapped(isize: int, compressed: int) -> int:
+    """A layer's size in bytes from its gzip trailer, which counts modulo 4 GiB: layers hardly grow when compressed."""
+    return isize if isize + GZIP_OVERHEAD_BYTES >= compressed else unwrapped(isize + GZIP_MODULUS, compressed)
 
 
 class RegistryReader:
@@ -70,4 +78,4 @@ class RegistryReader:
         answer = self._client.get(f"/{repository}/blobs/{layer['digest']}", headers=span)
         answer.raise_for_status()
         (size,) = struct.unpack("<I", answer.content[-GZIP_TRAILER_BYTES:])
-        return int(size)
+        return unwrapped(int(size), layer["size"])

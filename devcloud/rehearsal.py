@@ -13,6 +13,7 @@ import yaml
 from devcloud.bootstrap import ROOT
 from devcloud.cloud import Cloud
 from devcloud.console import Refusal
+from devcloud.process import replace_text
 
 LOCAL = "local"
 FROM_LOCAL = ("databaseUrl", "redisUrl", "openaiApiKey", "accountId")
@@ -44,6 +45,12 @@ def committed_file(stack: str) -> Path:
     return file
 
 
+def builds(stack: str) -> bool:
+    """Whether a stack builds its images; otherwise it takes them from a release file."""
+    images = (_read(committed_file(stack)).get("config") or {}).get("slipway:images") or {}
+    return not isinstance(images, dict) or images.get("source", "build") == "build"
+
+
 def database_name(stack: str) -> str:
     """A database for each stack: stacks on one cloud share a server and nothing else."""
     return "slipway" if stack == LOCAL else f"slipway_{stack.replace('-', '_')}"
@@ -59,9 +66,9 @@ def config_file(cloud: Cloud, stack: str) -> Path:
     copy = folder / committed.name
     salt = _read(copy).get("encryptionsalt") if copy.exists() else None
     text = yaml.safe_dump(rehearsed(_read(committed), _read(ROOT / f"Pulumi.{LOCAL}.yaml"), stack), sort_keys=True)
-    copy.write_text(text + (f"encryptionsalt: {salt}\n" if salt else ""))
+    replace_text(copy, text + (f"encryptionsalt: {salt}\n" if salt else ""))
     # Stacks are made from here, so that a new stack's salt goes into the copy and not into the checkout.
-    (folder / "Pulumi.yaml").write_text((ROOT / "Pulumi.yaml").read_text())
+    replace_text(folder / "Pulumi.yaml", (ROOT / "Pulumi.yaml").read_text())
     return copy
 
 

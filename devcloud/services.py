@@ -3,7 +3,6 @@
 import json
 import os
 import shutil
-import subprocess
 import sys
 import uuid
 from dataclasses import dataclass
@@ -15,9 +14,10 @@ from devcloud.bootstrap import ROOT
 from devcloud.cloud import REGION, Cloud
 from devcloud.console import row, step
 from devcloud.docker import Engine
-from devcloud.process import output
+from devcloud.process import output, unmount_below
 from devcloud.supervisor import Program, Supervisor, wait_for_port, wait_for_socket
 from devcloud.toolchain import Toolchain
+from devcloud.toolchain.work import locked
 
 BUILDER = "slipway-local"
 """The buildx instance that stands for this cloud's BuildKit, as Pulumi.local.yaml names it."""
@@ -27,6 +27,16 @@ DATABASE_OWNER = "postgres"
 POSTGRES_PORT = 5432
 REDIS_PORT = 6379
 """On addresses that are the cloud's alone, so the customary ports are free there."""
+BUILDKIT = "buildkit"
+SERVICES = ("registry", "aws", "postgres", "redis", "ecr")
+"""What every cloud runs, in the order in which it is started; BuildKit besides, where something is built."""
+SERVICE_TITLES = {
+    "registry": "registry",
+    "aws": "emulator",
+    "postgres": "PostgreSQL",
+    "redis": "Redis",
+    BUILDKIT: "BuildKit",
+}
 
 
 @dataclass(frozen=True)
@@ -48,9 +58,14 @@ class Services:
         self.engine = Engine(cloud, toolchain)
         self.supervisor = Supervisor(cloud.folder)
 
-    def start(self) -> None:
-        """Have every service running and healthy. What runs already stays as it is."""
-        self.cloud.folder.mkdir(parents=True, exist_ok=True)
+    def start(self, *, builds: bool = True) -> None:
+        """Have every service running and healthy, BuildKit too where something `builds`. What runs stays as it is."""
+        with locked(self.cloud.folder / "start.lock", lambda: row("cloud", "another command starts it; waiting")):
+            self._start(builds=builds)
+
+    def _start(self, *, builds: bool) -> None:
+        # What is in it (event logs, settings) may hold a stack's secrets: its owner's alone.
+        self.cloud.folder.chmod(0o700)
         with step("docker", "the Docker engine"):
             self.engine.start()
         if self.supervisor.running() and not self._emulator_lives():
@@ -59,12 +74,14 @@ class Services:
         if not self.supervisor.running():
             self._prepare()
             self._forget_stacks()
-            self.supervisor.start(self._programs())
+            # First, so that whatever comes up below is known to be up, even if we are killed right after it.
             self.cloud.incarnation_file.write_text(uuid.uuid4().hex)
-        with step("services", "registry, emulator, BuildKit, PostgreSQL, Redis"):
-            for name in ("registry", "aws", "buildkit", "postgres", "redis", "ecr"):
+            self.supervisor.start(self._programs())
+        names = [*SERVICES, *([BUILDKIT] if builds else [])]
+        with step("services", ", ".join(SERVICE_TITLES[name] for name in names if name in SERVICE_TITLES)):
+            for name in names:
                 self.supervisor.start_program(name)
-            self._wait()
+            self._wait(builds=builds)
         self._log_in()
 
     def stop(self) -> None:
@@ -76,7 +93,7 @@ class Services:
         """End the supervised processes."""
         self.supervisor.stop()
         self.cloud.incarnation_file.unlink(missing_ok=True)
-        _unmount_below(self.cloud.folder)
+        unmount_below(self.cloud.folder)
 
     def running(self) -> bool:
         """Whether this cloud is up."""
@@ -101,7 +118,7 @@ class Services:
 
     def stop_builder(self) -> None:
         """Stop BuildKit alone."""
-        self.supervisor.stop_program("buildkit")
+        self.supervisor.stop_program(BUILDKIT)
 
     def _forget_stacks(self) -> None:
         """The emulator begins empty, so what stacks' states say of an earlier life is no longer true."""
@@ -132,7 +149,7 @@ class Services:
     def _emulator_lives(self) -> bool:
         return self.supervisor.states().get("aws", {}).get("statename") in ("RUNNING", "STARTING", "STOPPED")
 
-    def _wait(self) -> None:
+    def _wait(self, *, builds: bool) -> None:
         ports, logs = self.cloud.ports, self.cloud.logs
         gateway = self.engine.gateway()
         wait_for_port("127.0.0.1", ports.registry, 30, "The registry", logs / "registry.log")
@@ -140,8 +157,9 @@ class Services:
         wait_for_port("127.0.0.1", ports.ecr, 30, "The ECR front", logs / "ecr.log")
         wait_for_port(gateway, POSTGRES_PORT, 30, "PostgreSQL", logs / "postgres.log")
         wait_for_port(gateway, REDIS_PORT, 30, "Redis", logs / "redis.log")
-        socket = Path(self.cloud.buildkit_address.removeprefix("unix://"))
-        wait_for_socket(socket, 30, "BuildKit", logs / "buildkit.log")
+        if builds:
+            socket = Path(self.cloud.buildkit_address.removeprefix("unix://"))
+            wait_for_socket(socket, 30, "BuildKit", logs / "buildkit.log")
 
     def _prepare(self) -> None:
         """Write each service's configuration; make the database's folder."""
@@ -173,11 +191,14 @@ class Services:
                 }
             )
         )
-        if not (folder / "postgres" / "PG_VERSION").exists():
+        if not (folder / "postgres").exists():
             self._init_database(folder / "postgres")
 
-    def _init_database(self, data: Path) -> None:
-        shutil.rmtree(data, ignore_errors=True)
+    def _init_database(self, folder: Path) -> None:
+        """Make the database's folder, whole or not at all: initdb's first file is there long before its last."""
+        data = folder.with_name(f"{folder.name}.new")
+        for leftover in (data, folder):
+            shutil.rmtree(leftover, ignore_errors=True)
         password = self.cloud.folder / "postgres-password"
         password.write_text(DATABASE_USER)
         data.mkdir(mode=0o700)
@@ -196,6 +217,7 @@ class Services:
         with (data / "pg_hba.conf").open("a") as access:
             access.write("host all all 0.0.0.0/0 scram-sha-256\n")  # listens on loopback and the bridge alone
         password.unlink()
+        data.rename(folder)
 
     def _programs(self) -> list[Program]:
         folder, ports, tools = self.cloud.folder, self.cloud.ports, self.toolchain
@@ -227,7 +249,7 @@ class Services:
                 environment=ours,
             ),
             Program(
-                "buildkit",
+                BUILDKIT,
                 [str(tools.buildkitd), "--config", str(folder / "buildkitd.toml")],
                 2,
                 environment=path,
@@ -281,13 +303,6 @@ def _as_database_user() -> list[str]:
         *("setpriv", f"--reuid={DATABASE_OWNER}", f"--regid={DATABASE_OWNER}", "--init-groups"),
         *(f"--inh-caps={capability}", f"--ambient-caps={capability}"),
     ]
-
-
-def _unmount_below(folder: Path) -> None:
-    """Unmount what a process that was killed left mounted below a folder."""
-    mounts = [line.split()[1] for line in Path("/proc/mounts").read_text().splitlines()]
-    for mount in sorted((m for m in mounts if m.startswith(f"{folder}/")), reverse=True):
-        subprocess.run(["umount", "--lazy", mount], check=False, capture_output=True)
 
 
 __all__ = ["BUILDER", "Health", "Services"]

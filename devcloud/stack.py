@@ -8,12 +8,12 @@ from typing import Any
 from devcloud import recovery, rehearsal
 from devcloud.bootstrap import ROOT
 from devcloud.cloud import Cloud
-from devcloud.console import Refusal, say
+from devcloud.console import Refusal, row, say
 from devcloud.events import Progress, Result
 from devcloud.process import output
 from devcloud.runs import Runs
+from devcloud.toolchain.bridges import end_abandoned
 from devcloud.workloads import Account
-from infra.lib.build_plan import RECIPES
 
 PROJECT = "slipway"
 REPOSITORY_TYPE = "aws:ecr/repository:Repository"
@@ -56,7 +56,7 @@ class Stack:
 
     def prepare(self) -> None:
         """Have the stack there, free of what a killed run left: processes, lock, half-made resources."""
-        self._runs.clear_dead(self.name)
+        self.end_dead_run()
         if not self.state_file.exists():
             folder = ROOT if self.name == rehearsal.LOCAL else self.config.parent
             self._pulumi("stack", "init", self.name, "--no-select", "--secrets-provider", "passphrase", cwd=folder)
@@ -68,6 +68,12 @@ class Stack:
             self._pulumi("stack", "import", "--stack", self.name, give=text)
             if found:
                 self._follow("refresh", "--yes", "--skip-preview", what="reading what a killed run created")
+
+    def end_dead_run(self) -> None:
+        """End the processes of a run that was killed, the bridges it worked through included, and remove its lock."""
+        self._runs.clear_dead(self.name)
+        if ended := end_abandoned(self.cloud.folder / "bridge"):
+            row("pulumi", f"ended {ended} bridge(s) to the AWS provider that a killed run left at work")
 
     def up(self, *arguments: str) -> Result:
         """Deploy. Raises Refusal with the engine's errors."""
@@ -112,10 +118,6 @@ class Stack:
         """The stack's state."""
         found: dict[str, Any] = json.loads(self._pulumi("stack", "export", "--stack", self.name))
         return found
-
-    def images(self) -> list[str]:
-        """The images of the product."""
-        return list(RECIPES)
 
     def resources(self) -> int:
         """How many resources the stack has."""

@@ -6,6 +6,7 @@ stopping ends whole process groups.
 
 import contextlib
 import os
+import signal
 import socket
 import subprocess
 import sys
@@ -19,7 +20,10 @@ from typing import Any
 from supervisor.xmlrpc import SupervisorTransport
 
 from devcloud.console import Refusal
-from devcloud.process import alive
+from devcloud.process import alive, with_environment
+
+ORPHAN_SECONDS = 5
+"""How long a process without its supervisord may take to end before it is killed."""
 
 
 @dataclass(frozen=True)
@@ -55,6 +59,7 @@ class Supervisor:
     def start(self, programs: Sequence[Program]) -> None:
         """Start supervisord with these programs, none of them started yet."""
         self.logs.mkdir(parents=True, exist_ok=True)
+        self.end_orphans()
         for stale in (self.socket, self.pid_file):
             stale.unlink(missing_ok=True)
         config = self.folder / "supervisord.conf"
@@ -89,9 +94,22 @@ class Supervisor:
             return {}
         return {info["name"]: info for info in self._call("getAllProcessInfo")}
 
+    def end_orphans(self) -> None:
+        """End what a supervisord of this folder that was killed left running: it holds the ports of what comes next."""
+        mark = f"SUPERVISOR_SERVER_URL=unix://{self.socket}".encode()
+        for number in (signal.SIGTERM, signal.SIGKILL):
+            deadline = time.monotonic() + ORPHAN_SECONDS
+            orphans = with_environment(mark)
+            for pid in orphans:
+                with contextlib.suppress(ProcessLookupError):
+                    os.kill(pid, number)
+            while any(alive(pid) for pid in orphans) and time.monotonic() < deadline:
+                time.sleep(0.05)
+
     def stop(self) -> None:
         """Stop every program, last started first, then supervisord; waits until all are gone."""
         if not self.running():
+            self.end_orphans()
             return
         pid = int(self.pid_file.read_text())
         with contextlib.suppress(OSError, xmlrpc.client.Error):

@@ -1,6 +1,7 @@
 """`make validate`: settings, locks, Dockerfiles and contexts, checked without building anything."""
 
 import os
+import re
 import shutil
 import subprocess
 from pathlib import Path
@@ -12,12 +13,15 @@ from devcloud.bootstrap import ROOT
 from devcloud.cloud import Cloud
 from devcloud.console import Refusal, row, say
 from devcloud.process import output
+from devcloud.services import BUILDER
 from images.lock import LOCKS
 from infra import settings as settings_module
 from infra.lib import builder
 from infra.lib.build_plan import MIB, RECIPES, plan_builds
 from infra.lib.content import ContentError
-from infra.settings import SettingsError
+from infra.lib.release import ReleaseError, read_release_file
+from infra.lib.stack_file import project_name, read_values
+from infra.settings import Images, SettingsError
 
 # Rules of hadolint that do not hold here, each with its reason.
 HADOLINT_IGNORED = (
@@ -32,9 +36,10 @@ def run(cloud: Cloud) -> int:
     problems: list[str] = []
     for stack in rehearsal.stacks():
         try:
+            _committed(stack)
             settings = settings_module.load_file(rehearsal.config_file(cloud, stack), stack)
             plans = plan_builds(settings, ROOT) if settings.images.builds else {}
-        except (SettingsError, ContentError) as error:
+        except (SettingsError, ContentError, ReleaseError) as error:
             problems += [f"Pulumi.{stack}.yaml: {line}" for line in str(error).splitlines()]
             continue
         sizes = ", ".join(
@@ -42,11 +47,40 @@ def run(cloud: Cloud) -> int:
             for image, plan in plans.items()
         )
         row(stack, f"settings are right; contexts: {sizes}" if plans else "settings are right; builds nothing")
-    problems += _dockerfiles() + _locks()
+    problems += _dockerfiles() + _locks() + _documents()
     for problem in problems:
         say(problem)
     say(f"{len(problems)} problem(s)" if problems else "nothing is wrong")
     return 1 if problems else 0
+
+
+def _committed(stack: str) -> None:
+    """Check a stack's committed settings, and the release file that they name.
+
+    A secret that nobody has set yet is no problem here: a new team sets its own before its first `up`, which asks.
+    """
+    file = rehearsal.committed_file(stack)
+    project = project_name(ROOT / "Pulumi.yaml")
+    values, encrypted = read_values(file, project)
+    unset = {f"{project}:{name}" for name in settings_module.STAND_INS} - values.keys() - encrypted
+    if unset:
+        row(stack, f"not set yet: {', '.join(sorted(unset))}; `pulumi up` will ask for them")
+    settings = settings_module.load_file(file, stack, unset=unset)
+    if not settings.images.builds:
+        release = ROOT / settings.images.source
+        if release.exists():
+            read_release_file(release, RECIPES)
+        else:
+            row(stack, f"{settings.images.source} is not there yet: `make promote FROM=<stack> TO={stack}` writes it")
+
+
+def _documents() -> list[str]:
+    """Whether what is made from the models is current."""
+    written = ROOT / "docs" / "settings.md"
+    if written.read_text("utf-8") == settings_module.document():
+        row("docs", "docs/settings.md is what infra/settings.py says")
+        return []
+    return ["docs/settings.md is not what infra/settings.py says: run `make docs`."]
 
 
 def _dockerfiles() -> list[str]:
@@ -64,20 +98,33 @@ def _dockerfiles() -> list[str]:
 def _locks() -> list[str]:
     problems = []
     for lock in LOCKS:
-        first_line = (ROOT / lock.path).read_text().partition("\n")[0]
-        if first_line != lock.header():
+        text = (ROOT / lock.path).read_text() if (ROOT / lock.path).exists() else ""
+        if text.partition("\n")[0] != lock.header():
             problems.append(f"{lock.path} was not made from {lock.source} as it is now: run `make lock`.")
+        problems += _unhashed(lock.path, text)
+    problems += _unhashed("requirements.lock", (ROOT / "requirements.lock").read_text())
     if not problems:
-        row("locks", f"{len(LOCKS)} locks of images are made from their inputs as they are")
+        row("locks", f"{len(LOCKS)} locks of images are made from their inputs as they are; every pin has its hashes")
     return problems
+
+
+def _unhashed(path: str, text: str) -> list[str]:
+    """The pins of a lock that no hash follows: what is installed under them could be anything."""
+    entries = re.split(r"^(?=[A-Za-z0-9])", re.sub(r"^\s*#.*$", "", text, flags=re.MULTILINE), flags=re.MULTILINE)
+    bare = [entry.split()[0] for entry in entries if entry.strip() and "--hash=sha256:" not in entry]
+    return [f"{path} pins {pin} without a hash: run `make lock`." for pin in bare]
 
 
 def make_builder(file: Path) -> None:
     """Make the buildx builder that a stack's settings name. Raises Refusal where Docker or buildx is missing."""
     config = yaml.safe_load(file.read_text()).get("config") or {}
-    name = (config.get("slipway:images") or {}).get("builder")
-    if name is None:
-        say(f"{file.name} names no builder: buildx's current one is used; nothing to make")
+    images = config.get("slipway:images") or {}
+    if images.get("source", "build") != "build":
+        say(f"{file.name} takes its images from {images['source']} and builds nothing: it needs no builder")
+        return
+    name = images.get("builder", Images().builder)
+    if name == BUILDER:
+        say(f"builder {name} is the BuildKit of the cloud on this machine: `make up` starts it")
         return
     try:
         builder.check(name, os.environ)

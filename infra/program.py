@@ -63,6 +63,7 @@ def deploy(settings: Settings) -> None:
     released = None if settings.images.builds else release.read_release_file(ROOT / settings.images.source, RECIPES)
     if settings.images.builds:
         builder.check(settings.images.builder, os.environ)
+        settings.build_secrets(os.environ)
         for plan in plans.values():
             content.stage(plan.files, ROOT / plan.context)
 
@@ -87,6 +88,7 @@ def deploy(settings: Settings) -> None:
             force_delete=settings.registry.force_delete,
             keep_images=settings.registry.keep_images,
             keep_promoted=settings.registry.keep_promoted,
+            promoted_to=settings.registry.promoted_to,
             keep_caches=settings.registry.keep_caches,
         ),
         options,
@@ -178,11 +180,7 @@ def deploy(settings: Settings) -> None:
 def _build(settings: Settings, registry: Registry, plans: Mapping[str, BuildPlan]) -> Running:
     """Build every image from its staged context, a parent before its children."""
     login = registry.login()
-    tokens = {
-        secret: pulumi.Output.secret(os.environ[variable])
-        for secret, variable in settings.images.build_secrets.items()
-        if os.environ.get(variable)
-    }
+    tokens = {secret: pulumi.Output.secret(value) for secret, value in settings.build_secrets(os.environ).items()}
     built: dict[str, Image] = {}
     for image, plan in plans.items():
         build_args: dict[str, pulumi.Input[str]] = dict(plan.build_args)

@@ -6,10 +6,12 @@ repositories' first lifecycle rule keeps: ECR itself does not know what is in us
 
 import argparse
 import json
+import re
 import subprocess
 import sys
 from collections.abc import Mapping
 from dataclasses import dataclass
+from pathlib import Path
 from typing import Any
 
 import boto3
@@ -18,6 +20,9 @@ from botocore.exceptions import BotoCoreError, ClientError
 from infra.lib.build_plan import RECIPES
 from infra.lib.lifecycle import PROMOTED_PREFIX
 from infra.lib.release import ReleasedImage, ReleaseError, ReleaseFile, next_promoted_tag, write_release_file
+from infra.lib.sentences import SettingsError
+from infra.lib.stack_file import project_name, read_values
+from infra.settings import NAME as STACK
 from infra.settings import ROOT
 
 MEDIA_TYPES = [
@@ -73,7 +78,7 @@ def tag(ecr: Any, images: Mapping[str, Candidate], target: str) -> str:
         tags = {name for name in ours.get("imageTags", []) if name.startswith(prefix)}
         shared = tags if shared is None else shared & tags
     if shared:
-        return sorted(shared)[-1]
+        return max(shared, key=lambda tag: (len(tag), tag))  # -10 is after -9
     name = next_promoted_tag(target, known)
     for image in images.values():
         found = ecr.batch_get_image(
@@ -89,6 +94,23 @@ def tag(ecr: Any, images: Mapping[str, Candidate], target: str) -> str:
             imageTag=name,
         )
     return name
+
+
+def unfit(target: str, root: Path = ROOT) -> str:
+    """Why nothing can be promoted to a stack, in a sentence; empty where it can."""
+    file = root / f"Pulumi.{target}.yaml"
+    release = f"releases/{target}.json"
+    if re.fullmatch(STACK, target) is None or not file.is_file():
+        right = f"slipway:images: {{source: {release}}}"
+        return f"TO={target!r} has no settings file: write Pulumi.{target}.yaml with {right}."
+    values, _ = read_values(file, project_name(root / "Pulumi.yaml"))
+    images: dict[str, Any] = next((json.loads(text) for key, text in values.items() if key.endswith(":images")), {})
+    if images.get("source") != release:
+        return (
+            f"{file.name} takes its images from {images.get('source', 'build')!r}; "
+            f"to be promoted to, it must have slipway:images: {{source: {release}}}."
+        )
+    return ""
 
 
 def promote(source: str, target: str, outputs: Mapping[str, Any], ecr: Any) -> str:
@@ -111,6 +133,12 @@ def main() -> None:
     arguments = parser.parse_args()
     if arguments.source == arguments.target:
         sys.exit(f"FROM and TO are both {arguments.source!r}: name two stacks, such as FROM=dev TO=prod.")
+    try:
+        problem = unfit(arguments.target)
+    except SettingsError as error:
+        problem = str(error)
+    if problem:
+        sys.exit(problem)
     call = ["pulumi", "stack", "output", "--json", "--stack", arguments.source, "--non-interactive"]
     found = subprocess.run(call, capture_output=True, text=True, cwd=ROOT, check=False)
     if found.returncode != 0:

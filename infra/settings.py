@@ -62,6 +62,9 @@ STAND_INS = {
 # 2026-01-01T00:00:00Z. Any constant would do: what matters is that it is the same for every build.
 DEFAULT_SOURCE_DATE_EPOCH = 1_767_225_600
 
+# Open to whoever may reach the API, these would let them reach something else.
+PORTS_IN_USE = {22: "SSH", 5432: "PostgreSQL", 6379: "Redis"}
+
 NAME = r"^[a-z][a-z0-9]*(-[a-z0-9]+)*$"
 HOST = r"[a-z0-9]([a-z0-9.-]*[a-z0-9])?(:[0-9]{1,5})?"
 # One separator at a time, as ECR has it (Docker alone would take more in a row).
@@ -129,7 +132,13 @@ class Registry(Group):
     )
     keep_promoted: Annotated[int, Field(ge=1, le=1000)] = Field(
         default=10,
-        description="Promoted images (tags `release-...`) kept besides those, in number of images.",
+        description="Promoted images (tags `release-<stack>-...`) kept besides those, for each stack of promotedTo.",
+    )
+    promoted_to: Annotated[
+        tuple[StackName, ...], Field(strict=False, max_length=20), Legal("a list of at most 20 stacks, such as [prod]")
+    ] = Field(
+        default=("staging", "prod"),
+        description="Stacks whose promoted images are counted each by itself; those of others are counted together.",
     )
     keep_caches: Annotated[int, Field(ge=1, le=1000)] = Field(
         default=3, description="Build caches kept that no tag names any more, in number of caches."
@@ -260,14 +269,11 @@ class Images(Group):
         default="build",
         description="`build`, or the release file that names the digests to run; then nothing is built.",
     )
-    builder: (
-        Annotated[
-            str,
-            Field(pattern=r"^[A-Za-z][A-Za-z0-9._-]*$", max_length=64),
-            Legal("the name of a buildx builder, such as slipway"),
-        ]
-        | None
-    ) = Field(default=None, description="Name of the buildx builder; empty for buildx's current one.")
+    builder: Annotated[
+        str,
+        Field(pattern=r"^[A-Za-z][A-Za-z0-9._-]*$", max_length=64),
+        Legal("the name of a buildx builder, such as slipway"),
+    ] = Field(default="slipway", description="Name of the buildx builder; `make builder` makes it.")
     platform: Literal["linux/amd64"] = Field(default="linux/amd64", description="Platform that images are built for.")
     compression: Literal["zstd", "gzip"] = Field(
         default="zstd", description="Compression of layers; a Docker engine before 23.0 pulls gzip only."
@@ -383,6 +389,12 @@ class Host(Group):
         default=20, description="Volume of what the databases hold, which outlasts the instance, in GiB."
     )
     http_port: Annotated[int, Field(ge=1, le=65535)] = Field(default=80, description="TCP port of the API, by HTTP.")
+
+    @model_validator(mode="after")
+    def _port_is_free(self) -> Self:
+        if self.http_port in PORTS_IN_USE:
+            raise self.wrong("http_port", f"a port that is not {PORTS_IN_USE[self.http_port]}'s, such as 80")
+        return self
 
 
 class Jobs(Group):
@@ -507,6 +519,18 @@ class Settings(Group):
         `registry.owner`."""
         return self.registry.owner == self.stack
 
+    def build_secrets(self, environment: Mapping[str, str]) -> dict[str, str]:
+        """The values of the build secrets; raises SettingsError where a variable that holds one is not set."""
+        missing = [
+            f"{self.project}:images.buildSecrets.{secret} names the environment variable {variable}, which is not set; "
+            f"set it where Pulumi runs, or leave {secret} out."
+            for secret, variable in self.images.build_secrets.items()
+            if not environment.get(variable)
+        ]
+        if missing:
+            raise SettingsError(missing)
+        return {secret: environment[variable] for secret, variable in self.images.build_secrets.items()}
+
 
 def load(
     project: str,
@@ -553,10 +577,11 @@ def load(
     return settings
 
 
-def load_file(path: Path, stack: str, root: Path = ROOT) -> Settings:
+def load_file(path: Path, stack: str, root: Path = ROOT, unset: Collection[str] = ()) -> Settings:
     """The settings of a stack from its YAML file alone, for checks without the engine.
 
-    What is encrypted there (`secure:`) cannot be read without it, so it counts as set, and right.
+    What is encrypted there (`secure:`) cannot be read without it, so it counts as set, and right; so do the secrets
+    `unset`, which a checker does not mind.
     """
     project = project_name(root / "Pulumi.yaml")
     values, encrypted = read_values(path, project)
@@ -564,7 +589,7 @@ def load_file(path: Path, stack: str, root: Path = ROOT) -> Settings:
     return load(
         project,
         stack,
-        values | {key: stand_ins[key] for key in encrypted & stand_ins.keys()},
+        values | {key: stand_ins[key] for key in (encrypted | set(unset)) & stand_ins.keys()},
         root,
         encrypted,
     )

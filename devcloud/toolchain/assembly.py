@@ -88,7 +88,7 @@ def running_engine(cache: Path) -> bool:
     """Whether a Docker engine that is not devcloud's own answers."""
     host = os.environ.get("DOCKER_HOST", DOCKER_SOCKET)
     if not host.startswith("unix://"):
-        return host.startswith(("tcp://", "ssh://", "http://", "https://"))
+        return False  # an engine elsewhere: its containers could not reach what runs here
     path = Path(host.removeprefix("unix://"))
     if path.is_relative_to(cache):
         host, path = DOCKER_SOCKET, Path(DOCKER_SOCKET.removeprefix("unix://"))
@@ -210,6 +210,7 @@ class _Maker:
     def packages(self, engine_runs: bool) -> None:
         """What the machine's package manager provides."""
         wanted = PACKAGED if not engine_runs else tuple(part for part in PACKAGED if part.name != "dockerd")
+        debian.settle(self.cache, self.work)
         missing = [part for part in wanted if part.find(self.cache) is None]
         if missing:
             packages = sorted({package for part in missing for package in part.packages})

@@ -151,6 +151,25 @@ def stop_bridges(folder: Path) -> int:
     return ended
 
 
+def end_abandoned(folder: Path) -> int:
+    """End the warm bridges whose run was killed in the middle of something; how many there were.
+
+    They might still be creating what that run had asked for.
+    """
+    ended = 0
+    for number in range(SLOTS if folder.exists() else 0):
+        slot = _Slot(folder, number)
+        if not slot.lock():
+            continue  # a living run's
+        record = slot.read()
+        if record is not None and not record.idle:
+            ended += record.lives()
+            record.end()
+            slot.forget()
+        slot.unlock()
+    return ended
+
+
 class _Slot:
     """A place in the folder for one warm bridge: its record, its log, and a lock that its user holds."""
 

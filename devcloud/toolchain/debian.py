@@ -51,6 +51,12 @@ def owner(program: Path) -> str:
     return ""
 
 
+def settle(cache: Path, work: Work) -> None:
+    """Wait for the apt of a run that was killed, if one still goes on, and take away what that run left."""
+    with locked(cache / "toolchain" / "packages.lock", lambda: work.say("packages", "waiting for another apt of ours")):
+        _remove_policy()
+
+
 def install(packages: Sequence[str], cache: Path, work: Work) -> None:
     """Install what is missing of some packages. Raises Refusal where that fails."""
     waiting = "another make installs some; waiting for it"
@@ -63,6 +69,8 @@ def install(packages: Sequence[str], cache: Path, work: Work) -> None:
                 _update(work)
             done = _apt(work, missing)
             if done.returncode != 0:
+                # A run that was killed in the middle leaves packages half configured, and apt then refuses all.
+                work.run(["dpkg", "--configure", "--pending"], env=_environment())
                 _update(work)  # a list from yesterday may name a version that the mirror no longer has
                 done = _apt(work, missing)
         if done.returncode != 0:
@@ -113,7 +121,7 @@ def _environment() -> dict[str, str]:
 @contextlib.contextmanager
 def _services_stay_off() -> Iterator[None]:
     """Have packages installed without their services started. A machine's own policy is left alone."""
-    ours = not POLICY.exists() or POLICY.read_text() == _POLICY_TEXT  # the latter: an interrupted run's
+    ours = not POLICY.exists()
     if ours:
         POLICY.write_text(_POLICY_TEXT)
         POLICY.chmod(0o755)
@@ -121,4 +129,10 @@ def _services_stay_off() -> Iterator[None]:
         yield
     finally:
         if ours:
-            POLICY.unlink(missing_ok=True)
+            _remove_policy()
+
+
+def _remove_policy() -> None:
+    """Remove the policy that is ours, if it is there."""
+    if POLICY.exists() and POLICY.read_text() == _POLICY_TEXT:
+        POLICY.unlink()

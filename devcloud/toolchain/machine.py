@@ -15,11 +15,16 @@ LATER_RUN_GB = 5
 NETWORK_SECONDS = 30
 
 
-def check_machine(cache: Path) -> list[str]:
-    """The problems that would end a run, a sentence each. Only what this very run needs is checked."""
+def check_machine(cache: Path, *, disk: bool = True) -> list[str]:
+    """The problems that would end a run, a sentence each. Only what this very run needs is checked.
+
+    `disk` says whether the run will keep anything.
+    """
     ready = assembly.is_ready(cache)
+    # Go's caches are what takes the disk of a first run: another checkout's run has made them before.
+    made = ready or all(golang.built(program, cache) for program in _to_build(cache))
     return [
-        *_disk(cache, LATER_RUN_GB if ready else FIRST_RUN_GB),
+        *(_disk(cache, LATER_RUN_GB if made else FIRST_RUN_GB) if disk else ()),
         *_root(cache),
         *([] if ready else _sources(cache)),
     ]

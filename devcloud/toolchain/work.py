@@ -15,6 +15,9 @@ from devcloud.console import HEARTBEAT_SECONDS, Refusal, seconds
 
 Report = Callable[[str], None]
 
+_HELD: set[int] = set()
+"""The locks that this process holds, by file descriptor."""
+
 
 class Work:
     """The steps under way. Every HEARTBEAT_SECONDS each step that still runs says so."""
@@ -63,6 +66,8 @@ class Work:
             stdin=subprocess.DEVNULL,
             stdout=subprocess.PIPE,
             stderr=subprocess.STDOUT,
+            # If we are killed, this goes on; the next run then waits for it, and does not work beside it.
+            pass_fds=tuple(_HELD),
         )
         with self._lock:
             self._children.add(child)
@@ -118,7 +123,11 @@ def locked(file: Path, waiting: Callable[[], None]) -> Iterator[None]:
                     waiting()
                     next_word = time.monotonic() + HEARTBEAT_SECONDS
                 time.sleep(0.2)
-        yield
+        _HELD.add(handle.fileno())
+        try:
+            yield
+        finally:
+            _HELD.discard(handle.fileno())
 
 
 @contextlib.contextmanager

@@ -9,8 +9,6 @@ from infra.lib import iam
 
 AL2023 = "/aws/service/ami-amazon-linux-latest/al2023-ami-kernel-default-x86_64"
 """AWS's public parameter that names the current Amazon Linux 2023 image."""
-SSM_CORE = "arn:aws:iam::aws:policy/AmazonSSMManagedInstanceCore"
-"""What the SSM agent needs: the way onto the host, for there is no SSH."""
 CONTAINER_HOPS = 2
 """A container is one hop further from the metadata service than its host."""
 
@@ -69,7 +67,6 @@ class ApiHost(pulumi.ComponentResource):
             assume_role_policy=iam.assume_role("ec2.amazonaws.com"),
             opts=child,
         )
-        aws.iam.RolePolicyAttachment("host-ssm", role=role.name, policy_arn=SSM_CORE, opts=child)
         aws.iam.RolePolicy(
             "host-policy",
             name="host",

@@ -29,7 +29,7 @@ class ImageArgs:
     compression: str
     """`zstd`, or `gzip` for engines before Docker 23."""
     compression_level: int
-    builder: str | None
+    builder: str
     login: Sequence[docker_build.RegistryArgs]
     build_args: Mapping[str, pulumi.Input[str]] = field(default_factory=dict)
     secrets: Mapping[str, pulumi.Input[str]] = field(default_factory=dict)
@@ -58,7 +58,7 @@ class Image(pulumi.ComponentResource):
             secrets=dict(args.secrets) or None,
             # A rotated token is no reason to build anew.
             ignore_secrets_in_diff_calculation=sorted(args.secrets) or None,
-            builder=docker_build.BuilderConfigArgs(name=args.builder) if args.builder else None,
+            builder=docker_build.BuilderConfigArgs(name=args.builder),
             # `push` would do, but the provider drops forced compression unless the export is raw, and the same
             # content must have the same bytes whatever the builder holds already.
             push=False,

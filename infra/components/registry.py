@@ -29,6 +29,7 @@ class RegistryArgs:
     force_delete: bool
     keep_images: int
     keep_promoted: int
+    promoted_to: tuple[str, ...]
     keep_caches: int
 
 
@@ -79,7 +80,9 @@ class Registry(pulumi.ComponentResource):
         policy = (
             lifecycle.cache_policy(args.keep_caches)
             if mutable
-            else lifecycle.image_policy(keep_images=args.keep_images, keep_promoted=args.keep_promoted)
+            else lifecycle.image_policy(
+                keep_images=args.keep_images, keep_promoted=args.keep_promoted, promoted_to=args.promoted_to
+            )
         )
         aws.ecr.LifecyclePolicy(
             f"{image}-lifecycle",

@@ -12,10 +12,8 @@ class BuilderError(Exception):
     """The builder is missing or unfit; the message says what to do."""
 
 
-def check(name: str | None, environment: Mapping[str, str]) -> None:
-    """Refuse a builder that buildx does not know, or whose driver cannot export a cache. None: buildx's choice."""
-    if name is None:
-        return
+def check(name: str, environment: Mapping[str, str]) -> None:
+    """Refuse a builder that buildx does not know, or whose driver cannot export a cache."""
     instance = _instances(environment) / name
     if not instance.exists():
         raise BuilderError(

@@ -31,6 +31,8 @@ MODES = {False: 0o644, True: 0o755}
 FOLDER_MODE = 0o755
 EXCLUDED_FOLDERS = frozenset({"__pycache__"})
 EXCLUDED_SUFFIXES = (".pyc", ".md")
+VISIBLE = r"(?!\.)[^/]+"
+"""A name that a wildcard stands for. Like a shell's, it takes no hidden file: an editor's, or a `.env` with secrets."""
 MIB = 1024 * 1024
 
 
@@ -59,8 +61,9 @@ def list_context(root: Path, allow: Sequence[str], extra: Mapping[str, Path] | N
 
     `allow` are patterns relative to `root`: `*` stands for any part of a name, and `**` for any number of
     folders (`app/api/**` is all that is below app/api). `extra` maps paths in the context to files from
-    elsewhere. Left out are `__pycache__`, `*.pyc` and `*.md`. Raises ContentError for a pattern that matches
-    nothing, a link that leads out of `root` or to a folder, and whatever is no ordinary file.
+    elsewhere. Left out are `__pycache__`, `*.pyc`, `*.md`, and hidden files that no pattern names. Raises
+    ContentError for a pattern that matches nothing, a link that leads out of `root` or to a folder, and whatever is no
+    ordinary file.
     """
     root = root.resolve()
     found: dict[str, ContextFile] = {}
@@ -118,9 +121,10 @@ def _expression(parts: Sequence[str]) -> str:
     for number, part in enumerate(parts):
         last = number == len(parts) - 1
         if part == "**":
-            expression += ".*" if last else "(?:[^/]+/)*"
+            expression += rf"(?:{VISIBLE}/)*{VISIBLE}" if last else f"(?:{VISIBLE}/)*"
         else:
-            expression += "[^/]*".join(re.escape(piece) for piece in part.split("*")) + ("" if last else "/")
+            hidden = r"(?!\.)" if part.startswith("*") else ""
+            expression += hidden + "[^/]*".join(re.escape(piece) for piece in part.split("*")) + ("" if last else "/")
     return expression
 
 

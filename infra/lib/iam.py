@@ -46,6 +46,24 @@ def _decrypt_parameters(region: str, account_id: str, parameter_arns: Sequence[s
     )
 
 
+def _ssm_agent() -> dict[str, Any]:
+    """What the SSM agent needs for RunCommand and sessions: the way onto the host, for there is no SSH.
+
+    AWS's own AmazonSSMManagedInstanceCore has all of this, and besides the right to read every parameter of the
+    account, the secrets of other stacks among them. None of these actions knows a resource.
+    """
+    return _allow(
+        [
+            *("ssm:UpdateInstanceInformation", "ssm:ListInstanceAssociations", "ssm:DescribeDocument"),
+            *("ssmmessages:CreateControlChannel", "ssmmessages:CreateDataChannel"),
+            *("ssmmessages:OpenControlChannel", "ssmmessages:OpenDataChannel"),
+            *("ec2messages:AcknowledgeMessage", "ec2messages:DeleteMessage", "ec2messages:FailMessage"),
+            *("ec2messages:GetEndpoint", "ec2messages:GetMessages", "ec2messages:SendReply"),
+        ],
+        ["*"],
+    )
+
+
 def assume_role(service: str) -> str:
     """The trust policy of a role for an AWS service, such as `ecs-tasks.amazonaws.com`."""
     return _document({"Effect": "Allow", "Principal": {"Service": service}, "Action": "sts:AssumeRole"})
@@ -60,13 +78,14 @@ def host_policy(
     queue_arn: str,
     log_group_arn: str,
 ) -> str:
-    """What the API host may do, besides what SSM's own managed policy gives it.
+    """What the API host may do.
 
-    It pulls from the repositories, reads the parameters below `parameter_path` (`/<project>/<stack>`), sends
-    to the queue (the API's messages) and writes to its log group.
+    Its SSM agent takes commands. It pulls from the repositories, reads the parameters below `parameter_path`
+    (`/<project>/<stack>`), sends to the queue (the API's messages) and writes to its log group.
     """
     parameters = [f"arn:aws:ssm:{region}:{account_id}:parameter{parameter_path}/*"]
     return _document(
+        _ssm_agent(),
         *_pull(repository_arns),
         _allow(["ssm:GetParameter", "ssm:GetParameters"], parameters),
         _decrypt_parameters(region, account_id, parameters),

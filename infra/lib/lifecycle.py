@@ -4,6 +4,7 @@ So every rule counts images and none looks at their age: the newest stay however
 lower priority never deletes what a rule before it was written for, whichever way that one decided.
 """
 
+from collections.abc import Sequence
 from typing import Any
 
 from infra.lib.task_definition import canonical_json
@@ -22,23 +23,26 @@ def _expire_beyond(priority: int, count: int, description: str, **selection: Any
     }
 
 
-def image_policy(*, keep_images: int, keep_promoted: int) -> str:
+def image_policy(*, keep_images: int, keep_promoted: int, promoted_to: Sequence[str]) -> str:
     """The policy of a repository of images: the newest promoted ones are kept first, then the newest of
-    the rest."""
-    return canonical_json(
-        {
-            "rules": [
-                _expire_beyond(
-                    1,
-                    keep_promoted,
-                    f"keep the newest {keep_promoted} promoted images",
-                    tagStatus="tagged",
-                    tagPrefixList=[PROMOTED_PREFIX],
-                ),
-                _expire_beyond(2, keep_images, f"keep the newest {keep_images} images", tagStatus="any"),
-            ]
-        }
-    )
+    the rest.
+
+    Each stack of `promoted_to` has a count of its own, so that many promotions to one expire nothing that another
+    runs; stacks that are not named share one. (Several prefixes in one rule would mean all of them at once.)
+    """
+    prefixes = [*(f"{PROMOTED_PREFIX}{stack}-" for stack in promoted_to), PROMOTED_PREFIX]
+    promoted = [
+        _expire_beyond(
+            priority,
+            keep_promoted,
+            f"keep the newest {keep_promoted} images tagged {prefix}...",
+            tagStatus="tagged",
+            tagPrefixList=[prefix],
+        )
+        for priority, prefix in enumerate(prefixes, start=1)
+    ]
+    rest = _expire_beyond(len(promoted) + 1, keep_images, f"keep the newest {keep_images} images", tagStatus="any")
+    return canonical_json({"rules": [*promoted, rest]})
 
 
 def cache_policy(keep_caches: int) -> str:

@@ -3,11 +3,15 @@
 The cloud `test` keeps its build cache between sessions, as `default` does; its emulator and stacks begin empty.
 """
 
+import contextlib
 import json
 import os
+import random
 import shutil
+import signal
 import subprocess
 import sys
+import time
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from pathlib import Path
@@ -19,12 +23,15 @@ import yaml
 
 from devcloud.bootstrap import ROOT, cache_folder
 from devcloud.cloud import REGION, Cloud
+from devcloud.process import alive
 from devcloud.registry import RegistryReader
 from devcloud.services import Services
 from devcloud.toolchain import ensure
 from devcloud.toolchain.bridges import stop_bridges
 
 CLOUD = "test"
+FIRST_SECONDS = 30.0
+"""A first `up` is killed somewhere in these: the cloud starts in them, and the first resources are made."""
 UP_TIMEOUT_SECONDS = 1800
 """A first `up` builds everything; CI ends a run after 90 minutes."""
 
@@ -106,6 +113,24 @@ class Checkout:
         assert done.code == 0, done.said
         return done
 
+    def kill(self, seconds: float, victims: str, stack: str = "local") -> None:
+        """Start an `up` and kill -9 `the command`, `the engine`, or `all` that it started, after so many seconds."""
+        process = subprocess.Popen(
+            self.call("up", stack=stack),
+            cwd=self.root,
+            env=self.environment(),
+            stdout=subprocess.DEVNULL,
+            stderr=subprocess.DEVNULL,
+        )
+        time.sleep(seconds)
+        started = list(_descendants(process.pid))
+        chosen = {"the command": [process.pid], "the engine": started[:1], "all": [process.pid, *started]}[victims]
+        sys.stdout.write(f"kill -9 of {victims} ({len(chosen)} processes) after {seconds:.1f} s\n")
+        for pid in chosen:
+            with contextlib.suppress(ProcessLookupError):
+                os.kill(pid, signal.SIGKILL)
+        process.wait(timeout=120)
+
     def outputs(self, stack: str = "local") -> dict[str, Any]:
         """A stack's outputs, from the command for scripts: nothing else may be on its standard output."""
         done = subprocess.run(
@@ -170,6 +195,28 @@ class Checkout:
         return RegistryReader(self.cloud)
 
 
+def _descendants(pid: int) -> Iterator[int]:
+    """The processes that a process started, and theirs."""
+    listed = Path(f"/proc/{pid}/task/{pid}/children")
+    children = [int(child) for child in listed.read_text().split()] if listed.exists() else []
+    for child in children:
+        yield child
+        yield from _descendants(child)
+
+
+def left_of(cloud: Cloud) -> list[str]:
+    """The processes and mounts that have to do with a cloud: what they were started with names its folder."""
+    folder = f"{cloud.folder}/".encode()
+    left = [line for line in Path("/proc/mounts").read_text().splitlines() if folder.decode() in line]
+    for process in Path("/proc").iterdir():
+        if process.name.isdigit() and int(process.name) != os.getpid() and alive(int(process.name)):
+            with contextlib.suppress(OSError):
+                command = (process / "cmdline").read_bytes()
+                if folder in command or folder in (process / "environ").read_bytes():
+                    left.append(command.decode(errors="replace").replace("\0", " "))
+    return left
+
+
 @pytest.fixture(scope="session")
 def checkout() -> Iterator[Checkout]:
     """The copy, its cloud empty; the cloud is ended with the session."""
@@ -182,7 +229,13 @@ def checkout() -> Iterator[Checkout]:
 
 @pytest.fixture(scope="session")
 def first_up(checkout: Checkout) -> Done:
-    """The first `up` of the stack `local`."""
+    """The first `up` of the stack `local`: on a cloud that never ran, after two that were killed on their way.
+
+    Whatever those leave behind would show in the tests that follow: in a difference, or at the end.
+    """
+    shutil.rmtree(checkout.cloud.folder / "postgres", ignore_errors=True)
+    for earliest, latest in ((0.5, 6), (6, FIRST_SECONDS)):
+        checkout.kill(random.uniform(earliest, latest), "all")
     return checkout.up()
 
 

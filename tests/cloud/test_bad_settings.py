@@ -4,6 +4,8 @@ from typing import Any
 
 import pytest
 
+from devcloud.emulator.inventory import inventory
+from devcloud.stack import Stack
 from tests.cloud.conftest import Checkout
 
 pytestmark = pytest.mark.cloud
@@ -28,10 +30,28 @@ BAD: dict[str, tuple[dict[str, Any], str, str]] = {
 }
 
 
+def everything(checkout: Checkout, stack: str = "local") -> tuple[dict[str, list[str]], int]:
+    """What is in the account, and how many resources the stack's state has."""
+    state = Stack(checkout.cloud, stack, checkout.environment()).resources()
+    return inventory(checkout.cloud.endpoint), state
+
+
+def test_it_is_refused_before_a_first_resource_too(up: Checkout) -> None:
+    local = (up.root / "Pulumi.local.yaml").read_text()
+    (up.root / "Pulumi.fresh.yaml").write_text(local)
+    up.configure({"slipway:worker": {"cpu": 512, "memoryMib": 8192}}, stack="fresh")
+    before = everything(up, "fresh")
+    done = up.run("up", stack="fresh")
+    assert done.code != 0
+    assert "slipway:worker.memoryMib is 8192" in done.said
+    assert everything(up, "fresh") == before
+    assert before[1] == 0
+
+
 @pytest.mark.parametrize("what", BAD)
 def test_it_is_refused_before_any_resource(up: Checkout, what: str) -> None:
     values, key, also = BAD[what]
-    before = up.run("status").said.count("resources")
+    before = everything(up)
     up.configure(values)
     done = up.run("up")
     assert done.code != 0
@@ -40,7 +60,7 @@ def test_it_is_refused_before_any_resource(up: Checkout, what: str) -> None:
     assert len(sentences) == 1, done.said
     assert also in sentences[0]
     assert "creating" not in done.said
-    assert up.run("status").said.count("resources") == before
+    assert everything(up) == before
 
 
 def test_a_context_over_its_limit_names_the_largest_paths(up: Checkout) -> None:

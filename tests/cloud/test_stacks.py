@@ -18,6 +18,7 @@ def promoted(checkout: Checkout, first_up: Done) -> Checkout:
     assert done.code == 0, done.said
     assert checkout.run("stop-builder").code == 0
     checkout.up("prod")
+    assert "buildkit    stopped" in checkout.run("status").said
     return checkout
 
 

@@ -1,32 +1,64 @@
 """The end: nothing is left. Its name keeps it last, for it ends the session's cloud."""
 
 import subprocess
-from pathlib import Path
+from collections.abc import Iterator
 
 import pytest
 
-from tests.cloud.conftest import CLOUD, Checkout, Done
+from devcloud.cloud import Cloud
+from devcloud.supervisor import Supervisor
+from tests.cloud.conftest import CLOUD, Checkout, Done, left_of
 
 pytestmark = pytest.mark.cloud
 
 
-def test_down_leaves_no_resource_no_process_no_container_and_no_mount(checkout: Checkout, first_up: Done) -> None:
+@pytest.fixture(scope="module")
+def neighbour(checkout: Checkout, first_up: Done) -> Iterator[Checkout]:
+    """Another cloud that runs beside the session's, as the one that `make up` left running would."""
+    found = Checkout(checkout.root)
+    found.cloud = Cloud("test-neighbour", checkout.cloud.cache)
     checkout.restore()
+    assert found.run("preview").code == 0
+    yield found
+    found.run("clean")
+
+
+def life(cloud: Cloud) -> tuple[str, dict[str, int]]:
+    """What a cloud that went on untouched has kept: the emulator's life, and each service's process."""
+    services = Supervisor(cloud.folder).states()
+    assert services
+    return cloud.incarnation_file.read_text(), {name: info["pid"] for name, info in services.items()}
+
+
+def containers(checkout: Checkout, cloud: str) -> str:
+    """The containers and networks of a cloud in the engine that runs."""
+    label = f"label=slipway.cloud={cloud}"
+    calls = (["ps", "--all", "--quiet"], ["network", "ls", "--quiet"])
+    docker = ["docker", "--host", checkout.cloud.docker_host()]
+    return "".join(
+        subprocess.run([*docker, *call, "--filter", label], capture_output=True, text=True, check=True).stdout
+        for call in calls
+    )
+
+
+def test_down_leaves_no_resource_no_process_no_container_and_no_mount(
+    checkout: Checkout, first_up: Done, neighbour: Checkout
+) -> None:
+    checkout.restore()
+    before = life(neighbour.cloud)
     for stack in ("prod", "dev"):
         assert checkout.run("down", stack=stack).code == 0
     done = checkout.run("down")
     assert done.code == 0, done.said
     assert "empty but for" in done.said
-    folder = str(checkout.cloud.folder)
-    mine = str(Path("/proc/self").resolve().name)
-    for process in Path("/proc").iterdir():
-        if process.name.isdigit() and process.name != mine:
-            try:
-                command = (process / "cmdline").read_bytes().decode(errors="replace")
-            except (FileNotFoundError, ProcessLookupError):
-                continue
-            assert folder not in command or "pytest" in command, command
-    assert not [line for line in Path("/proc/mounts").read_text().splitlines() if f"{folder}/" in line]
-    if Path("/var/run/docker.sock").exists():
-        docker = ["docker", "ps", "--all", "--quiet", "--filter", f"label=slipway.cloud={CLOUD}"]
-        assert subprocess.run(docker, capture_output=True, text=True, check=False).stdout == ""
+    assert left_of(checkout.cloud) == []
+    assert containers(checkout, CLOUD) == ""
+    assert life(neighbour.cloud) == before
+
+
+def test_clean_leaves_nothing_of_a_cloud(neighbour: Checkout) -> None:
+    assert containers(neighbour, neighbour.cloud.name) != ""
+    done = neighbour.run("clean")
+    assert done.code == 0, done.said
+    assert left_of(neighbour.cloud) == []
+    assert not neighbour.cloud.folder.exists()

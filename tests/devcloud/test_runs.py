@@ -4,6 +4,7 @@ import json
 import os
 import subprocess
 import sys
+import threading
 import time
 from pathlib import Path
 
@@ -11,7 +12,7 @@ import pytest
 
 from devcloud.console import Refusal
 from devcloud.process import alive, started_at
-from devcloud.runs import Runs
+from devcloud.runs import OWNER, Runs
 
 
 @pytest.fixture
@@ -63,10 +64,25 @@ def test_a_process_that_got_a_dead_runs_number_is_left_alone(runs: Runs) -> None
         stranger.wait()
 
 
-def test_a_run_under_way_is_refused_with_its_process(runs: Runs) -> None:
-    record(runs, session=1, started="", owner=os.getpid(), ownerStarted=started_at(os.getpid()), command="up")
-    with pytest.raises(Refusal, match=rf"`pulumi up` of stack local is under way \(process {os.getpid()}\)"):
-        runs.clear_dead("local")
+def test_a_run_under_way_is_waited_for(runs: Runs, capsys: pytest.CaptureFixture[str]) -> None:
+    owner = subprocess.Popen(["sleep", "1"])
+    record(runs, session=0, started="", owner=owner.pid, ownerStarted=started_at(owner.pid), command="pulumi up")
+    threading.Thread(target=owner.wait).start()
+    runs.clear_dead("local")
+    assert not alive(owner.pid)
+    assert f"`pulumi up` of stack local is under way (process {owner.pid})" in capsys.readouterr().err
+
+
+def test_an_engine_that_was_never_put_on_record_is_ended_with_its_lock(runs: Runs) -> None:
+    gone = f"{dead_pid()} 1"
+    command = [sys.executable, "-c", "import time; time.sleep(60)  # pulumi"]
+    engine = subprocess.Popen(command, start_new_session=True, env={**os.environ, OWNER: gone})
+    time.sleep(0.1)
+    file = lock(runs, engine.pid)
+    threading.Thread(target=engine.wait).start()
+    assert runs.clear_dead("local")
+    assert not alive(engine.pid)
+    assert not file.exists()
 
 
 def test_the_lock_of_a_dead_process_is_removed(runs: Runs) -> None:

@@ -99,8 +99,12 @@ Run = Callable[..., tuple[Cloud, dict[str, Any]]]
 
 
 @pytest.fixture
-def run(monkeypatch: pytest.MonkeyPatch) -> Run:
+def run(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> Run:
     """Runs the program: `run(stack, settings, preview=False)` gives the cloud that was asked, and the outputs."""
+    builder = tmp_path / "buildx" / "instances" / settings_module.Images().builder
+    builder.parent.mkdir(parents=True)
+    builder.write_text('{"Driver": "docker-container"}')
+    monkeypatch.setenv("BUILDX_CONFIG", str(tmp_path / "buildx"))
 
     def run_program(
         stack: str = "dev", values: Mapping[str, Any] | None = None, *, preview: bool = False

@@ -16,6 +16,20 @@ OUTPUTS: dict[str, Any] = {
 }
 
 
+def test_a_stack_without_a_settings_file_cannot_be_promoted_to() -> None:
+    for target in ("prdo", "../etc", ""):
+        assert "has no settings file: write Pulumi." in promote.unfit(target)
+
+
+def test_a_stack_that_takes_its_images_from_elsewhere_cannot_be_promoted_to() -> None:
+    assert "Pulumi.dev.yaml takes its images from 'build'" in promote.unfit("dev")
+    assert "source: releases/dev.json" in promote.unfit("dev")
+
+
+def test_the_stack_whose_release_file_it_is_can_be_promoted_to() -> None:
+    assert promote.unfit("prod") == ""
+
+
 class Registry:
     """ECR's answers, from tags by digest by repository."""
 

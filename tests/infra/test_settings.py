@@ -607,3 +607,16 @@ def test_check_says_when_the_page_is_not_current(
 def test_settings_are_checked_without_the_engine() -> None:
     code = "import sys, infra.settings; sys.exit('pulumi' in sys.modules)"
     assert subprocess.run([sys.executable, "-c", code], cwd=ROOT, check=False).returncode == 0
+
+
+@pytest.mark.parametrize("port", [22, 5432, 6379])
+def test_a_port_that_something_else_listens_on_is_not_the_apis(port: int) -> None:
+    (sentence,) = problems({"host": {"httpPort": port}})
+    assert sentence.startswith(f"slipway:host.httpPort is {port}; it must be a port that is not ")
+
+
+def test_a_build_secret_whose_variable_is_not_set_is_refused_with_both_names() -> None:
+    found = settings({"images": {"buildSecrets": {"hf_token": "HF_TOKEN"}}})
+    with pytest.raises(SettingsError, match=r"slipway:images\.buildSecrets\.hf_token names .* HF_TOKEN, which is not"):
+        found.build_secrets({})
+    assert found.build_secrets({"HF_TOKEN": "a-token"}) == {"hf_token": "a-token"}

@@ -10,7 +10,7 @@ from pathlib import Path
 import pytest
 
 from devcloud.process import alive
-from devcloud.toolchain.bridges import SLOTS, Bridge, key, stop_bridges, take
+from devcloud.toolchain.bridges import SLOTS, Bridge, end_abandoned, key, stop_bridges, take
 
 ENGINE = "127.0.0.1:1"
 
@@ -144,3 +144,19 @@ def test_the_key_follows_what_a_provider_reads_and_nothing_else(tmp_path: Path) 
     assert key({"AWS_REGION": "b", "PWD": "/x"}, binary) != base
     binary.write_text("another")
     assert key({"AWS_REGION": "a", "PWD": "/x"}, binary) != base
+
+
+def test_a_bridge_that_a_killed_run_left_at_work_is_ended_and_an_idle_one_is_not(binary: Path, folder: Path) -> None:
+    idle, killed = take(binary, "key", "", folder, ENGINE), take(binary, "key", "", folder, ENGINE)
+    idle.release(in_good_order=True)
+    assert killed._slot is not None
+    killed._slot.unlock()  # as the kernel does when its user dies
+    assert end_abandoned(folder) == 1
+    assert not alive(_pid(killed))
+    assert alive(_pid(idle))
+
+
+def test_a_bridge_that_is_in_use_is_not_abandoned(binary: Path, folder: Path) -> None:
+    used = take(binary, "key", "", folder, ENGINE)
+    assert end_abandoned(folder) == 0
+    assert alive(_pid(used))

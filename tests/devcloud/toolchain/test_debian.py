@@ -27,7 +27,8 @@ class Apt(Work):
 
     @property
     def verbs(self) -> list[str]:
-        return [next(word for word in command[1:] if word in ("install", "update")) for command in self.commands]
+        known = ("install", "update", "--configure")
+        return [next(word for word in command[1:] if word in known) for command in self.commands]
 
 
 @pytest.fixture(autouse=True)
@@ -73,10 +74,16 @@ def test_an_unknown_package_asks_for_an_update_first(tmp_path: Path, monkeypatch
     assert apt.verbs == ["update", "install"]
 
 
-def test_a_stale_list_is_updated_once(tmp_path: Path) -> None:
+def test_a_failure_is_mended_and_tried_once_more(tmp_path: Path) -> None:
     apt = Apt(100, 0)
     debian.install(["runc"], tmp_path, apt)
-    assert apt.verbs == ["install", "update", "install"]
+    assert apt.verbs == ["install", "--configure", "update", "install"]
+
+
+def test_what_a_killed_run_left_is_taken_away(tmp_path: Path) -> None:
+    debian.POLICY.write_text(debian._POLICY_TEXT)
+    debian.settle(tmp_path, Apt())
+    assert not debian.POLICY.exists()
 
 
 def test_what_apt_says_is_in_the_refusal(tmp_path: Path) -> None:

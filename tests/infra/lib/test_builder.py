@@ -18,10 +18,6 @@ def make(home: dict[str, str], name: str, driver: str) -> None:
     (Path(home["BUILDX_CONFIG"]) / "instances" / name).write_text(json.dumps({"Name": name, "Driver": driver}))
 
 
-def test_no_name_leaves_the_choice_to_buildx(home: dict[str, str]) -> None:
-    builder.check(None, home)
-
-
 def test_a_builder_that_can_keep_a_cache_is_taken(home: dict[str, str]) -> None:
     for driver in ("remote", "docker-container"):
         make(home, driver, driver)

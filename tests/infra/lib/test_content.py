@@ -359,3 +359,12 @@ def test_a_file_that_changes_between_listing_and_staging_is_not_built(root: Path
     with pytest.raises(ContentError, match=r'"app/api/main.py" changed while its image was being prepared'):
         stage(files, tmp_path / "staged")
     assert not (tmp_path / "staged/app/api/main.py").exists()
+
+
+def test_a_hidden_file_is_seen_only_where_a_pattern_names_it(root: Path) -> None:
+    for name in ("app/api/.env", "app/api/.cache/token", "app/api/.npmrc"):
+        (root / name).parent.mkdir(exist_ok=True)
+        (root / name).write_text("secret")
+    assert not [path for path in paths(list_context(root, ALLOW)) if "/." in path]
+    named = paths(list_context(root, (*ALLOW, "app/api/.npmrc")))
+    assert [path for path in named if "/." in path] == ["app/api/.npmrc"]

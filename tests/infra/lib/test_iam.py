@@ -37,12 +37,24 @@ def resources(policy: str, action: str) -> list[str]:
 
 
 @pytest.mark.parametrize("policy", [HOST, EXECUTION, TASK])
-def test_no_policy_has_a_wildcard_but_for_the_registrys_token(policy: str) -> None:
+def test_no_policy_has_a_wildcard_but_for_what_knows_no_resource(policy: str) -> None:
     for statement in statements(policy):
         assert statement["Effect"] == "Allow"
         assert not any("*" in action for action in statement["Action"])
         if "*" in statement["Resource"]:
-            assert statement["Action"] == ["ecr:GetAuthorizationToken"]
+            services = {action.partition(":")[0] for action in statement["Action"]}
+            agent = services == {"ssm", "ssmmessages", "ec2messages"}
+            assert agent or statement["Action"] == ["ecr:GetAuthorizationToken"]
+
+
+def test_the_host_reads_the_parameters_of_its_own_stack_and_no_other() -> None:
+    for action in ("ssm:GetParameter", "ssm:GetParameters"):
+        assert resources(HOST, action) == [f"arn:aws:ssm:{REGION}:{ACCOUNT}:parameter/slipway/dev/*"]
+
+
+def test_the_hosts_agent_takes_commands() -> None:
+    for action in ("ssm:UpdateInstanceInformation", "ssmmessages:OpenControlChannel", "ec2messages:GetMessages"):
+        assert resources(HOST, action) == ["*"]
 
 
 def test_the_worker_can_only_look_at_take_hold_and_delete_messages_of_its_queue() -> None:
