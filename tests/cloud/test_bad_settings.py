@@ -5,7 +5,7 @@ from typing import Any
 import pytest
 
 from devcloud.emulator.inventory import inventory
-from devcloud.stack import Stack
+from devcloud.stack import with_resources
 from tests.cloud.conftest import Checkout
 
 pytestmark = pytest.mark.cloud
@@ -32,8 +32,7 @@ BAD: dict[str, tuple[dict[str, Any], str, str]] = {
 
 def everything(checkout: Checkout, stack: str = "local") -> tuple[dict[str, list[str]], int]:
     """What is in the account, and how many resources the stack's state has."""
-    state = Stack(checkout.cloud, stack, checkout.environment()).resources()
-    return inventory(checkout.cloud.endpoint), state
+    return inventory(checkout.cloud.endpoint), with_resources(checkout.cloud).get(stack, 0)
 
 
 def test_it_is_refused_before_a_first_resource_too(up: Checkout) -> None:
