@@ -91,10 +91,10 @@ class Process:
         """Whom it runs as, where that is not us."""
         return {}
 
-    def stop(self) -> None:
-        """End it at once, as far as it lets us."""
+    def stop(self, how: signal.Signals = signal.SIGINT) -> None:
+        """End it, and return once it is gone."""
         if self._process is not None:
-            self._process.send_signal(signal.SIGINT)
+            self._process.send_signal(how)
             try:
                 self._process.wait(10)
             except subprocess.TimeoutExpired:
@@ -171,6 +171,10 @@ class Postgres(Process):
             return list(await connection.fetch(statement))
         finally:
             await connection.close()
+
+    def stop(self, how: signal.Signals = signal.SIGQUIT) -> None:
+        """At once: what it has not written yet, nobody needs."""
+        super().stop(how)
 
 
 class Redis(Process):
