@@ -193,4 +193,5 @@ class PostgresLabs(OwnLabs):
 
     async def _all(self, query: Select[Any]) -> Sequence[Row[Any]]:
         async with self._engine.connect() as connection:
-            return (await connection.execute(query)).all()
+            rows: Sequence[Row[Any]] = (await connection.execute(query)).all()
+        return rows

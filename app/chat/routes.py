@@ -7,10 +7,10 @@ from uuid import UUID
 
 from fastapi import APIRouter, Depends, HTTPException, Query, status
 
-from app.chat.agent import Agent
-from app.chat.model import Assistant, ChatModel, Message, ModelError, ToolResult, User
+from app.chat.agent import Agent, used
+from app.chat.model import Assistant, ChatModel, Message, ModelError, User
 from app.chat.schemas import Answer, Chat, ChatPage, Question, Said
-from app.chat.store import Conversation, FullError, Kept, Store
+from app.chat.store import Conversation, FullError, Kept, Position, Store
 from app.common.identity import Identity
 from app.common.web import refusals
 
@@ -61,7 +61,17 @@ def router(store: Store, model: ChatModel, current: Callable[..., Awaitable[Iden
         cursor: Annotated[str | None, Query(max_length=200)] = None,
     ) -> ChatPage:
         """Your own chats, the newest first."""
-        raise NotImplementedError
+        try:
+            after = None if cursor is None else Position.from_cursor(cursor)
+        except ValueError as error:
+            raise HTTPException(
+                status.HTTP_422_UNPROCESSABLE_CONTENT, "The cursor is none: take next_cursor of the page before."
+            ) from error
+        items = await store.page(identity.user_id, limit + 1, after)
+        page, more = items[:limit], len(items) > limit
+        return ChatPage(
+            items=list(page), next_cursor=Position(page[-1].created_at, page[-1].id).to_cursor() if more else None
+        )
 
     @routes.get("/{chat_id}", responses=refusals(404))
     async def chat(chat_id: UUID, identity: Annotated[Identity, me]) -> Chat:
@@ -99,16 +109,14 @@ def is_said(message: Message) -> bool:
 def shown(chat: Conversation) -> Chat:
     """A chat for the person whose it is: each answer with the tools that were used since the question."""
     said: list[Said] = []
-    tools: dict[str, None] = {}
+    since: list[Message] = []
     for kept in chat.messages:
         message = kept.message
-        if isinstance(message, ToolResult):
-            tools[message.name] = None
-        elif isinstance(message, User):
-            tools = {}
+        since.append(message)
+        if isinstance(message, User):
+            since = []
             said.append(Said(role="user", content=message.content, tools=[], created_at=kept.created_at))
         elif isinstance(message, Assistant) and not message.tool_calls:
-            said.append(
-                Said(role="assistant", content=message.content, tools=list(tools), created_at=kept.created_at)
-            )
+            tools = list(used(since))
+            said.append(Said(role="assistant", content=message.content, tools=tools, created_at=kept.created_at))
     return Chat(id=chat.id, created_at=chat.created_at, messages=said)

@@ -1,5 +1,6 @@
 """The chats in PostgreSQL."""
 
+from base64 import b64decode, urlsafe_b64encode
 from collections.abc import Sequence
 from dataclasses import dataclass
 from datetime import datetime
@@ -29,6 +30,20 @@ class Position:
 
     created_at: datetime
     id: UUID
+
+    def to_cursor(self) -> str:
+        """The position as clients pass it on. They need not know what is in it."""
+        return urlsafe_b64encode(f"{self.created_at.isoformat()} {self.id}".encode()).decode().rstrip("=")
+
+    @classmethod
+    def from_cursor(cls, cursor: str) -> "Position":
+        """The position that a cursor stands for; ValueError where it is none of ours."""
+        padded = cursor.encode("ascii") + b"=" * (-len(cursor) % 4)
+        created_at, _, chat_id = b64decode(padded, altchars=b"-_", validate=True).decode("ascii").partition(" ")
+        found = cls(datetime.fromisoformat(created_at), UUID(chat_id))
+        if found.created_at.tzinfo is None:
+            raise ValueError("a time without its zone")
+        return found
 
 
 @dataclass(frozen=True)

@@ -1,4 +1,7 @@
-"""The tools that the model may ask for. None has an argument for whose labs are read: that is not the model's to say."""
+"""The tools that the model may ask for.
+
+None has an argument for whose labs are read: that is not the model's to say.
+"""
 
 import json
 from collections.abc import Awaitable, Callable, Sequence
@@ -84,7 +87,7 @@ TOOLS = {
         lambda labs, given: labs.out_of_range(given.patient_reference, given.limit),
     ),
     "trends": Tool(
-        "Count, mean, minimum, maximum and latest value a month for each test and unit, over all of the user's patients.",
+        "Count, mean, minimum, maximum and latest a month, for each test and unit, over all patients of the user.",
         Trends,
         lambda labs, given: labs.trends(given.test_name, given.category, given.limit),
     ),
@@ -114,7 +117,9 @@ async def call_tool(labs: OwnLabs, call: ToolCall) -> ToolResult:
     try:
         arguments = tool.arguments.model_validate_json(call.arguments or "{}")
     except ValidationError as error:
-        return failed(call, "; ".join(f"{'.'.join(map(str, at['loc'])) or 'arguments'}: {at['msg']}" for at in error.errors()))
+        return failed(
+            call, "; ".join(f"{'.'.join(map(str, at['loc'])) or 'arguments'}: {at['msg']}" for at in error.errors())
+        )
     rows = await tool.use(labs, arguments)
     return ToolResult(call_id=call.id, name=call.name, content=as_json(rows))
 
