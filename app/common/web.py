@@ -10,8 +10,10 @@ import os
 import re
 import signal
 import time
+import traceback
 import uuid
-from collections.abc import Awaitable, Callable, Mapping, Sequence
+from collections.abc import Awaitable, Callable, Mapping
+from pathlib import Path
 from typing import Annotated, Any
 
 import uvicorn
@@ -40,6 +42,7 @@ SHUTDOWN_SECONDS = 20
 # a broken connection in place of the refusal.
 DRAINED_BYTES = 4 * 1024 * 1024
 MAX_PROBLEMS = 20
+TRACED_FRAMES = 12
 REQUEST_ID = re.compile(r"[A-Za-z0-9._-]{1,64}")
 # The addresses that only neighbors have: what they say in X-Forwarded-For is the edge's word. uvicorn takes the last
 # address in it that is none of these. FORWARDED_ALLOW_IPS, uvicorn's own variable, changes the list.
@@ -173,7 +176,7 @@ async def database_failed(request: Request, error: Exception) -> JSONResponse:
     if database.is_away(error):
         log.error("the database cannot be reached", extra={"reason": brief(error)})
         return unavailable("The database cannot be reached at the moment; please try again.")
-    log.error("the database refused", exc_info=error)
+    log.error("the database refused", extra=trace(error))
     return broken()
 
 
@@ -191,6 +194,16 @@ def broken() -> JSONResponse:
     """500: a mistake of ours, which the log tells more about."""
     detail = "Something went wrong on our side; the X-Request-Id of this answer finds it in our log."
     return refused(status.HTTP_500_INTERNAL_SERVER_ERROR, detail)
+
+
+def trace(error: BaseException) -> dict[str, object]:
+    """An error for the log: its kind and where it came from. Not its text, which may quote a patient's data."""
+    frames = traceback.extract_tb(error.__traceback__)[-TRACED_FRAMES:]
+    return {
+        "error": type(error).__name__,
+        "cause": type(error.__cause__).__name__ if error.__cause__ else None,
+        "trace": [f"{'/'.join(Path(frame.filename).parts[-3:])}:{frame.lineno} {frame.name}" for frame in frames],
+    }
 
 
 def brief(error: Exception) -> str:
@@ -275,14 +288,14 @@ class Frame:
             return refused(status.HTTP_413_CONTENT_TOO_LARGE, detail, {"Connection": "close"})
         except Gone:
             raise
-        except Exception as error:
+        except Exception as error:  # noqa: BLE001 - the last one to catch anything
             if isinstance(error, TimeoutError) and limit.expired():
                 if not complete:
                     detail = f"The body did not arrive within {seconds:g} s."
                     return refused(status.HTTP_408_REQUEST_TIMEOUT, detail, {"Connection": "close"})
                 log.error("no answer in time", extra={"seconds": seconds})
                 return unavailable(f"There was no answer within {seconds:g} s; please try again.")
-            log.exception("nobody caught this")
+            log.error("nobody caught this", extra=trace(error))
             return broken()
         return None
 
@@ -372,13 +385,13 @@ def serve(app: FastAPI, port: int, environment: Mapping[str, str] = os.environ) 
     return 0 if server.started else 1
 
 
-async def for_ever(work: Callable[[], Awaitable[object]], seconds: float, ignored: Sequence[type[Exception]]) -> None:
-    """Do `work` every `seconds` until cancelled; `ignored` is logged, and tried again the next time."""
+async def for_ever(work: Callable[[], Awaitable[object]], seconds: float) -> None:
+    """Do `work` every `seconds` until cancelled. What fails is logged, and tried again the next time."""
     while True:
         try:
             await work()
-        except tuple(ignored) as error:
-            log.warning("trying again later", extra={"reason": brief(error)})
+        except Exception as error:  # noqa: BLE001 - whatever is wrong now, the next time is another one
+            log.warning("trying again later", extra=trace(error))
         await asyncio.sleep(seconds)
 
 
