@@ -103,7 +103,7 @@ class Agent:
     async def answer(self, labs: OwnLabs, earlier: Sequence[Message], question: str) -> Turn:
         """The turn that answers `question`, after the messages of `earlier`.
 
-        ModelError: the model gives none, or not in time. OSError and SQLAlchemyError: the database is away.
+        ModelError: the model gives none, or not in time. One of app.common.database.FAILURES: the labs cannot be read.
         """
         asked = User(content=question)
         start: State = {"messages": [*earlier, asked], "rounds": 0, "tokens": 0}

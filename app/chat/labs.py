@@ -67,8 +67,8 @@ class CategoryCount(Frozen):
 class OwnLabs(Protocol):
     """The labs of one owner, and no one else's.
 
-    Every method gives the newest first, at most `limit`, and may raise OSError or SQLAlchemy's SQLAlchemyError: the
-    database is away. Names of tests match in part and in any case.
+    Every method gives the newest first, at most `limit`, and may raise one of app.common.database.FAILURES. Names of
+    tests match in part and in any case.
     """
 
     async def recent_panels(self, limit: int) -> Sequence[RecentPanel]:

@@ -7,10 +7,11 @@ from uuid import UUID
 
 from fastapi import APIRouter, Depends, HTTPException, Query, status
 
+from app.api.pages import CursorError, Page, Place
 from app.chat.agent import Agent, used
 from app.chat.model import Assistant, ChatModel, Message, ModelError, User
 from app.chat.schemas import Answer, Chat, ChatPage, Question, Said
-from app.chat.store import Conversation, FullError, Kept, Position, Store
+from app.chat.store import Conversation, FullError, Kept, Store
 from app.common.identity import Identity
 from app.common.web import refusals
 
@@ -62,16 +63,13 @@ def router(store: Store, model: ChatModel, current: Callable[..., Awaitable[Iden
     ) -> ChatPage:
         """Your own chats, the newest first."""
         try:
-            after = None if cursor is None else Position.from_cursor(cursor)
-        except ValueError as error:
-            raise HTTPException(
-                status.HTTP_422_UNPROCESSABLE_CONTENT, "The cursor is none: take next_cursor of the page before."
-            ) from error
-        items = await store.page(identity.user_id, limit + 1, after)
-        page, more = items[:limit], len(items) > limit
-        return ChatPage(
-            items=list(page), next_cursor=Position(page[-1].created_at, page[-1].id).to_cursor() if more else None
-        )
+            after = None if cursor is None else Place.read(cursor)
+        except CursorError as error:
+            raise HTTPException(status.HTTP_422_UNPROCESSABLE_CONTENT, str(error)) from error
+        # One more than is shown tells whether there is a next page.
+        found = list(await store.page(identity.user_id, Page(limit + 1, after)))
+        items, more = found[:limit], len(found) > limit
+        return ChatPage(items=items, next_cursor=Place(items[-1].created_at, items[-1].id).cursor() if more else None)
 
     @routes.get("/{chat_id}", responses=refusals(404))
     async def chat(chat_id: UUID, identity: Annotated[Identity, me]) -> Chat:

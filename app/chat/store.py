@@ -1,6 +1,5 @@
 """The chats in PostgreSQL."""
 
-from base64 import b64decode, urlsafe_b64encode
 from collections.abc import Sequence
 from dataclasses import dataclass
 from datetime import datetime
@@ -10,6 +9,7 @@ from uuid import UUID, uuid4
 from sqlalchemy import and_, func, insert, select, tuple_
 from sqlalchemy.ext.asyncio import AsyncEngine
 
+from app.api.pages import Page
 from app.chat.labs import OwnLabs, PostgresLabs
 from app.chat.model import MESSAGE, Message
 from app.chat.schemas import ChatSummary
@@ -22,28 +22,6 @@ MAX_TITLE = 80
 
 class FullError(Exception):
     """The chat has no room for another question."""
-
-
-@dataclass(frozen=True)
-class Position:
-    """Where a page ends: the newest chats first, so what follows was begun earlier."""
-
-    created_at: datetime
-    id: UUID
-
-    def to_cursor(self) -> str:
-        """The position as clients pass it on. They need not know what is in it."""
-        return urlsafe_b64encode(f"{self.created_at.isoformat()} {self.id}".encode()).decode().rstrip("=")
-
-    @classmethod
-    def from_cursor(cls, cursor: str) -> "Position":
-        """The position that a cursor stands for; ValueError where it is none of ours."""
-        padded = cursor.encode("ascii") + b"=" * (-len(cursor) % 4)
-        created_at, _, chat_id = b64decode(padded, altchars=b"-_", validate=True).decode("ascii").partition(" ")
-        found = cls(datetime.fromisoformat(created_at), UUID(chat_id))
-        if found.created_at.tzinfo is None:
-            raise ValueError("a time without its zone")
-        return found
 
 
 @dataclass(frozen=True)
@@ -65,7 +43,7 @@ class Conversation:
 
 
 class Store(Protocol):
-    """Where chats are kept, and labs read. Every method may raise OSError or SQLAlchemyError: the database is away."""
+    """Where chats are kept, and labs read. Every method may raise one of app.common.database.FAILURES."""
 
     def labs(self, owner_id: UUID) -> OwnLabs:
         """The labs of one owner."""
@@ -76,8 +54,8 @@ class Store(Protocol):
     async def get(self, chat_id: UUID) -> Conversation | None:
         """A chat with all that was said; None where there is no such chat."""
 
-    async def page(self, owner_id: UUID, limit: int, after: Position | None) -> Sequence[ChatSummary]:
-        """At most `limit` of an owner's chats, the newest first, those after a position."""
+    async def page(self, owner_id: UUID, page: Page) -> Sequence[ChatSummary]:
+        """Some of an owner's chats, the newest first."""
 
 
 class PostgresStore(Store):
@@ -129,7 +107,7 @@ class PostgresStore(Store):
             messages = tuple(Kept(MESSAGE.validate_json(row.content), row.created_at) for row in rows)
         return Conversation(chat.id, chat.owner_id, chat.created_at, messages)
 
-    async def page(self, owner_id: UUID, limit: int, after: Position | None) -> Sequence[ChatSummary]:
+    async def page(self, owner_id: UUID, page: Page) -> Sequence[ChatSummary]:
         """The chats with the beginning of their first messages."""
         first = and_(chat_messages.c.chat_id == chats.c.id, chat_messages.c.position == 0)
         query = (
@@ -137,10 +115,10 @@ class PostgresStore(Store):
             .join(chat_messages, first)
             .where(chats.c.owner_id == owner_id)
             .order_by(chats.c.created_at.desc(), chats.c.id.desc())
-            .limit(limit)
+            .limit(page.limit)
         )
-        if after is not None:
-            query = query.where(tuple_(chats.c.created_at, chats.c.id) < (after.created_at, after.id))
+        if page.after is not None:
+            query = query.where(tuple_(chats.c.created_at, chats.c.id) < (page.after.created_at, page.after.id))
         async with self._engine.connect() as connection:
             rows = (await connection.execute(query)).all()
         return [

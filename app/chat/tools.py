@@ -109,7 +109,7 @@ def describe() -> tuple[ToolDescription, ...]:
 async def call_tool(labs: OwnLabs, call: ToolCall) -> ToolResult:
     """The rows that a call brings, as {"rows": [...]}; a call that cannot be done brings {"error": why} for the model.
 
-    May raise OSError or SQLAlchemyError: the database is away, which is not the model's to mend.
+    May raise one of app.common.database.FAILURES, which is not the model's to mend.
     """
     tool = TOOLS.get(call.name)
     if tool is None:

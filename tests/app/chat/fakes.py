@@ -12,10 +12,11 @@ from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from typing import Any
 from uuid import UUID, uuid4
 
+from app.api.pages import Page
 from app.chat.labs import CategoryCount, DatedResult, OwnLabs, RecentPanel, TrendMonth
 from app.chat.model import Assistant, ChatModel, Message, Reply, ToolCall, ToolDescription, User
 from app.chat.schemas import ChatSummary
-from app.chat.store import MAX_MESSAGES, Conversation, FullError, Kept, Position, Store, title
+from app.chat.store import MAX_MESSAGES, Conversation, FullError, Kept, Store, title
 
 ENTERED = datetime(2026, 3, 3, 9, 30, tzinfo=UTC)
 HBA1C = DatedResult(
@@ -128,14 +129,14 @@ class MemoryStore(Store):
     async def get(self, chat_id: UUID) -> Conversation | None:
         return self.chats.get(chat_id)
 
-    async def page(self, owner_id: UUID, limit: int, after: Position | None) -> Sequence[ChatSummary]:
+    async def page(self, owner_id: UUID, page: Page) -> Sequence[ChatSummary]:
         newest_first = sorted(self.chats.values(), key=lambda chat: (chat.created_at, chat.id), reverse=True)
         return [
             ChatSummary(id=chat.id, created_at=chat.created_at, title=title(chat.messages[0].message))
             for chat in newest_first
             if chat.owner_id == owner_id
-            and (after is None or (chat.created_at, chat.id) < (after.created_at, after.id))
-        ][:limit]
+            and (page.after is None or (chat.created_at, chat.id) < (page.after.created_at, page.after.id))
+        ][: page.limit]
 
 
 Answers = Callable[[dict[str, Any]], tuple[int, dict[str, str], Any]]
