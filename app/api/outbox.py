@@ -44,7 +44,7 @@ class Outbox:
                 while await self.send() == BATCH:
                     pass
             except (*AWAY, *database.FAILURES) as error:
-                log.warning("the outbox waits", extra={"reason": web.brief(error)})
+                log.warning("the outbox waits", extra={"reason": database.brief(error)})
                 await asyncio.sleep(RETRY_SECONDS)
             except Exception as error:  # noqa: BLE001 - the outbox outlives whatever is wrong with one batch
                 log.error("the outbox failed", extra=web.trace(error))

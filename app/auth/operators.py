@@ -8,7 +8,7 @@ from collections.abc import Mapping, Sequence
 
 from app.auth.accounts import PostgresAccounts
 from app.auth.sign_in import normalised
-from app.common import database, web
+from app.common import database
 from app.common.environment import SettingError, database_url
 from app.common.sessions import CACHED_SECONDS
 from app.common.tables import OPERATOR, USER
@@ -37,7 +37,7 @@ def main(arguments: Sequence[str], environment: Mapping[str, str]) -> int:
         sys.stderr.write(f"{error}\n")
         return 2
     except database.FAILURES as error:
-        sys.stderr.write(f"The role was not changed: {web.brief(error)}\n")
+        sys.stderr.write(f"The role was not changed: {database.brief(error)}\n")
         return 1
     if not found:
         sys.stderr.write(f"There is no account with the address {given.email}; sign up first.\n")

@@ -44,3 +44,9 @@ def is_away(error: Exception) -> bool:
         return True
     state = getattr(getattr(error, "orig", None) or error, "sqlstate", None) or ""
     return str(state).startswith(AWAY_STATES)
+
+
+def brief(error: Exception) -> str:
+    """An error's kind and its first line, without the statement and address that drivers add."""
+    cause = getattr(error, "orig", None) or error
+    return f"{type(cause).__name__}: {str(cause).partition(chr(10))[0][:200]}"

@@ -174,7 +174,7 @@ def storable(value: Any) -> Any:
 async def database_failed(request: Request, error: Exception) -> JSONResponse:
     """503 with a reason where the database is away; 500 where it is us."""
     if database.is_away(error):
-        log.error("the database cannot be reached", extra={"reason": brief(error)})
+        log.error("the database cannot be reached", extra={"reason": database.brief(error)})
         return unavailable("The database cannot be reached at the moment; please try again.")
     log.error("the database refused", extra=trace(error))
     return broken()
@@ -206,12 +206,6 @@ def trace(error: BaseException) -> dict[str, object]:
     }
 
 
-def brief(error: Exception) -> str:
-    """An error's kind and its first line, without the statement and address that drivers add."""
-    cause = getattr(error, "orig", None) or error
-    return f"{type(cause).__name__}: {str(cause).partition(chr(10))[0][:200]}"
-
-
 async def check(answer: Awaitable[None]) -> Check:
     """The outcome of one check for /ready. Whatever goes wrong in it is a reason, not a failure of /ready."""
     try:
@@ -219,7 +213,7 @@ async def check(answer: Awaitable[None]) -> Check:
     except TimeoutError:
         return Check(ok=False, reason=f"no answer within {CHECK_TIMEOUT_SECONDS:g} s")
     except Exception as error:  # noqa: BLE001 - a check reports whatever is wrong
-        return Check(ok=False, reason=brief(error))
+        return Check(ok=False, reason=database.brief(error))
     return Check(ok=True)
 
 

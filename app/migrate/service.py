@@ -13,9 +13,9 @@ from alembic import command
 from alembic.config import Config
 from alembic.runtime.migration import MigrationContext
 from sqlalchemy import Connection, text
-from sqlalchemy.exc import SQLAlchemyError
 from sqlalchemy.ext.asyncio import create_async_engine
 
+from app.common.database import FAILURES, brief
 from app.common.environment import database_url
 
 log = logging.getLogger(__name__)
@@ -64,8 +64,8 @@ async def until_stopped(url: str) -> int:
     except asyncio.CancelledError:
         log.error("stopped; nothing was changed")
         return 128 + signal.SIGTERM
-    except (SQLAlchemyError, OSError) as error:
-        log.error("the database was not migrated", extra={"reason": f"{type(error).__name__}: {error}"})
+    except FAILURES as error:
+        log.error("the database was not migrated", extra={"reason": brief(error)})
         return 1
     return 0
 
