@@ -13,7 +13,7 @@ from app.dashboard.records import CategoryMonth, CategoryTotal, Hour, TrendLine
 
 SVG = "http://www.w3.org/2000/svg"
 # Units of the plot: a card is 340 to 600 pixels wide, so text stays readable on a phone.
-WIDTH = 480
+WIDTH = 400
 FONT = 13
 STYLE = Style(label_font_size=FONT, major_label_font_size=FONT, value_font_size=FONT, legend_font_size=FONT)
 MOST_CATEGORIES = 12

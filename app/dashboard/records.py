@@ -179,7 +179,11 @@ class PostgresRecords(Records):
             .group_by(hour)
             .subquery()
         )
-        every = func.generate_series(begin, func.now(), func.make_interval(0, 0, 0, 0, 1)).table_valued("begins_at")
+        every = (
+            func.generate_series(begin, func.now(), func.make_interval(0, 0, 0, 0, 1))
+            .table_valued("begins_at")
+            .render_derived()
+        )
         query = (
             select(every.c.begins_at, func.coalesce(ended.c.done, 0), func.coalesce(ended.c.failed, 0))
             .join_from(every, ended, ended.c.hour == every.c.begins_at, isouter=True)

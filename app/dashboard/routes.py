@@ -178,9 +178,9 @@ def speak_html(app: FastAPI) -> None:
 
     async def failed(_: Request, error: Exception) -> Response:
         if database.is_away(error):
-            log.error("the database cannot be reached", extra={"reason": web.brief(error)})
+            log.error("the database cannot be reached", extra={"reason": database.brief(error)})
             return pages.notice(503, "The database is away", AWAY, again=True)
-        log.error("the database refused", exc_info=error)
+        log.error("the database refused", extra=web.trace(error))
         return pages.notice(500, "A mistake of ours", "Something went wrong; the log says what.")
 
     for failure in database.FAILURES:
