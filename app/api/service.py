@@ -9,6 +9,10 @@ from fastapi import FastAPI
 from app.api.queue import SqsQueue
 from app.api.routes import create_app
 from app.api.store import PostgresStore
+from app.chat import routes as chat
+from app.chat.model import ChatModel
+from app.chat.settings import chat_model
+from app.chat.store import PostgresStore as PostgresChats
 from app.common import cache, database, services, web
 from app.common import environment as env
 from app.common.sessions import Sessions
@@ -22,6 +26,7 @@ class Settings:
     redis_url: str
     queue_url: str
     region: str
+    chat_model: ChatModel
 
     @classmethod
     def read(cls, environment: Mapping[str, str]) -> "Settings":
@@ -31,6 +36,7 @@ class Settings:
             redis_url=env.redis_url(environment),
             queue_url=env.queue_url(environment),
             region=env.region(environment),
+            chat_model=chat_model(environment),
         )
 
 
@@ -48,15 +54,15 @@ def application(settings: Settings) -> FastAPI:
             await kept.close()
             await engine.dispose()
 
-    # What else this service answers (app.chat) comes in as `routers`, with the seconds that it may take as `timeouts`.
+    talk = chat.router(PostgresChats(engine), settings.chat_model, web.current(sessions))
     return create_app(
         PostgresStore(engine),
         SqsQueue(settings.queue_url, settings.region),
         sessions,
         kept,
         connections,
-        routers=(),
-        timeouts={},
+        routers=(talk,),
+        timeouts={"/chat": chat.TIMEOUT_SECONDS},
     )
 
 

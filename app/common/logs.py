@@ -39,5 +39,16 @@ def configure(level: str) -> None:
     handler.setFormatter(JsonFormatter())
     logging.basicConfig(level=level, handlers=[handler], force=True)
     # They tell of each header at DEBUG, and of each plugin at INFO: noise at best, credentials at worst.
-    for noisy in ("alembic", "asyncio", "botocore", "httpcore", "httpx", "limits", "openai", "urllib3"):
+    for noisy in (
+        "alembic",
+        "asyncio",
+        "botocore",
+        "httpcore",
+        "httpcore2",
+        "httpx",
+        "httpx2",
+        "limits",
+        "openai",
+        "urllib3",
+    ):
         logging.getLogger(noisy).setLevel(max(logging.WARNING, logging.getLogger().level))
