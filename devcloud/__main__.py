@@ -21,6 +21,8 @@ from devcloud.stack import Stack, with_resources
 from devcloud.toolchain import Toolchain, check_machine, ensure, is_ready
 from devcloud.toolchain.bridges import stop_bridges
 from devcloud.toolchain.standins import docker_hub_reachable, ensure_rootfs, publish
+from infra.lib import base_version
+from infra.lib.build_plan import RECIPES
 
 AWS = "aws"
 """Not a cloud on this machine: the account, credentials and state that the person's shell names."""
@@ -119,17 +121,37 @@ def refresh(command: Command) -> int:
 def build(command: Command) -> None:
     """Build and push one image, and what it is built from."""
     image = _only(command.extra, "IMAGE", "api")
+    if image not in RECIPES:
+        raise Refusal(f"IMAGE={image!r} is not an image of the product: use one of {', '.join(RECIPES)}.")
     command.start()
     stack = command.stack()
     stack.prepare()
-    chain = ["base", "worker"] if image == "worker" else [image]
-    if image not in stack.images():
-        raise Refusal(f"IMAGE={image!r} is not an image of the product: use one of {', '.join(stack.images())}.")
+    if image == base_version.IMAGE:
+        # Of itself, a stack that pins a version of the base builds none.
+        stack.config = rehearsal.unpinned_file(command.cloud, stack.config)
+    parent = RECIPES[image].parent
+    chain = [image] if parent is None or stack.pins(parent) else [parent, image]
     targets = ["**pulumi:providers:**", "**aws:ecr/**", *(f"**::{name}-image" for name in chain)]
     result = stack.up(*(argument for target in targets for argument in ("--target", target)))
     for name in chain:
         built = result.builds.get(name)
         row("image", f"{name}: {built.how}, {seconds(built.seconds)}" if built else f"{name}: nothing changed")
+
+
+def base(command: Command) -> None:
+    """Build and push the base under the version that images/base/VERSION gives it, and say so."""
+    if problem := base_version.problem(ROOT):
+        raise Refusal(problem)
+    version = base_version.read(ROOT)
+    wanted = _only(command.extra, "VERSION", version)
+    if wanted != version:
+        raise Refusal(
+            f"VERSION={wanted} is not what {base_version.VERSION} says here, {version}: check out the commit that made "
+            f"{wanted}, or start it by `{base_version.START.format(wanted)}`."
+        )
+    command.extra = [base_version.IMAGE]
+    build(command)
+    row("base", f"is {version} now: a stack pins it by slipway:images.baseVersion")
 
 
 def down(command: Command) -> None:
@@ -273,6 +295,7 @@ COMMANDS: dict[str, Callable[[Command], int | None]] = {
     "preview": preview,
     "refresh": refresh,
     "build": build,
+    "base": base,
     "down": down,
     "clean": clean,
     "status": status,

@@ -13,7 +13,9 @@ from devcloud.events import Progress, Result
 from devcloud.process import output
 from devcloud.runs import Runs
 from devcloud.workloads import Account
-from infra.lib.build_plan import RECIPES
+from infra import settings as settings_module
+from infra.lib import base_version
+from infra.settings import SettingsError
 
 PROJECT = "slipway"
 REPOSITORY_TYPE = "aws:ecr/repository:Repository"
@@ -113,9 +115,13 @@ class Stack:
         found: dict[str, Any] = json.loads(self._pulumi("stack", "export", "--stack", self.name))
         return found
 
-    def images(self) -> list[str]:
-        """The images of the product."""
-        return list(RECIPES)
+    def pins(self, image: str) -> bool:
+        """Whether its settings take an image by a version instead of building it. Raises Refusal for bad settings."""
+        try:
+            images = settings_module.load_file(self.config, self.name).images
+        except SettingsError as error:
+            raise Refusal(str(error)) from None
+        return image == base_version.IMAGE and images.base_version is not None
 
     def resources(self) -> int:
         """How many resources the stack has."""
