@@ -9,7 +9,8 @@ import subprocess
 import sys
 from collections.abc import Callable
 
-from devcloud import caches, rehearsal, summary, validate
+from devcloud import caches, rebuilds, rehearsal, summary, validate
+from devcloud import report as explain
 from devcloud.bootstrap import ROOT
 from devcloud.cloud import NOT_PASSED_ON, Cloud
 from devcloud.console import Refusal, row, say, seconds
@@ -22,7 +23,7 @@ from devcloud.toolchain import Toolchain, check_machine, ensure, is_ready
 from devcloud.toolchain.bridges import stop_bridges
 from devcloud.toolchain.standins import docker_hub_reachable, ensure_rootfs, publish
 from infra.lib import base_version
-from infra.lib.build_plan import RECIPES
+from infra.lib.build_plan import PARENT_ARGUMENT, RECIPES, plan_builds
 
 AWS = "aws"
 """Not a cloud on this machine: the account, credentials and state that the person's shell names."""
@@ -152,6 +153,28 @@ def base(command: Command) -> None:
     command.extra = [base_version.IMAGE]
     build(command)
     row("base", f"is {version} now: a stack pins it by slipway:images.baseVersion")
+
+
+def report(command: Command) -> None:
+    """Explain one image, or each: its layers, and what a change would rebuild."""
+    command.running_services()
+    stack = command.stack()
+    found = stack.outputs()
+    wanted = _only(command.extra, "IMAGE", "")
+    if wanted and wanted not in found["images"]:
+        raise Refusal(f"IMAGE={wanted!r} is not an image of the product: use one of {', '.join(found['images'])}.")
+    settings = stack.settings()
+    taken = {base_version.IMAGE: found["digests"][base_version.IMAGE]} if settings.images.base_version else {}
+    plans = plan_builds(settings, ROOT, taken) if settings.images.builds else {}
+    registry = RegistryReader(command.cloud)
+    for image in found["images"]:
+        if not wanted or image == wanted:
+            plan = plans.get(image)
+            path = ROOT / "images" / image / "Dockerfile"
+            arguments = dict(plan.build_args) if plan else {}
+            if plan and plan.parent:
+                arguments[PARENT_ARGUMENT] = found["images"][plan.parent]
+            print(explain.render(explain.fetch(registry, image, found), rebuilds.read(path, arguments), plan))
 
 
 def down(command: Command) -> None:
@@ -296,6 +319,7 @@ COMMANDS: dict[str, Callable[[Command], int | None]] = {
     "refresh": refresh,
     "build": build,
     "base": base,
+    "report": report,
     "down": down,
     "clean": clean,
     "status": status,

@@ -15,7 +15,7 @@ from devcloud.runs import Runs
 from devcloud.workloads import Account
 from infra import settings as settings_module
 from infra.lib import base_version
-from infra.settings import SettingsError
+from infra.settings import Settings, SettingsError
 
 PROJECT = "slipway"
 REPOSITORY_TYPE = "aws:ecr/repository:Repository"
@@ -115,13 +115,16 @@ class Stack:
         found: dict[str, Any] = json.loads(self._pulumi("stack", "export", "--stack", self.name))
         return found
 
-    def pins(self, image: str) -> bool:
-        """Whether its settings take an image by a version instead of building it. Raises Refusal for bad settings."""
+    def settings(self) -> Settings:
+        """Its settings, secrets left out. Raises Refusal with what is wrong with them."""
         try:
-            images = settings_module.load_file(self.config, self.name).images
+            return settings_module.load_file(self.config, self.name)
         except SettingsError as error:
             raise Refusal(str(error)) from None
-        return image == base_version.IMAGE and images.base_version is not None
+
+    def pins(self, image: str) -> bool:
+        """Whether its settings take an image by a version instead of building it."""
+        return image == base_version.IMAGE and self.settings().images.base_version is not None
 
     def resources(self) -> int:
         """How many resources the stack has."""
