@@ -132,7 +132,9 @@ def build(command: Command) -> None:
         stack.config = rehearsal.unpinned_file(command.cloud, stack.config)
     parent = RECIPES[image].parent
     chain = [image] if parent is None or stack.pins(parent) else [parent, image]
-    targets = ["**pulumi:providers:**", "**aws:ecr/**", *(f"**::{name}-image" for name in chain)]
+    # A component is a resource too: what is made for the first time needs its parent among the targets.
+    targets = ["**pulumi:providers:**", "**slipway:index:Registry::**", "**aws:ecr/**"]
+    targets += [target for name in chain for target in (f"**slipway:index:Image::{name}", f"**::{name}-image")]
     result = stack.up(*(argument for target in targets for argument in ("--target", target)))
     for name in chain:
         built = result.builds.get(name)
