@@ -14,7 +14,8 @@ from devcloud.docker import Container
 from infra.lib.release import parse
 
 CPU_UNITS_PER_VCPU = 1024
-PORTS = {"api": 8000, "dashboard": 8001, "auth": 8002, "caddy": 8080}
+API_PORT = 8000
+PORTS = {"api": API_PORT, "dashboard": 8001, "auth": 8002, "caddy": 8080}
 """What each service of the API's host listens on, in its container."""
 EDGE = "caddy"
 """The service that the world talks to; the others stand behind it."""

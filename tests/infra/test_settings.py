@@ -11,7 +11,7 @@ import pytest
 
 from infra import settings as module
 from infra.lib.task_definition import FARGATE_MEMORY_MIB
-from infra.settings import ROOT, Settings, SettingsError, load, load_file
+from infra.settings import DEFAULT_SIZE_BUDGET_MB, ROOT, Settings, SettingsError, load, load_file
 
 PASSWORD = "hunter2-do-not-show"
 SECRETS = {
@@ -58,7 +58,7 @@ def test_a_stack_owns_its_repositories_unless_it_names_another() -> None:
 def test_a_group_that_sets_one_thing_keeps_the_other_defaults() -> None:
     found = settings({"worker": {"memoryMib": 4096}, "images": {"sizeBudgetMb": {"api": 250}}})
     assert (found.worker.cpu, found.worker.memory_mib) == (512, 4096)
-    assert found.images.size_budget_mb == {"base": 1300, "worker": 600, "api": 250}
+    assert found.images.size_budget_mb == {**DEFAULT_SIZE_BUDGET_MB, "api": 250}
 
 
 def test_keys_of_other_namespaces_are_left_alone() -> None:
