@@ -138,7 +138,8 @@ def missing(version: str, repository: str, owner: str, reason: str) -> str:
     """The sentence for a pinned version that the registry does not have; `reason` is what the registry said."""
     return (
         f'slipway:images.baseVersion is "{version}", but {repository} has no image of that version; '
-        f"`make base VERSION={version} STACK={owner}` builds it, from a checkout whose {VERSION} says {version} "
+        f"`make base VERSION={version} STACK={owner}` builds it, as does the `up` of a stack that pins none, "
+        f"from a checkout whose {VERSION} says {version} "
         f"(the registry: {' '.join(reason.split())})."
     )
 
