@@ -5,14 +5,13 @@
 PYTHON ?= python3
 STACK ?= local
 CLOUD ?= default
-IMAGE ?= api
 RUN = @$(PYTHON) devcloud/bootstrap.py
 GROUPS = --group pyproject.toml:cloud --group pyproject.toml:app --group pyproject.toml:dev
 DEVCLOUD = $(RUN) devcloud --cloud $(CLOUD) --stack $(STACK)
 
 .DEFAULT_GOAL := help
 .PHONY: help up preview refresh build down clean status logs outputs env promote builder validate cache clean-cache \
-	stop-builder toolchain test check format lock docs
+	stop-builder toolchain test check hooks format lock docs base base-version report
 
 help: ## What there is
 	@grep -hE '^[a-z-]+:.*## ' $(MAKEFILE_LIST) | sed -E 's/:.*## /\t/' | expand -t 16
@@ -23,8 +22,14 @@ preview: ## What an up would change
 	$(DEVCLOUD) preview $(ARGS)
 refresh: ## Compare the state with what is there
 	$(DEVCLOUD) refresh $(ARGS)
-build: ## Build and push one image: IMAGE=base|worker|api
+build: ## Build and push one image: IMAGE=api|worker|base|web (default: api)
 	$(DEVCLOUD) build $(IMAGE)
+base: ## Build and push the base as the version in images/base/VERSION, for stacks to pin
+	$(DEVCLOUD) base $(VERSION)
+base-version: ## Give a changed base its next version: VERSION=1.2.0 CHANGE="what changed"
+	$(RUN) images.base_version "$(VERSION)" "$(CHANGE)"
+report: ## An image explained: its layers, and what a change rebuilds (IMAGE=..., default: all)
+	$(DEVCLOUD) report $(IMAGE)
 down: ## Delete the stack; end the cloud with its last one
 	$(DEVCLOUD) down
 clean: ## End the cloud and delete all that it kept
@@ -55,11 +60,15 @@ toolchain: ## Find or make every tool
 test: ## Everything: unit tests, then the cloud's
 	$(DEVCLOUD) toolchain
 	$(RUN) pytest $(ARGS)
-check: ## Format, lint, types, unit tests: before a commit
+check: ## Format, lint, types, unit tests, the base's version: before a commit
 	$(RUN) ruff format --check .
 	$(RUN) ruff check .
 	$(RUN) mypy
+	$(RUN) images.base_version --check
 	$(RUN) pytest -m 'not cloud'
+hooks: ## Let git run make check before each commit
+	@printf '#!/bin/sh\nexec make check\n' > "$$(git rev-parse --git-path hooks)/pre-commit"
+	@chmod +x "$$(git rev-parse --git-path hooks)/pre-commit"
 format: ## Format and mend what can be
 	$(RUN) ruff format .
 	$(RUN) ruff check --fix .

@@ -13,7 +13,8 @@ from collections.abc import Callable
 import httpx
 from botocore.exceptions import BotoCoreError, ClientError
 
-from devcloud import caches, rehearsal, summary, validate
+from devcloud import caches, rebuilds, rehearsal, summary, validate
+from devcloud import report as explain
 from devcloud.bootstrap import ROOT
 from devcloud.cloud import NOT_PASSED_ON, Cloud
 from devcloud.console import Refusal, row, say, seconds
@@ -25,7 +26,8 @@ from devcloud.stack import Stack, with_resources
 from devcloud.toolchain import Toolchain, check_machine, ensure, is_ready
 from devcloud.toolchain.bridges import stop_bridges
 from devcloud.toolchain.standins import docker_hub_reachable, ensure_rootfs, publish
-from infra.lib.build_plan import RECIPES
+from infra.lib import base_version
+from infra.lib.build_plan import PARENT_ARGUMENT, RECIPES, plan_builds
 
 AWS = "aws"
 """Not a cloud on this machine: the account, credentials and state that the person's shell names."""
@@ -131,12 +133,56 @@ def build(command: Command) -> None:
     command.start()
     stack = command.stack()
     stack.prepare()
-    chain = ["base", "worker"] if image == "worker" else [image]
-    targets = ["**pulumi:providers:**", "**aws:ecr/**", *(f"**::{name}-image" for name in chain)]
+    if image == base_version.IMAGE:
+        # Of itself, a stack that pins a version of the base builds none.
+        stack.config = rehearsal.unpinned_file(command.cloud, stack.config)
+    parent = RECIPES[image].parent
+    chain = [image] if parent is None or stack.pins(parent) else [parent, image]
+    # A component is a resource too: what is made for the first time needs its parent among the targets.
+    targets = ["**pulumi:providers:**", "**slipway:index:Registry::**", "**aws:ecr/**"]
+    targets += [target for name in chain for target in (f"**slipway:index:Image::{name}", f"**::{name}-image")]
     result = stack.up(*(argument for target in targets for argument in ("--target", target)))
     for name in chain:
         built = result.builds.get(name)
         row("image", f"{name}: {built.how}, {seconds(built.seconds)}" if built else f"{name}: nothing changed")
+
+
+def base(command: Command) -> None:
+    """Build and push the base under the version that images/base/VERSION gives it, and say so."""
+    if problem := base_version.problem(ROOT):
+        raise Refusal(problem)
+    version = base_version.read(ROOT)
+    wanted = _only(command.extra, "VERSION", version)
+    if wanted != version:
+        raise Refusal(
+            f"VERSION={wanted} is not what {base_version.VERSION} says here, {version}: check out the commit that made "
+            f"{wanted}, or start it by `{base_version.START.format(wanted)}`."
+        )
+    command.extra = [base_version.IMAGE]
+    build(command)
+    row("base", f"is {version} now: a stack pins it by slipway:images.baseVersion")
+
+
+def report(command: Command) -> None:
+    """Explain one image, or each: its layers, and what a change would rebuild."""
+    command.running_services()
+    stack = command.stack()
+    found = stack.outputs()
+    wanted = _only(command.extra, "IMAGE", "")
+    if wanted and wanted not in found["images"]:
+        raise Refusal(f"IMAGE={wanted!r} is not an image of the product: use one of {', '.join(found['images'])}.")
+    settings = stack.settings()
+    taken = {base_version.IMAGE: found["digests"][base_version.IMAGE]} if settings.images.base_version else {}
+    plans = plan_builds(settings, ROOT, taken) if settings.images.builds else {}
+    registry = RegistryReader(command.cloud)
+    for image in found["images"]:
+        if not wanted or image == wanted:
+            plan = plans.get(image)
+            path = ROOT / "images" / image / "Dockerfile"
+            arguments = dict(plan.build_args) if plan else {}
+            if plan and plan.parent:
+                arguments[PARENT_ARGUMENT] = found["images"][plan.parent]
+            print(explain.render(explain.fetch(registry, image, found), rebuilds.read(path, arguments), plan))
 
 
 def down(command: Command) -> None:
@@ -285,6 +331,8 @@ COMMANDS: dict[str, Callable[[Command], int | None]] = {
     "preview": preview,
     "refresh": refresh,
     "build": build,
+    "base": base,
+    "report": report,
     "down": down,
     "clean": clean,
     "status": status,

@@ -66,11 +66,21 @@ class RegistryReader:
 
     def size(self, repository: str, reference: str) -> Size:
         """An image's size; the unpacked one from each gzip layer's trailer (RFC 1952, ISIZE), unpacking none."""
-        layers = self.manifest(repository, reference)["layers"]
-        compressed = sum(layer["size"] for layer in layers)
-        if not all(layer["mediaType"].endswith("gzip") for layer in layers):
-            return Size(compressed, None)
-        return Size(compressed, sum(self._isize(repository, layer) for layer in layers))
+        sizes = [self.layer_size(repository, layer) for layer in self.manifest(repository, reference)["layers"]]
+        unpacked = [size.unpacked for size in sizes if size.unpacked is not None]
+        return Size(sum(size.compressed for size in sizes), sum(unpacked) if len(unpacked) == len(sizes) else None)
+
+    def layer_size(self, repository: str, layer: dict[str, Any]) -> Size:
+        """The size of one layer, as a manifest describes it."""
+        gzip = layer["mediaType"].endswith("gzip")
+        return Size(layer["size"], self._isize(repository, layer) if gzip else None)
+
+    def config(self, repository: str, manifest: dict[str, Any]) -> dict[str, Any]:
+        """An image's configuration: what it runs, and the history of its layers."""
+        answer = self._client.get(f"/{repository}/blobs/{manifest['config']['digest']}")
+        answer.raise_for_status()
+        found: dict[str, Any] = answer.json()
+        return found
 
     def _isize(self, repository: str, layer: dict[str, Any]) -> int:
         last = layer["size"] - 1

@@ -93,6 +93,17 @@ def rehearsed(committed: dict[str, Any], local: dict[str, Any], stack: str) -> d
     return {**rest, "config": config}
 
 
+def unpinned_file(cloud: Cloud, config: Path) -> Path:
+    """A copy of a settings file that builds the base, whichever version of it the stack pins."""
+    document = _read(config)
+    (document.get("config") or {}).get("slipway:images", {}).pop("baseVersion", None)
+    folder = cloud.folder / "unpinned"
+    folder.mkdir(parents=True, exist_ok=True)
+    copy = folder / config.name
+    copy.write_text(yaml.safe_dump(document, sort_keys=True))
+    return copy
+
+
 def _read(file: Path) -> dict[str, Any]:
     found = yaml.safe_load(file.read_text()) or {}
     if not isinstance(found, dict):

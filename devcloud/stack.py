@@ -14,6 +14,9 @@ from devcloud.process import output
 from devcloud.runs import Runs
 from devcloud.toolchain.bridges import end_abandoned
 from devcloud.workloads import Account
+from infra import settings as settings_module
+from infra.lib import base_version
+from infra.settings import Settings, SettingsError
 
 PROJECT = "slipway"
 REPOSITORY_TYPE = "aws:ecr/repository:Repository"
@@ -118,6 +121,17 @@ class Stack:
         """The stack's state."""
         found: dict[str, Any] = json.loads(self._pulumi("stack", "export", "--stack", self.name))
         return found
+
+    def settings(self) -> Settings:
+        """Its settings, secrets left out. Raises Refusal with what is wrong with them."""
+        try:
+            return settings_module.load_file(self.config, self.name)
+        except SettingsError as error:
+            raise Refusal(str(error)) from None
+
+    def pins(self, image: str) -> bool:
+        """Whether its settings take an image by a version instead of building it."""
+        return image == base_version.IMAGE and self.settings().images.base_version is not None
 
     def resources(self) -> int:
         """How many resources the stack has."""

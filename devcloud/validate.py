@@ -16,12 +16,12 @@ from devcloud.process import output
 from devcloud.services import BUILDER
 from images.lock import LOCKS
 from infra import settings as settings_module
-from infra.lib import builder
-from infra.lib.build_plan import MIB, RECIPES, plan_builds
+from infra.lib import base_version, builder
+from infra.lib.build_plan import MIB, RECIPES, BuildPlan, plan_builds
 from infra.lib.content import ContentError
 from infra.lib.release import ReleaseError, read_release_file
 from infra.lib.stack_file import project_name, read_values
-from infra.settings import Images, SettingsError
+from infra.settings import Images, Settings, SettingsError
 
 # Rules of hadolint that do not hold here, each with its reason.
 HADOLINT_IGNORED = (
@@ -38,16 +38,20 @@ def run(cloud: Cloud) -> int:
         try:
             _committed(stack)
             settings = settings_module.load_file(rehearsal.config_file(cloud, stack), stack)
-            plans = plan_builds(settings, ROOT) if settings.images.builds else {}
+            plans = plan_builds(settings, ROOT, _taken(settings)) if settings.images.builds else {}
         except (SettingsError, ContentError, ReleaseError) as error:
             problems += [f"Pulumi.{stack}.yaml: {line}" for line in str(error).splitlines()]
             continue
         sizes = ", ".join(
-            f"{image} {sum(file.size for file in plan.files) / MIB:.1f} MiB ({plan.content_tag})"
+            f"{image} {sum(file.size for file in plan.files) / MIB:.1f} MiB ({_tag(plan, settings)})"
             for image, plan in plans.items()
         )
         row(stack, f"settings are right; contexts: {sizes}" if plans else "settings are right; builds nothing")
-    problems += _dockerfiles() + _locks() + _documents()
+    problems += dockerfiles() + _locks() + _documents()
+    if problem := base_version.problem(ROOT):
+        problems.append(problem)
+    else:
+        row("base", f"images/base is what its version {base_version.read(ROOT)} says")
     for problem in problems:
         say(problem)
     say(f"{len(problems)} problem(s)" if problems else "nothing is wrong")
@@ -83,7 +87,21 @@ def _documents() -> list[str]:
     return ["docs/settings.md is not what infra/settings.py says: run `make docs`."]
 
 
-def _dockerfiles() -> list[str]:
+def _taken(settings: Settings) -> dict[str, str]:
+    """Images that are not built, by what stands for their digests: those only the registry knows."""
+    version = settings.images.base_version
+    return {} if version is None else {base_version.IMAGE: version}
+
+
+def _tag(plan: BuildPlan, settings: Settings) -> str:
+    """A content tag, where it can be known without the registry."""
+    if plan.parent in _taken(settings):
+        return f"tag by the digest of {plan.parent} {settings.images.base_version}"
+    return plan.content_tag
+
+
+def dockerfiles() -> list[str]:
+    """What hadolint has to say of the Dockerfiles, but for the rules that do not hold here."""
     problems = []
     for image in RECIPES:
         ignored = [argument for rule in HADOLINT_IGNORED for argument in ("--ignore", rule)]

@@ -4,18 +4,21 @@ Both are given what AWS would give them: the image by its digest, memory and CPU
 by the parameters that hold them. The emulator's address comes on top: on AWS the clients need none.
 """
 
-import json
 from collections.abc import Mapping, Sequence
 from typing import Any
 
 import boto3
 
 from devcloud.cloud import REGION, Cloud
-from devcloud.console import Refusal
 from devcloud.docker import Container
+from infra.lib.release import parse
 
 CPU_UNITS_PER_VCPU = 1024
 API_PORT = 8000
+PORTS = {"api": API_PORT, "dashboard": 8001, "auth": 8002, "caddy": 8080}
+"""What each service of the API's host listens on, in its container."""
+EDGE = "caddy"
+"""The service that the world talks to; the others stand behind it."""
 
 
 class Account:
@@ -66,21 +69,37 @@ class Account:
             user=container.get("user"),
         )
 
-    def api(self, outputs: Mapping[str, Any], service: str, name: str, memory_mib: int) -> Container:
-        """One service of the release that the API's host is to serve."""
+    def release(self, outputs: Mapping[str, Any]) -> dict[str, str]:
+        """What the API's host is to serve: each service's image, by digest."""
         document = self.client("ssm").get_parameter(Name=outputs["releaseParameter"])["Parameter"]["Value"]
-        services = json.loads(document)["services"]
-        if service not in services:
-            raise Refusal(f"The release in {outputs['releaseParameter']} has no service {service!r}: {document}")
-        return Container(
-            name=name,
-            image=services[service],
-            environment={
+        return dict(parse(document, f"The release in {outputs['releaseParameter']}").services)
+
+    def service(
+        self, outputs: Mapping[str, Any], service: str, image: str, names: Mapping[str, str], memory_mib: int
+    ) -> Container:
+        """One service of the release, as its host would run it.
+
+        `names` are the containers' names by service: by them the edge finds the others on their network. The port of
+        whatever stands in front (the edge; without one, each service) is published.
+        """
+        if service == EDGE:
+            environment = {
+                f"{other.upper()}_UPSTREAM": f"{names[other]}:{port}"
+                for other, port in PORTS.items()
+                if other != EDGE and other in names
+            }
+        else:
+            environment = {
                 **outputs["apiEnvironment"],
                 **self.secrets(outputs["apiSecrets"]),
                 **self.inside(),
                 "SERVICE_TYPE": service,
-            },
+            }
+        in_front = service == EDGE or (EDGE not in names and service in PORTS)
+        return Container(
+            name=names[service],
+            image=image,
+            environment=environment,
             memory_mib=memory_mib,
-            publish=API_PORT if service == "api" else None,
+            publish=PORTS[service] if in_front else None,
         )

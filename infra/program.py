@@ -1,10 +1,11 @@
 """The program: read from top to bottom, it is the architecture.
 
-settings -> registry -> images (base -> worker; api) -> digests -> {API host's release, worker's task} -> outputs
+settings -> registry -> images (base -> worker; api; web) -> digests -> {API host's release, worker's task} -> outputs
 """
 
+import asyncio
 import os
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -21,11 +22,13 @@ from infra.components.network import Network, NetworkArgs
 from infra.components.registry import CACHE, Registry, RegistryArgs
 from infra.components.secrets import Secrets, SecretsArgs
 from infra.components.worker import Worker, WorkerArgs
-from infra.lib import builder, content, cost, release
+from infra.lib import base_version, builder, content, cost, release
 from infra.lib.build_plan import PARENT_ARGUMENT, RECIPES, BuildPlan, plan_builds
 from infra.settings import ROOT, Settings, SettingsError
 
 REPOSITORIES = ("base", "worker", "api", "web")
+SERVICES = {"migrate": "api", "auth": "api", "api": "api", "dashboard": "api", "caddy": "web"}
+"""What the API's host serves: each service, and the image that it is in."""
 PROGRAM_FOLDER = Path(__file__).resolve().parent
 REGISTRY_GB = 4
 """Assumed for the bill: two bases (0.5 GB each, compressed), 30 workers and APIs (mostly shared layers), caches."""
@@ -52,20 +55,27 @@ def main() -> None:
         secret_keys = [key for key in values if pulumi.runtime.is_config_secret(key)]
         settings = settings_module.load(pulumi.get_project(), pulumi.get_stack(), values, ROOT, secret_keys)
         deploy(settings)
-    except (SettingsError, content.ContentError, release.ReleaseError, builder.BuilderError) as error:
+    except (
+        SettingsError,
+        content.ContentError,
+        release.ReleaseError,
+        builder.BuilderError,
+        base_version.VersionError,
+    ) as error:
         raise pulumi.RunError(str(error)) from None
 
 
 def deploy(settings: Settings) -> None:
     """Declare everything that a stack is made of."""
     # What can be wrong is found before the first resource is declared.
-    plans = plan_builds(settings, ROOT) if settings.images.builds else {}
     released = None if settings.images.builds else release.read_release_file(ROOT / settings.images.source, RECIPES)
     if settings.images.builds:
         builder.check(settings.images.builder, os.environ)
         settings.build_secrets(os.environ)
-        for plan in plans.values():
-            content.stage(plan.files, ROOT / plan.context)
+        # With the version in place of a pinned base's digest, which only the registry knows.
+        plan_builds(
+            settings, ROOT, {base_version.IMAGE: settings.images.base_version} if settings.images.base_version else {}
+        )
 
     prefix, path = settings.prefix, f"/{settings.project}/{settings.stack}"
     provider = aws.Provider(
@@ -74,6 +84,15 @@ def deploy(settings: Settings) -> None:
         allowed_account_ids=[settings.account_id] if settings.account_id else None,
         default_tags={"tags": {"Project": settings.project, "Stack": settings.stack}},
     )
+    pinned = _pinned(settings, provider)
+    plans: Mapping[str, BuildPlan] = {}
+    if settings.images.builds:
+        plans = plan_builds(settings, ROOT, {image: entry.digest for image, entry in pinned.items()})
+        for plan in plans.values():
+            content.stage(plan.files, ROOT / plan.context)
+        for warning in _warnings(settings, plans):
+            pulumi.log.warn(warning)
+
     options = pulumi.ResourceOptions(providers=[provider])
     account_id = aws.get_caller_identity_output(opts=pulumi.InvokeOptions(provider=provider)).account_id
 
@@ -93,7 +112,9 @@ def deploy(settings: Settings) -> None:
         ),
         options,
     )
-    images = _build(settings, registry, plans) if released is None else _take(released, registry)
+    images = _build(settings, registry, plans, pinned) if released is None else _take(released.images, registry)
+    if base_version.IMAGE in plans:
+        _name_base(settings, registry, images)
 
     network = Network(
         "network",
@@ -147,6 +168,8 @@ def deploy(settings: Settings) -> None:
         ),
         options,
     )
+    # Only the images that the host runs: the release waits for no other.
+    served = {image: images.references[image] for image in SERVICES.values() if image in RECIPES}
     host = ApiHost(
         "api-host",
         ApiHostArgs(
@@ -161,10 +184,11 @@ def deploy(settings: Settings) -> None:
             zone=network.zone,
             private_address=network.host_address,
             security_group_id=network.host_group_id,
-            repository_arns=[registry.arns["api"], registry.arns["web"]],
+            repository_arns=[registry.arns[image] for image in sorted(set(SERVICES.values()))],
             queue_arn=jobs.arn,
+            dead_letter_queue_arn=jobs.dead_letter_arn,
             log_retention_days=settings.logs.retention_days,
-            release=images.references["api"].apply(lambda api: _release_document(settings, api)),
+            release=pulumi.Output.all(**served).apply(lambda known: _release_document(settings, known)),
         ),
         options,
     )
@@ -177,15 +201,81 @@ def deploy(settings: Settings) -> None:
     _export(settings, images, network, jobs, worker, host, secrets)
 
 
-def _build(settings: Settings, registry: Registry, plans: Mapping[str, BuildPlan]) -> Running:
-    """Build every image from its staged context, a parent before its children."""
+def _pinned(settings: Settings, provider: aws.Provider) -> dict[str, release.ReleasedImage]:
+    """The base of the version that the settings pin, by its digest; nothing where they pin none."""
+    version = settings.images.base_version
+    if version is None:
+        return {}
+    repository = f"{settings.registry.namespace}/{base_version.IMAGE}"
+    try:
+        found = aws.ecr.get_image(
+            repository_name=repository, image_tag=version, opts=pulumi.InvokeOptions(provider=provider)
+        )
+    except Exception as error:  # noqa: BLE001  the engine raises nothing narrower for what a provider refuses
+        raise base_version.VersionError(
+            base_version.missing(version, repository, settings.registry.owner, str(error))
+        ) from None
+    tag = base_version.content_tag(version, repository, found.image_tags)
+    return {base_version.IMAGE: release.ReleasedImage(found.image_digest, tag)}
+
+
+def _warnings(settings: Settings, plans: Mapping[str, BuildPlan]) -> Iterator[str]:
+    """What is no error, and should be known before it is paid for."""
+    if base_version.IMAGE not in plans:
+        return
+    if settings.images.torch.source_in(ROOT) == "pypi":
+        yield cost.cuda_sentence(settings.images.size_budget_mb[base_version.IMAGE])
+    if problem := base_version.problem(ROOT):
+        yield problem
+
+
+def _name_base(settings: Settings, registry: Registry, images: Running) -> None:
+    """Give the base that was built the tag of its version; at every `up`, so that none is missed for ever."""
+    # A registry of another kind has no API of ECR's; and what the changelog does not describe gets no name.
+    if pulumi.runtime.is_dry_run() or settings.registry.address or base_version.problem(ROOT):
+        return
+
+    def give_tag(digest: str) -> str | None:
+        # Here and not above: it takes a third of a second, which a preview need not wait for.
+        import boto3
+        from botocore.exceptions import BotoCoreError, ClientError
+
+        repository = f"{settings.registry.namespace}/{base_version.IMAGE}"
+        try:
+            ecr = boto3.client("ecr", region_name=settings.region)
+            return base_version.give_tag(ecr, repository, base_version.read(ROOT), digest)
+        except (BotoCoreError, ClientError) as error:
+            return f"The base's digest could not be given the tag of its version ({error}); the next `up` tries again."
+
+    async def name_or_warn(digest: str) -> bool:
+        warning = await asyncio.to_thread(give_tag, digest)
+        if warning:
+            pulumi.log.warn(warning)
+        return warning is None
+
+    def name(digest: str) -> pulumi.Input[bool]:
+        return name_or_warn(digest)
+
+    # The runtime waits for every output before the program ends, so for this too.
+    images.digests[base_version.IMAGE].apply(name)
+
+
+def _build(
+    settings: Settings,
+    registry: Registry,
+    plans: Mapping[str, BuildPlan],
+    pinned: Mapping[str, release.ReleasedImage],
+) -> Running:
+    """Build every image from its staged context, a parent before its children; take those that are pinned."""
+    taken = _take(pinned, registry)
     login = registry.login()
     tokens = {secret: pulumi.Output.secret(value) for secret, value in settings.build_secrets(os.environ).items()}
     built: dict[str, Image] = {}
     for image, plan in plans.items():
         build_args: dict[str, pulumi.Input[str]] = dict(plan.build_args)
         if plan.parent:
-            build_args[PARENT_ARGUMENT] = built[plan.parent].reference
+            parent = built.get(plan.parent)
+            build_args[PARENT_ARGUMENT] = parent.reference if parent else taken.references[plan.parent]
         built[image] = Image(
             image,
             ImageArgs(
@@ -206,15 +296,14 @@ def _build(settings: Settings, registry: Registry, plans: Mapping[str, BuildPlan
             ),
         )
     return Running(
-        references={image: made.reference for image, made in built.items()},
-        digests={image: made.digest for image, made in built.items()},
-        content_tags={image: made.content_tag for image, made in built.items()},
+        references={**taken.references, **{image: made.reference for image, made in built.items()}},
+        digests={**taken.digests, **{image: made.digest for image, made in built.items()}},
+        content_tags={**taken.content_tags, **{image: made.content_tag for image, made in built.items()}},
     )
 
 
-def _take(released: release.ReleaseFile, registry: Registry) -> Running:
-    """Take every image by the digest that a release file names: nothing is built."""
-    taken = {image: released.images[image] for image in RECIPES}
+def _take(taken: Mapping[str, release.ReleasedImage], registry: Registry) -> Running:
+    """Take images by digests that are known: nothing is built."""
     return Running(
         references={
             image: pulumi.Output.concat(registry.addresses[image], "@", entry.digest) for image, entry in taken.items()
@@ -224,13 +313,13 @@ def _take(released: release.ReleaseFile, registry: Registry) -> Running:
     )
 
 
-def _release_document(settings: Settings, api: str) -> str:
-    """What the host is to serve."""
+def _release_document(settings: Settings, references: Mapping[str, str]) -> str:
+    """What the host is to serve, given the reference of each image that it runs."""
     return release.render(
         release.Release(
             host=f"{settings.prefix}-host",
             host_version=NO_HOST_DOCUMENT,
-            services={"api": api, "migrate": api},
+            services={service: references[image] for service, image in SERVICES.items() if image in references},
         )
     )
 
@@ -269,6 +358,7 @@ def _export(
             "AWS_REGION": settings.region,
             "JOBS_QUEUE_URL": jobs.url,
             "OPENAI_MODEL": settings.openai_model,
+            "RELEASE_PARAMETER": host.release_parameter,
         },
         "apiSecrets": {
             "DATABASE_URL": secrets.arns["database-url"],

@@ -19,16 +19,12 @@ from botocore.exceptions import BotoCoreError, ClientError
 
 from infra.lib.build_plan import RECIPES
 from infra.lib.lifecycle import PROMOTED_PREFIX
+from infra.lib.registry_tags import add_tag
 from infra.lib.release import ReleasedImage, ReleaseError, ReleaseFile, next_promoted_tag, write_release_file
 from infra.lib.sentences import SettingsError
 from infra.lib.stack_file import project_name, read_values
 from infra.settings import NAME as STACK
 from infra.settings import ROOT
-
-MEDIA_TYPES = [
-    "application/vnd.oci.image.manifest.v1+json",
-    "application/vnd.docker.distribution.manifest.v2+json",
-]
 
 
 @dataclass(frozen=True)
@@ -81,18 +77,7 @@ def tag(ecr: Any, images: Mapping[str, Candidate], target: str) -> str:
         return max(shared, key=lambda tag: (len(tag), tag))  # -10 is after -9
     name = next_promoted_tag(target, known)
     for image in images.values():
-        found = ecr.batch_get_image(
-            repositoryName=image.repository,
-            imageIds=[{"imageDigest": image.digest}],
-            acceptedMediaTypes=MEDIA_TYPES,
-        )["images"][0]
-        ecr.put_image(
-            repositoryName=image.repository,
-            imageManifest=found["imageManifest"],
-            imageManifestMediaType=found["imageManifestMediaType"],
-            imageDigest=image.digest,
-            imageTag=name,
-        )
+        add_tag(ecr, image.repository, image.digest, name)
     return name
 
 

@@ -72,6 +72,7 @@ IMAGE_PATH = r"[a-z0-9]+([._-][a-z0-9]+)*(/[a-z0-9]+([._-][a-z0-9]+)*)*"
 IMAGE_TAG = r":[A-Za-z0-9_][A-Za-z0-9._-]{0,127}"
 IMAGE_DIGEST = r"@sha256:[0-9a-f]{64}"
 FOLDER = r"^[A-Za-z0-9._][A-Za-z0-9._/-]*$"
+SEMVER = r"(?:0|[1-9][0-9]{0,5})(?:\.(?:0|[1-9][0-9]{0,5})){2}"
 
 StackName = Annotated[
     str,
@@ -305,6 +306,14 @@ class Images(Group):
         default=DEFAULT_SIZE_BUDGET_MB,
         description="Size that each image should stay under, unpacked, in MB (1,000,000 bytes).",
     )
+    base_version: (
+        Annotated[str, Field(pattern=f"^{SEMVER}$"), Legal("a version that the base was built as, such as 1.2.0")]
+        | None
+    ) = Field(
+        default=None,
+        description="Version of the base that the worker is built from, which is then never built here; "
+        "empty to build the base of this checkout.",
+    )
     torch: Torch = Field(default=Torch(), description="Where the base image's PyTorch comes from.")
     models: Annotated[tuple[Model, ...], Field(strict=False), Legal("a list of one model")] = Field(
         default=(BIOBERT,), description="The model that the worker's image carries, as a list of one."
@@ -334,6 +343,12 @@ class Images(Group):
     def _level_is_legal(self) -> Self:
         if self.compression == "gzip" and self.compression_level > 9:
             raise self.wrong("compression_level", "a whole number from 1 to 9 for gzip")
+        return self
+
+    @model_validator(mode="after")
+    def _pins_only_what_it_builds_from(self) -> Self:
+        if self.base_version is not None and not self.builds:
+            raise self.wrong("base_version", f"left out, since images.source is {self.source}: nothing is built")
         return self
 
     @property
@@ -571,7 +586,7 @@ def load(
         for error in errors
     ]
     if settings is not None:
-        problems += _folder_problems(settings, root)
+        problems += [*_pin_problems(settings), *_folder_problems(settings, root)]
     if settings is None or problems:
         raise SettingsError(problems)
     return settings
@@ -604,8 +619,19 @@ def _validated(data: Mapping[str, object]) -> tuple[Settings | None, list[ErrorD
         return None, error.errors(include_url=False)
 
 
+def _pin_problems(settings: Settings) -> Iterator[str]:
+    if settings.images.base_version is not None and settings.registry.address is not None:
+        yield (
+            f"{settings.project}:images.baseVersion is {shown(settings.images.base_version)}; it must be left out "
+            "while registry.address names another registry than ECR, which alone can be asked for a version."
+        )
+
+
 def _folder_problems(settings: Settings, root: Path) -> Iterator[str]:
     torch = settings.images.torch
+    # A base that is pinned is not built, so it needs no torch.
+    if settings.images.base_version is not None:
+        return
     if settings.images.builds and torch.source_in(root) == "wheels" and not torch.wheel_files(root):
         yield (
             f"{settings.project}:images.torch.wheels is {shown(torch.wheels)}; it must be a folder with a "

@@ -40,6 +40,7 @@ class ApiHostArgs:
     repository_arns: list[pulumi.Input[str]]
     """The repositories that it may pull from."""
     queue_arn: pulumi.Input[str]
+    dead_letter_queue_arn: pulumi.Input[str]
     log_retention_days: int
     release: pulumi.Input[str]
     """The release document: canonical JSON within 4,096 bytes."""
@@ -75,6 +76,7 @@ class ApiHost(pulumi.ComponentResource):
                 account_id=args.account_id,
                 repository_arns=args.repository_arns,
                 queue_arn=args.queue_arn,
+                dead_letter_queue_arn=args.dead_letter_queue_arn,
                 log_group_arn=logs.arn,
             ).apply(lambda known: iam.host_policy(region=args.region, parameter_path=args.path, **known)),
             opts=child,

@@ -29,6 +29,7 @@ class Jobs(pulumi.ComponentResource):
     url: pulumi.Output[str]
     arn: pulumi.Output[str]
     dead_letter_url: pulumi.Output[str]
+    dead_letter_arn: pulumi.Output[str]
 
     def __init__(self, name: str, args: JobsArgs, opts: pulumi.ResourceOptions | None = None) -> None:
         super().__init__("slipway:index:Jobs", name, None, opts)
@@ -55,4 +56,5 @@ class Jobs(pulumi.ComponentResource):
         self.url = queue.url
         self.arn = queue.arn
         self.dead_letter_url = dead.url
+        self.dead_letter_arn = dead.arn
         self.register_outputs({"url": self.url})

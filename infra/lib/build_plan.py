@@ -63,13 +63,17 @@ class BuildPlan:
         return f"{STAGING}/{self.stack}/{self.image}"
 
 
-def plan_builds(settings: Settings, root: Path) -> dict[str, BuildPlan]:
+def plan_builds(settings: Settings, root: Path, taken: Mapping[str, str] | None = None) -> dict[str, BuildPlan]:
     """The builds of a checkout, parents first.
 
-    Raises content.ContentError, a sentence for a person, where a context holds too much or what it must not.
+    `taken` are the digests of images that are not built but taken as they are: a base that is pinned. Raises
+    content.ContentError, a sentence for a person, where a context holds too much or what it must not.
     """
+    taken = taken or {}
     plans: dict[str, BuildPlan] = {}
     for image, recipe in RECIPES.items():
+        if image in taken:
+            continue
         extra = {}
         if image == "base":
             extra = {f"wheels/{wheel.name}": wheel for wheel in settings.images.torch.wheel_files(root)}
@@ -87,7 +91,7 @@ def plan_builds(settings: Settings, root: Path) -> dict[str, BuildPlan]:
                 files=files,
                 build_args=build_args,
                 platform=settings.images.platform,
-                parents={recipe.parent: plans[recipe.parent].content_tag} if recipe.parent else {},
+                parents=_parents(recipe, plans, taken),
                 options={
                     "compression": settings.images.compression,
                     "compressionLevel": str(settings.images.compression_level),
@@ -95,6 +99,13 @@ def plan_builds(settings: Settings, root: Path) -> dict[str, BuildPlan]:
             ),
         )
     return plans
+
+
+def _parents(recipe: Recipe, plans: Mapping[str, BuildPlan], taken: Mapping[str, str]) -> dict[str, str]:
+    """What stands for the image of ours that another is built from: its digest, where it is known already."""
+    if recipe.parent is None:
+        return {}
+    return {recipe.parent: taken.get(recipe.parent) or plans[recipe.parent].content_tag}
 
 
 def _build_args(image: str, recipe: Recipe, settings: Settings, root: Path) -> dict[str, str]:

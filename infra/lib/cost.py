@@ -91,6 +91,24 @@ class Estimate:
         return {part.name: part.usd for part in self.parts}
 
 
+CUDA_GB = 3
+"""What CUDA's libraries add to PyTorch from the package registry, installed, in GB."""
+CUDA_BASE_COMPRESSED_GB = 2.7
+CUDA_BASE_MINUTES = 2.6
+"""Of a base with that PyTorch: its size as zstd, and the time to build and push it from an empty cache on 2 cores; both
+measured in November 2026 with torch 2.13."""
+
+
+def cuda_sentence(budget_mb: int) -> str:
+    """What PyTorch from the package registry costs, for whoever did not choose it; `budget_mb` is the base's budget."""
+    return (
+        f"PyTorch comes from the package registry, whose build brings about {CUDA_GB} GB of CUDA libraries that "
+        f"nothing here uses: the base is over its budget of {budget_mb:,} MB, has {CUDA_BASE_COMPRESSED_GB} GB to "
+        f"push and to pull, and takes {CUDA_BASE_MINUTES} minutes or more to build (what runs carries none of it). "
+        "To save that, let slipway:images.torch name a CPU index or a folder of wheels."
+    )
+
+
 def _part(name: str, amount: float, basis: str, price: Price) -> Part:
     return Part(name, round(amount * price.usd, 2), basis, f"{price.source}, {price.date}")
 

@@ -14,6 +14,7 @@ import sys
 import time
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
+from functools import cached_property
 from pathlib import Path
 from typing import Any
 
@@ -23,10 +24,11 @@ import yaml
 
 from devcloud.bootstrap import ROOT, cache_folder
 from devcloud.cloud import REGION, Cloud
+from devcloud.docker import Engine
 from devcloud.process import alive
 from devcloud.registry import RegistryReader
 from devcloud.services import Services
-from devcloud.toolchain import ensure
+from devcloud.toolchain import Toolchain, ensure
 from devcloud.toolchain.bridges import stop_bridges
 
 CLOUD = "test"
@@ -161,7 +163,34 @@ class Checkout:
     def end(self) -> None:
         """End the cloud as it stands: what is in its emulator goes, and the stacks' states with it."""
         stop_bridges(self.cloud.folder / "bridge")
-        Services(self.cloud, ensure(self.cloud.cache, lambda _: None)).stop()
+        Services(self.cloud, self.tools).stop()
+
+    @cached_property
+    def tools(self) -> Toolchain:
+        """Every tool, as the commands found it."""
+        return ensure(self.cloud.cache, lambda _: None)
+
+    @property
+    def engine(self) -> Engine:
+        """The Docker engine that the cloud's containers run in."""
+        return Services(self.cloud, self.tools).engine
+
+    def docker_environment(self) -> dict[str, str]:
+        """What aims a Docker client at that engine."""
+        config = str(self.cloud.folder / "docker")
+        return {**self.environment(), "DOCKER_HOST": self.cloud.docker_host(), "DOCKER_CONFIG": config}
+
+    def docker(self, *arguments: str, timeout: float = 300) -> Done:
+        """Run Docker's client."""
+        done = subprocess.run(
+            [str(self.tools.docker), *arguments],
+            env=self.docker_environment(),
+            capture_output=True,
+            text=True,
+            timeout=timeout,
+            check=False,
+        )
+        return Done(done.returncode, done.stdout + done.stderr)
 
     def append(self, path: str, line: str) -> None:
         """Add a line to a file of the copy."""

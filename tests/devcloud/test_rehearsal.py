@@ -77,6 +77,18 @@ def test_the_local_stack_runs_from_its_committed_file(tmp_path: Path) -> None:
     assert rehearsal.config_file(Cloud("default", tmp_path), "local") == ROOT / "Pulumi.local.yaml"
 
 
+def test_an_unpinned_copy_builds_the_base_and_is_else_the_same(tmp_path: Path) -> None:
+    file = tmp_path / "Pulumi.dev.yaml"
+    document = {"config": {"slipway:images": {"baseVersion": "1.2.0", "compression": "gzip"}}, "encryptionsalt": "v1:a"}
+    file.write_text(yaml.safe_dump(document))
+    copy = rehearsal.unpinned_file(Cloud("default", tmp_path), file)
+    assert yaml.safe_load(copy.read_text()) == {
+        "config": {"slipway:images": {"compression": "gzip"}},
+        "encryptionsalt": "v1:a",
+    }
+    assert yaml.safe_load(file.read_text()) == document
+
+
 def test_a_stack_without_a_file_is_refused_with_those_that_have_one() -> None:
     with pytest.raises(Refusal, match=r"STACK='nowhere' has no settings file: write Pulumi\.nowhere\.yaml.*dev.*prod"):
         rehearsal.committed_file("nowhere")

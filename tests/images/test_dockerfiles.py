@@ -5,6 +5,8 @@ from pathlib import Path
 
 import pytest
 
+from devcloud import validate
+
 IMAGES = Path(__file__).resolve().parents[2] / "images"
 DOCKERFILES = sorted(IMAGES.glob("*/Dockerfile"))
 EACH = pytest.mark.parametrize("dockerfile", DOCKERFILES, ids=lambda path: path.parent.name)
@@ -46,7 +48,7 @@ def test_nothing_comes_from_a_package_manager_of_the_system(dockerfile: Path) ->
 @EACH
 def test_no_parent_is_called_latest_or_named_outside_an_argument(dockerfile: Path) -> None:
     assert ":latest" not in dockerfile.read_text()
-    own = {stage[0].partition(" AS ")[2] for stage in stages(dockerfile)}
+    own = {stage[0].partition(" AS ")[2] for stage in stages(dockerfile)} | {"scratch"}
     for stage in stages(dockerfile):
         parent = stage[0].split()[1]
         assert "$" in parent or parent in own, parent
@@ -59,10 +61,12 @@ def test_no_frontend_is_fetched(dockerfile: Path) -> None:
 
 @EACH
 def test_every_installation_checks_hashes(dockerfile: Path) -> None:
-    installs = [line for line in instructions(dockerfile) if re.search(r"pip install\b", line)]
+    installs = [line for line in instructions(dockerfile) if re.search(r"\b(pip|npm) (install|ci|i)\b", line)]
     assert installs
     for line in installs:
         assert line.count("pip install") == line.count("--require-hashes"), line
+        # npm compares what it installs with its lock by `ci` alone.
+        assert not re.search(r"\bnpm (install|i)\b", line), line
 
 
 @EACH
@@ -79,7 +83,8 @@ def test_an_image_runs_as_a_numeric_user(dockerfile: Path) -> None:
 @RUNS
 def test_python_is_the_first_process_and_is_watched(image: str) -> None:
     last = stages(IMAGES / image / "Dockerfile")[-1]
-    assert last[-1] == f'ENTRYPOINT ["/opt/venv/bin/python", "-m", "app.{image}"]'
+    module = {"api": "app", "worker": "app.worker"}[image]
+    assert last[-1] == f'ENTRYPOINT ["/opt/venv/bin/python", "-m", "{module}"]'
     assert any(line.startswith("HEALTHCHECK") and 'CMD ["/opt/venv/bin/python"' in line for line in last)
 
 
@@ -90,6 +95,16 @@ def test_layers_go_from_what_changes_least_to_what_changes_most(image: str) -> N
     assert parts == [part for part in ("venv", "models", "code") if part in parts]
     assert {parts[0], parts[-1]} == {"venv", "code"}
     assert len(parts) == sum(line.startswith("COPY") for line in last)
+
+
+def test_hadolint_has_nothing_to_say() -> None:
+    assert validate.dockerfiles() == []
+
+
+@EACH
+def test_an_image_has_a_description_of_its_structure_outside_of_its_context(dockerfile: Path) -> None:
+    # Beside the Dockerfile it would be part of the context, and a line of it a new tag.
+    assert (Path(__file__).parent / "structure" / f"{dockerfile.parent.name}.yaml").is_file()
 
 
 def test_fetching_a_model_waits_for_neither_code_nor_requirements_nor_base() -> None:

@@ -7,6 +7,8 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
+import boto3
+import grpc
 import pulumi
 import pytest
 from pulumi.runtime import mocks as pulumi_mocks
@@ -16,11 +18,14 @@ from infra import program
 from infra import settings as settings_module
 from infra.components import image
 from infra.lib import content
+from infra.lib.build_plan import RECIPES
 
 ROOT = Path(__file__).resolve().parents[2]
 ACCOUNT = "123456789012"
 REGISTRY = f"{ACCOUNT}.dkr.ecr.us-east-1.amazonaws.com"
-DIGESTS = {image: f"sha256:{number * 64}" for image, number in (("base", "a"), ("worker", "b"), ("api", "c"))}
+DIGESTS = {image: f"sha256:{digit * 64}" for image, digit in zip(RECIPES, "abcd", strict=False)}
+PINNED = f"sha256:{'e' * 64}"
+"""The digest of the base whose version a stack pins."""
 SECRETS = {
     "slipway:databaseUrl": "postgresql://slipway:hush@10.20.0.10:5432/slipway",
     "slipway:redisUrl": "redis://10.20.0.10:6379/0",
@@ -37,6 +42,41 @@ class Asked:
     inputs: Mapping[str, Any]
 
 
+class Refused(grpc.RpcError):
+    """A provider's refusal, as it comes through the engine."""
+
+    def code(self) -> grpc.StatusCode:
+        return grpc.StatusCode.UNKNOWN
+
+    def details(self) -> str:
+        return "reading ECR Images: couldn't find resource"
+
+
+@dataclass
+class Ecr:
+    """ECR's own API, as boto3 has it, for the repository of the base: digests by tag."""
+
+    tags: dict[str, str] = field(default_factory=dict)
+
+    class exceptions:  # noqa: N801  boto3's name
+        class ImageNotFoundException(Exception):  # noqa: N818  AWS's name
+            pass
+
+    def describe_images(self, *, repositoryName: str, imageIds: Any) -> dict[str, Any]:  # noqa: N803
+        assert repositoryName == "slipway/base"
+        digest = self.tags.get(imageIds[0]["imageTag"])
+        if digest is None:
+            raise self.exceptions.ImageNotFoundException
+        return {"imageDetails": [{"imageDigest": digest}]}
+
+    def batch_get_image(self, *, imageIds: Any, **_: Any) -> dict[str, Any]:  # noqa: N803
+        return {"images": [{"imageManifest": imageIds[0]["imageDigest"], "imageManifestMediaType": "oci"}]}
+
+    def put_image(self, *, imageDigest: str, imageTag: str, **_: Any) -> None:  # noqa: N803
+        assert imageTag not in self.tags
+        self.tags[imageTag] = imageDigest
+
+
 @dataclass
 class Cloud(pulumi_mocks.Mocks):
     """Answers as AWS and BuildKit would, and keeps what it was asked."""
@@ -47,6 +87,8 @@ class Cloud(pulumi_mocks.Mocks):
     staged: dict[str, set[str]] = field(default_factory=dict)
     """The paths that were staged, by folder."""
     calls: list[str] = field(default_factory=list)
+    ecr: "Ecr" = field(default_factory=lambda: Ecr())
+    warnings: list[str] = field(default_factory=list)
 
     def new_resource(self, args: pulumi_mocks.MockResourceArgs) -> tuple[str, dict[str, Any]]:
         self.asked.append(Asked(args.typ, args.name, args.inputs))
@@ -77,6 +119,10 @@ class Cloud(pulumi_mocks.Mocks):
                 "proxyEndpoint": f"https://{REGISTRY}",
             },
         }
+        if args.token == "aws:ecr/getImage:getImage":
+            if args.args["imageTag"] not in self.ecr.tags:
+                raise Refused
+            return {"imageDigest": PINNED, "imageTags": [args.args["imageTag"], "0123456789abcdef0123"]}
         if args.token == "aws:ecr/getRepository:getRepository":
             name = args.args["name"]
             return {
@@ -100,16 +146,23 @@ Run = Callable[..., tuple[Cloud, dict[str, Any]]]
 
 @pytest.fixture
 def run(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> Run:
-    """Runs the program: `run(stack, settings, preview=False)` gives the cloud that was asked, and the outputs."""
+    """Runs the program: `run(stack, settings, preview=False)` gives the cloud that was asked, and the outputs.
+
+    `tags` are the tags that the base's repository has already.
+    """
     builder = tmp_path / "buildx" / "instances" / settings_module.Images().builder
     builder.parent.mkdir(parents=True)
     builder.write_text('{"Driver": "docker-container"}')
     monkeypatch.setenv("BUILDX_CONFIG", str(tmp_path / "buildx"))
 
     def run_program(
-        stack: str = "dev", values: Mapping[str, Any] | None = None, *, preview: bool = False
+        stack: str = "dev",
+        values: Mapping[str, Any] | None = None,
+        *,
+        preview: bool = False,
+        tags: Mapping[str, str] | None = None,
     ) -> tuple[Cloud, dict[str, Any]]:
-        cloud = Cloud(digests=None if preview else DIGESTS)
+        cloud = Cloud(digests=None if preview else DIGESTS, ecr=Ecr(dict(tags or {})))
         exported: dict[str, Any] = {}
         monkeypatch.setattr(pulumi, "export", exported.__setitem__)
         settings = settings_of(stack, values)
@@ -120,6 +173,8 @@ def run(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> Run:
             cloud.staged[folder.relative_to(ROOT).as_posix()] = {file.path for file in files}
 
         monkeypatch.setattr(content, "stage", stage)
+        monkeypatch.setattr(boto3, "client", lambda *_, **__: cloud.ecr)
+        monkeypatch.setattr(pulumi.log, "warn", cloud.warnings.append)
         asyncio.set_event_loop(asyncio.new_event_loop())
         pulumi_mocks.set_mocks(cloud, project="slipway", stack=stack, preview=preview)
         loop = asyncio.get_event_loop()

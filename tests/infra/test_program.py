@@ -7,9 +7,10 @@ from typing import Any
 import pytest
 
 from infra import program
-from infra.lib.build_plan import plan_builds
+from infra.lib import base_version
+from infra.lib.build_plan import RECIPES, plan_builds
 from infra.lib.release import ReleasedImage, ReleaseFile, write_release_file
-from tests.infra.conftest import ACCOUNT, DIGESTS, REGISTRY, ROOT, UNKNOWN, Run, settings_of
+from tests.infra.conftest import ACCOUNT, DIGESTS, PINNED, REGISTRY, ROOT, UNKNOWN, Run, settings_of
 
 IMAGE = "docker-build:index:Image"
 TASK = "aws:ecs/taskDefinition:TaskDefinition"
@@ -21,6 +22,8 @@ RELEASED = {
     "slipway:registry": {"owner": "dev"},
     "slipway:images": {"source": "releases/prod.json"},
 }
+PINNED_BASE = {"slipway:images": {"baseVersion": "1.2.0"}}
+VERSION = base_version.read(ROOT)
 
 
 @pytest.fixture
@@ -44,12 +47,25 @@ def test_the_hosts_release_names_the_api_by_digest(run: Run) -> None:
     release = cloud.one(PARAMETER, "release").inputs
     api = f"{REGISTRY}/slipway/api@{DIGESTS['api']}"
     assert release["name"] == "/slipway/dev/release"
-    assert json.loads(release["insecureValue"])["services"] == {"api": api, "migrate": api}
+    services = json.loads(release["insecureValue"])["services"]
+    assert services.items() >= {"migrate": api, "auth": api, "api": api, "dashboard": api}.items()
+    assert services.keys() == {service for service, image in program.SERVICES.items() if image in RECIPES}
+
+
+def test_the_release_waits_for_no_image_that_the_host_does_not_run(run: Run) -> None:
+    cloud, _ = run("dev", PINNED_BASE, tags={"1.2.0": PINNED})
+    assert PINNED not in cloud.one(PARAMETER, "release").inputs["insecureValue"]
+    assert "worker" not in json.loads(cloud.one(PARAMETER, "release").inputs["insecureValue"])["services"]
+
+
+def test_the_dashboard_is_told_where_the_release_stands(run: Run) -> None:
+    _, outputs = run()
+    assert outputs["apiEnvironment"]["RELEASE_PARAMETER"] == "/slipway/dev/release"
 
 
 def test_a_preview_knows_the_tags_and_not_the_digests(run: Run) -> None:
     cloud, outputs = run(preview=True)
-    assert outputs["contentTags"].keys() == {"base", "worker", "api"}
+    assert outputs["contentTags"].keys() == RECIPES.keys()
     assert outputs["digests"] == UNKNOWN
     assert cloud.all(IMAGE)
 
@@ -183,3 +199,67 @@ def test_a_budget_is_made_only_for_whom_it_tells(run: Run) -> None:
     cloud, _ = run("dev", {"slipway:budget": {"monthlyUsd": 40, "email": "team@example.com"}})
     budget = cloud.one("aws:budgets/budget:Budget").inputs
     assert (budget["name"], budget["limitAmount"]) == ("slipway-dev-monthly", "40")
+
+
+def test_a_pinned_base_is_never_built_and_the_worker_is_built_from_its_digest(run: Run) -> None:
+    cloud, outputs = run("dev", PINNED_BASE, tags={"1.2.0": PINNED})
+    assert {asked.name for asked in cloud.all(IMAGE)} == {f"{image}-image" for image in RECIPES if image != "base"}
+    arguments = cloud.one(IMAGE, "worker-image").inputs["buildArgs"]
+    assert arguments["BASE_IMAGE"] == f"{REGISTRY}/slipway/base@{PINNED}"
+    assert outputs["digests"]["base"] == PINNED
+    assert outputs["contentTags"]["base"] == "0123456789abcdef0123"
+
+
+def test_a_preview_knows_the_digest_of_a_pinned_base(run: Run) -> None:
+    cloud, _ = run("dev", PINNED_BASE, tags={"1.2.0": PINNED}, preview=True)
+    assert cloud.one(IMAGE, "worker-image").inputs["buildArgs"]["BASE_IMAGE"].endswith(PINNED)
+
+
+def test_a_pinned_base_that_is_missing_is_refused_before_any_resource_with_the_command_that_builds_it(run: Run) -> None:
+    with pytest.raises(base_version.VersionError, match=r"`make base VERSION=1\.2\.0 STACK=dev` builds it"):
+        run("staging", PINNED_BASE | {"slipway:registry": {"owner": "dev"}})
+
+
+def test_the_base_that_was_built_gets_the_tag_of_its_version_at_an_up_alone(run: Run) -> None:
+    cloud, _ = run(preview=True)
+    assert not cloud.ecr.tags
+    cloud, _ = run()
+    assert cloud.ecr.tags == {VERSION: DIGESTS["base"]}
+    assert not [warning for warning in cloud.warnings if VERSION in warning]
+
+
+def test_a_version_that_names_another_digest_stays_and_is_one_warning(run: Run) -> None:
+    cloud, _ = run(tags={VERSION: PINNED})
+    assert cloud.ecr.tags == {VERSION: PINNED}
+    (warning,) = [warning for warning in cloud.warnings if VERSION in warning]
+    assert f"The base {VERSION} is {PINNED} in slipway/base, and what was built here is {DIGESTS['base']}" in warning
+
+
+def test_a_change_under_an_unchanged_version_is_a_warning_and_gets_no_tag(
+    run: Run, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(base_version, "inputs", lambda _: "0" * 16)
+    cloud, _ = run()
+    assert not cloud.ecr.tags
+    (warning,) = [warning for warning in cloud.warnings if "images/base has changed" in warning]
+    assert "make base-version VERSION=" in warning
+
+
+def test_a_registry_that_is_not_ecrs_is_asked_for_no_tag(run: Run) -> None:
+    cloud, _ = run("dev", {"slipway:registry": {"address": "registry.example.com"}})
+    assert not cloud.ecr.tags
+
+
+def test_pytorch_with_cuda_says_what_it_costs(run: Run) -> None:
+    for preview in (True, False):
+        cloud, _ = run("dev", {"slipway:images": {"torch": {"source": "pypi"}}}, preview=preview)
+        (warning,) = [warning for warning in cloud.warnings if "CUDA" in warning]
+        assert "about 3 GB" in warning
+        assert "over its budget of 1,300 MB" in warning
+        assert "2.6 minutes" in warning
+
+
+def test_a_cpu_build_of_pytorch_says_nothing(run: Run) -> None:
+    torch = {"source": "cpu-index", "indexUrl": "https://wheels.example.com/cpu"}
+    cloud, _ = run("dev", {"slipway:images": {"torch": torch}})
+    assert not [warning for warning in cloud.warnings if "CUDA" in warning]

@@ -11,7 +11,7 @@ import pytest
 
 from infra import settings as module
 from infra.lib.task_definition import FARGATE_MEMORY_MIB
-from infra.settings import ROOT, Settings, SettingsError, load, load_file
+from infra.settings import DEFAULT_SIZE_BUDGET_MB, ROOT, Settings, SettingsError, load, load_file
 
 PASSWORD = "hunter2-do-not-show"
 SECRETS = {
@@ -58,7 +58,7 @@ def test_a_stack_owns_its_repositories_unless_it_names_another() -> None:
 def test_a_group_that_sets_one_thing_keeps_the_other_defaults() -> None:
     found = settings({"worker": {"memoryMib": 4096}, "images": {"sizeBudgetMb": {"api": 250}}})
     assert (found.worker.cpu, found.worker.memory_mib) == (512, 4096)
-    assert found.images.size_budget_mb == {"base": 1300, "worker": 600, "api": 250}
+    assert found.images.size_budget_mb == {**DEFAULT_SIZE_BUDGET_MB, "api": 250}
 
 
 def test_keys_of_other_namespaces_are_left_alone() -> None:
@@ -396,6 +396,25 @@ BAD: dict[str, tuple[dict[str, object], str, str, str]] = {
         "0",
         "315532800",
     ),
+    "a version that is a branch": (
+        {"images": {"baseVersion": "latest"}},
+        "slipway:images.baseVersion",
+        '"latest"',
+        "such as 1.2.0",
+    ),
+    "a version that is a number": ({"images": {"baseVersion": 1.2}}, "slipway:images.baseVersion", "1.2", "1.2.0"),
+    "a version of what is not built": (
+        {"images": {"source": "releases/prod.json", "baseVersion": "1.2.0"}},
+        "slipway:images.baseVersion",
+        '"1.2.0"',
+        "left out, since images.source is releases/prod.json",
+    ),
+    "a version in a registry that is not ECR's": (
+        {"images": {"baseVersion": "1.2.0"}, "registry": {"address": "registry.example.com"}},
+        "slipway:images.baseVersion",
+        '"1.2.0"',
+        "left out while registry.address",
+    ),
 }
 
 
@@ -550,6 +569,11 @@ def test_torch_comes_from_the_fallback_only_where_the_folder_has_no_wheel(tmp_pa
 def test_a_stack_that_builds_nothing_needs_no_wheels(tmp_path: Path) -> None:
     images = {"source": "releases/prod.json", "torch": {"source": "wheels", "wheels": "none"}}
     assert not settings({"images": images}, root=tmp_path).images.builds
+
+
+def test_a_stack_that_pins_its_base_needs_no_wheels(tmp_path: Path) -> None:
+    images = {"baseVersion": "1.2.0", "torch": {"source": "wheels", "wheels": "none"}}
+    assert settings({"images": images}, root=tmp_path).images.base_version == "1.2.0"
 
 
 def test_the_local_stack_is_held_to_the_emulators_account() -> None:

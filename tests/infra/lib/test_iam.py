@@ -10,6 +10,7 @@ from infra.lib import iam
 ACCOUNT, REGION = "123456789012", "us-east-1"
 REPOSITORY = f"arn:aws:ecr:{REGION}:{ACCOUNT}:repository/slipway/worker"
 QUEUE = f"arn:aws:sqs:{REGION}:{ACCOUNT}:slipway-dev-jobs"
+DEAD = f"{QUEUE.removesuffix('jobs')}dead-jobs"
 LOGS = f"arn:aws:logs:{REGION}:{ACCOUNT}:log-group:/slipway/dev/worker"
 DATABASE_URL = f"arn:aws:ssm:{REGION}:{ACCOUNT}:parameter/slipway/dev/database-url"
 
@@ -19,6 +20,7 @@ HOST = iam.host_policy(
     repository_arns=[REPOSITORY],
     parameter_path="/slipway/dev",
     queue_arn=QUEUE,
+    dead_letter_queue_arn=DEAD,
     log_group_arn=LOGS,
 )
 EXECUTION = iam.worker_execution_policy(repository_arn=REPOSITORY, log_group_arn=LOGS, parameter_arns=[DATABASE_URL])
@@ -75,6 +77,10 @@ def test_the_worker_can_only_look_at_take_hold_and_delete_messages_of_its_queue(
 def test_the_host_can_send_to_the_queue_and_not_read_it() -> None:
     assert resources(HOST, "sqs:SendMessage") == [QUEUE]
     assert not resources(HOST, "sqs:ReceiveMessage")
+
+
+def test_the_host_counts_what_waits_in_both_queues() -> None:
+    assert resources(HOST, "sqs:GetQueueAttributes") == [DEAD, QUEUE]
 
 
 def test_the_host_reads_the_parameters_of_its_own_stack_only() -> None:
