@@ -16,6 +16,8 @@ from devcloud.toolchain.bridges import end_abandoned
 from devcloud.workloads import Account
 
 PROJECT = "slipway"
+STACK_TYPE = "pulumi:pulumi:Stack"
+"""The stack itself, which the engine puts into its state before the program has declared anything."""
 REPOSITORY_TYPE = "aws:ecr/repository:Repository"
 LAST_LINES = 20
 """Of what the program printed, where it failed without an error of its own: the end of a traceback."""
@@ -36,7 +38,8 @@ def _resources(state_file: Path) -> int:
     if not state_file.exists():
         return 0
     checkpoint = json.loads(state_file.read_text())["checkpoint"]
-    return len((checkpoint.get("latest") or {}).get("resources") or [])
+    resources = (checkpoint.get("latest") or {}).get("resources") or []
+    return sum(resource["type"] != STACK_TYPE for resource in resources)
 
 
 class Stack:
