@@ -19,6 +19,8 @@ from infra.lib import base_version
 from infra.settings import Settings, SettingsError
 
 PROJECT = "slipway"
+STACK_TYPE = "pulumi:pulumi:Stack"
+"""The stack itself, which the engine puts into its state before the program has declared anything."""
 REPOSITORY_TYPE = "aws:ecr/repository:Repository"
 LAST_LINES = 20
 """Of what the program printed, where it failed without an error of its own: the end of a traceback."""
@@ -39,7 +41,8 @@ def _resources(state_file: Path) -> int:
     if not state_file.exists():
         return 0
     checkpoint = json.loads(state_file.read_text())["checkpoint"]
-    return len((checkpoint.get("latest") or {}).get("resources") or [])
+    resources = (checkpoint.get("latest") or {}).get("resources") or []
+    return sum(resource["type"] != STACK_TYPE for resource in resources)
 
 
 class Stack:

@@ -138,7 +138,7 @@ class Registry(Group):
     promoted_to: Annotated[
         tuple[StackName, ...], Field(strict=False, max_length=20), Legal("a list of at most 20 stacks, such as [prod]")
     ] = Field(
-        default=("staging", "prod"),
+        default=("prod", "staging"),
         description="Stacks whose promoted images are counted each by itself; those of others are counted together.",
     )
     keep_caches: Annotated[int, Field(ge=1, le=1000)] = Field(

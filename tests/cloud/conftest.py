@@ -103,7 +103,7 @@ class Checkout:
     def call(self, command: str, *arguments: str, stack: str = "local") -> list[str]:
         """The command line of a command of devcloud's."""
         program = [sys.executable, "devcloud/bootstrap.py", "devcloud", command]
-        return [*program, "--cloud", CLOUD, "--stack", stack, *arguments]
+        return [*program, "--cloud", self.cloud.name, "--stack", stack, *arguments]
 
     def environment(self) -> dict[str, str]:
         """The person's environment."""

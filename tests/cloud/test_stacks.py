@@ -42,7 +42,7 @@ def test_a_promoted_digest_has_a_tag_that_the_first_lifecycle_rule_keeps(promote
     for image, digest in promoted.outputs("prod")["digests"].items():
         assert promoted.registry.digest(f"slipway/{image}", "release-prod-1") == digest
         policy = promoted.client("ecr").get_lifecycle_policy(repositoryName=f"slipway/{image}")["lifecyclePolicyText"]
-        assert json.loads(policy)["rules"][0]["selection"]["tagPrefixList"] == ["release-"]
+        assert json.loads(policy)["rules"][0]["selection"]["tagPrefixList"] == ["release-prod-"]
 
 
 def test_promoting_the_same_again_changes_nothing(promoted: Checkout) -> None:
