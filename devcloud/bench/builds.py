@@ -7,8 +7,6 @@ the two together). So that all contenders are timed alike, the engine's own time
 """
 
 import json
-import os
-import subprocess
 import time
 from collections.abc import Callable, Mapping, Sequence
 from concurrent.futures import Future, ThreadPoolExecutor
@@ -18,7 +16,7 @@ from typing import Any
 
 from devcloud.bench.plan import BAKE, MONOLITH, OURS, TWO_TIER
 from devcloud.bench.store import Store
-from devcloud.console import Refusal
+from devcloud.building import Request, buildctl, run
 from infra import settings as settings_module
 from infra.lib import content
 from infra.lib.build_plan import PARENT_ARGUMENT, BuildPlan, plan_builds
@@ -29,29 +27,6 @@ CACHE = "cache"
 BAKE_FILE = ".slipway/bench/docker-bake.json"
 NOT_RUN = ("base",)
 """Images that nothing runs: no host pulls them."""
-BUILD_SECONDS = 1800
-LAST_LINES = 6
-
-
-@dataclass(frozen=True)
-class Request:
-    """One build by BuildKit's Dockerfile frontend."""
-
-    image: str
-    context: Path
-    dockerfile: str
-    """Relative to the context."""
-    build_args: Mapping[str, str]
-    export: str
-    """The exporter's settings, as buildctl's --output takes them."""
-    platform: str
-    cache: str | None = None
-    """The reference of its registry cache; None for none."""
-    cache_settings: str = ""
-    parent: str | None = None
-    """The image of the same contender that it is built FROM."""
-    content_tag: str | None = None
-    """Where one is known before the build: the same tag, the same image, and no build."""
 
 
 @dataclass(frozen=True)
@@ -68,22 +43,6 @@ class Outcome:
 
     images: dict[str, Built] = field(default_factory=dict)
     seconds: float = 0
-
-
-def buildctl(request: Request, address: str, parent: str | None, metadata: Path) -> list[str]:
-    """The arguments of buildctl for one build; `parent` is the reference of the image that it is built FROM."""
-    arguments = dict(request.build_args)
-    if parent:
-        arguments[PARENT_ARGUMENT] = parent
-    command = ["--addr", address, "build", "--frontend", "dockerfile.v0", "--progress", "plain"]
-    command += ["--local", f"context={request.context}", "--local", f"dockerfile={request.context}"]
-    command += ["--opt", f"filename={request.dockerfile}", "--opt", f"platform={request.platform}"]
-    for name, value in sorted(arguments.items()):
-        command += ["--opt", f"build-arg:{name}={value}"]
-    if request.cache:
-        command += ["--import-cache", f"type=registry,ref={request.cache}"]
-        command += ["--export-cache", f"type=registry,ref={request.cache},{request.cache_settings}"]
-    return [*command, "--output", request.export, "--metadata-file", str(metadata)]
 
 
 def our_export(reference: str, settings: Settings) -> str:
@@ -213,7 +172,7 @@ class Builds:
 
     def empty_builder(self) -> None:
         """Empty BuildKit: layers, contexts, cache mounts."""
-        _run([str(self.tools.buildctl), "--addr", self.tools.address, "prune", "--all"], self.tools.environment)
+        run([str(self.tools.buildctl), "--addr", self.tools.address, "prune", "--all"], self.tools.environment)
 
     @property
     def caches(self) -> bool:
@@ -242,7 +201,7 @@ class Builds:
         metadata.parent.mkdir(parents=True, exist_ok=True)
         metadata.unlink(missing_ok=True)
         command = [str(self.tools.buildctl), *buildctl(request, self.tools.address, parent, metadata)]
-        _run(command, self.tools.environment)
+        run(command, self.tools.environment)
         return Built(json.loads(metadata.read_text())["containerimage.digest"], request.content_tag)
 
     def _bake(self, settings: Settings) -> Outcome:
@@ -254,7 +213,7 @@ class Builds:
         command = [str(self.tools.buildx), "bake", "--file", str(file), "--builder", self.tools.builder, "--push"]
         # Provenance would make each image an index of two, which is no part of what is compared.
         command += ["--provenance=false", "--progress", "plain", "--metadata-file", str(metadata)]
-        _run(command, self.tools.environment, cwd=self.root)
+        run(command, self.tools.environment, cwd=self.root)
         said = json.loads(metadata.read_text())
         return Outcome({image: Built(said[image]["containerimage.digest"]) for image in plans})
 
@@ -266,7 +225,9 @@ REQUESTS: Mapping[str, Callable[[Path, Settings, str], list[Request]]] = {
 }
 
 
-def measured(builds: Builds, store: Store, before: Outcome | None, *, skip_same: bool) -> tuple[Outcome, dict[str, float]]:
+def measured(
+    builds: Builds, store: Store, before: Outcome | None, *, skip_same: bool
+) -> tuple[Outcome, dict[str, float]]:
     """Build, and say how long it took and what is new in the registry, in seconds and bytes.
 
     `before` is the release that hosts have; `skip_same`: a contender that knows its images' content tags leaves
@@ -299,20 +260,3 @@ def pulled(path: str, store: Store, before: Outcome, after: Outcome) -> int:
 
 def _new(before: Mapping[str, int], after: Mapping[str, int]) -> int:
     return sum(size for digest, size in after.items() if digest not in before)
-
-
-def _run(command: Sequence[str], environment: Mapping[str, str], cwd: Path | None = None) -> None:
-    done = subprocess.run(
-        command,
-        env={**os.environ, **environment},
-        cwd=cwd,
-        stdout=subprocess.PIPE,
-        stderr=subprocess.STDOUT,
-        text=True,
-        errors="replace",
-        timeout=BUILD_SECONDS,
-        check=False,
-    )
-    if done.returncode != 0:
-        said = " / ".join([line for line in done.stdout.splitlines() if line.strip()][-LAST_LINES:])
-        raise Refusal(f"`{Path(command[0]).name} ...` failed (exit {done.returncode}): {said}")

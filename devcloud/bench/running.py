@@ -275,7 +275,7 @@ class Running:
     def _rate(self) -> float:
         """Jobs a second between the first that was finished and the last."""
         span = "extract(epoch FROM max(finished_at) - min(finished_at))"
-        found = self.services.query(DATABASE, f"SELECT count(*), coalesce({span}, 0) {FINISHED}")  # noqa: S608
+        found = self.services.query(DATABASE, f"SELECT count(*), coalesce({span}, 0) {FINISHED}")
         count, seconds = found.strip().split("|")
         if int(count) < 2 or float(seconds) <= 0:
             raise Refusal(f"The worker finished {count} job(s) in time. It said: {self.engine.logs('bench-worker')}")

@@ -7,13 +7,15 @@ import time
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from datetime import UTC, datetime
+from typing import Any
 
 from devcloud.bench import changes
-from devcloud.bench.builds import BUILD_SECONDS, Builds, Outcome, Tools, measured
+from devcloud.bench.builds import Builds, Outcome, Tools, measured
 from devcloud.bench.checkout import Checkout
 from devcloud.bench.plan import MONOLITH, OURS, Step, scenario
 from devcloud.bench.running import Running
 from devcloud.bench.store import Store
+from devcloud.building import BUILD_SECONDS
 from devcloud.console import Refusal
 from devcloud.registry import RegistryReader
 from devcloud.services import Services
@@ -74,7 +76,11 @@ class Session:
 
     def size(self) -> dict[str, float]:
         """What each image weighs."""
-        release, registry, engine = self._primed(), RegistryReader(self.bench.services.cloud), self.bench.services.engine
+        release, registry, engine = (
+            self._primed(),
+            RegistryReader(self.bench.services.cloud),
+            self.bench.services.engine,
+        )
         figures: dict[str, float] = {}
         total = 0.0
         for image, built in release.images.items():
@@ -141,14 +147,14 @@ class Session:
             figures["image"] = float(said["builds"][image])
         return figures
 
-    def _run_up(self) -> Mapping[str, Mapping[str, float]]:
+    def _run_up(self) -> dict[str, Any]:
         call = [sys.executable, "devcloud/bootstrap.py", "devcloud.bench.up", self.bench.services.cloud.name]
         done = subprocess.run(
             call, cwd=self.bench.checkout.root, capture_output=True, text=True, timeout=BUILD_SECONDS, check=False
         )
         if done.returncode != 0:
             raise Refusal(f"`pulumi up` failed: {' / '.join(done.stderr.splitlines()[-6:])}")
-        found: dict[str, Mapping[str, float]] = json.loads(done.stdout)
+        found: dict[str, Any] = json.loads(done.stdout)
         return found
 
     def _primed(self) -> Outcome:
