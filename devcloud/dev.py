@@ -327,7 +327,7 @@ def worker_environment(cache: Path) -> Path:
 
 
 def read_accounts(file: Path) -> list[Account]:
-    """The accounts to try the product with. Their passwords, random, are made once, in a file of this person's alone."""
+    """The accounts to try the product with. Random passwords, made once, in a file of this person's alone."""
     if not file.exists():
         made = [
             {"email": f"{role}@example.com", "role": role, "password": secrets.token_urlsafe(12)}
