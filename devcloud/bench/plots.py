@@ -5,7 +5,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 
 from devcloud.bench.figures import MB, Summary
-from devcloud.bench.plan import CONTENDERS, LOCAL, Unit
+from devcloud.bench.plan import BOTH, CONTENDERS, LOCAL, Unit
 from devcloud.bench.report import MODELS, Row
 
 COLOURS = {"ours": "#0f766e", "monolith": "#b45309", "two-tier": "#7c6f9f", "bake": "#3b82b6"}
@@ -41,13 +41,14 @@ class _Wanted:
     group: str
     metrics: tuple[str, ...]
     logarithmic: bool = False
+    models: tuple[str, ...] = BOTH
 
 
 WANTED = (
     _Wanted("size-images", "Image, unpacked", "size", ("api", "worker", "web", "base")),
-    _Wanted("build-time", "Build and push", "build", ("seconds",), logarithmic=True),
-    _Wanted("build-pushed", "Pushed", "build", ("pushed",), logarithmic=True),
-    _Wanted("build-pulled", "Pulled by hosts with the release before", "build", ("pulled",), logarithmic=True),
+    _Wanted("build-time", "Build and push", "build", ("seconds",), True, (LOCAL,)),
+    _Wanted("build-pushed", "Pushed", "build", ("pushed",), True, (LOCAL,)),
+    _Wanted("build-pulled", "Pulled by hosts with the release before", "build", ("pulled",), True, (LOCAL,)),
     _Wanted("start-time", "Start to ready", "start", ("seconds",)),
     _Wanted("start-memory", "Resident when idle", "start", ("rss",)),
     _Wanted("serve-rate", "Requests within 1 CPU and 2 GB", "serve", ("rate",)),
@@ -61,7 +62,11 @@ def charts(table: Sequence[Row]) -> list[Chart]:
     """What to draw of a table: the charts for which it has figures."""
     found = []
     for wanted in WANTED:
-        rows = [row for row in table if row.scenario.group == wanted.group and row.metric.name in wanted.metrics]
+        rows = [
+            row
+            for row in table
+            if row.scenario.group == wanted.group and row.metric.name in wanted.metrics and row.model in wanted.models
+        ]
         if rows:
             found.append(_chart(wanted, rows))
     return found
@@ -129,16 +134,17 @@ def svg(chart: Chart) -> str:
                 axes.plot([summary.least, summary.most], [at, at], color=INK, linewidth=1)
             axes.annotate(_figure(summary.median), (summary.most, at), (3, 0), textcoords="offset points", va="center")
     axes.set_yticks(range(len(chart.categories)), chart.categories)
-    axes.invert_yaxis()
+    axes.set_ylim(len(chart.categories) - 0.5, -0.5)
     if chart.logarithmic:
         axes.set_xscale("symlog", linthresh=_least(chart))
+        axes.xaxis.set_major_formatter(lambda value, _place: _figure(value))
     axes.margins(x=0.12)
     axes.set_xlim(left=0)
     axes.set_xlabel(chart.unit)
     axes.set_title(chart.title, loc="left", fontsize=11)
     axes.spines[["top", "right", "left"]].set_visible(False)
     axes.tick_params(left=False)
-    axes.legend(frameon=False, loc="lower left", bbox_to_anchor=(0, -0.02 - 1.1 / height), ncols=4)
+    figure.legend(frameon=False, loc="outside lower left", ncols=4)
     text = io.StringIO()
     figure.savefig(text, format="svg", transparent=True, metadata={"Date": None, "Creator": None})
     pyplot.close(figure)
