@@ -320,8 +320,9 @@ def worker_environment(cache: Path) -> Path:
             shutil.rmtree(venv, ignore_errors=True)
             settings = {**os.environ, "UV_CACHE_DIR": str(cache / "uv")}
             output([uv, "venv", "--quiet", "--python", sys.executable, str(venv)], env=settings)
-            install = [uv, "pip", "install", "--quiet", "--require-hashes", "--python", str(python), "-r", str(lock)]
-            output(install, env=settings, timeout=600)
+            # As the image does: what the lock leaves out on purpose stays out.
+            install = [uv, "pip", "install", "--quiet", "--no-deps", "--require-hashes", "--python", str(python)]
+            output([*install, "-r", str(lock)], env=settings, timeout=600)
         (venv / ".complete").touch()
     return python
 
