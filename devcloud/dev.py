@@ -255,8 +255,7 @@ def environment(cloud: Cloud, shell: Mapping[str, str]) -> dict[str, str]:
 def reloading(command: Sequence[str], packages: Sequence[str]) -> list[str]:
     """A command that is started anew whenever a file of these packages of app/ changes."""
     watched = [str(ROOT / "app" / package) for package in packages if (ROOT / "app" / package).is_dir()]
-    words = " ".join(f"'{word}'" if " " in word else word for word in command)
-    return [sys.executable, "-m", "watchfiles", "--verbosity", "warning", "--target-type", "command", words, *watched]
+    return [sys.executable, "-m", "devcloud.reload", *watched, "--", *command]
 
 
 @contextlib.contextmanager
