@@ -38,12 +38,14 @@ def redis(server: Path, folder: Path, addresses: Sequence[str]) -> list[str]:
     ]
 
 
-def initialise(programs: Path, data: Path) -> None:
-    """Make the database's folder, where it is not made."""
-    if (data / "PG_VERSION").exists():
+def initialise(programs: Path, folder: Path) -> None:
+    """Make the database's folder, where it is not made: whole or not at all, for initdb's first file is there long
+    before its last."""
+    if folder.exists():
         return
+    data = folder.with_name(f"{folder.name}.new")
     shutil.rmtree(data, ignore_errors=True)
-    password = data.with_name("postgres-password")
+    password = folder.with_name("postgres-password")
     password.write_text(DATABASE_USER)
     data.mkdir(mode=0o700, parents=True)
     if os.geteuid() == 0:
@@ -60,6 +62,7 @@ def initialise(programs: Path, data: Path) -> None:
     with (data / "pg_hba.conf").open("a") as access:
         access.write("host all all 0.0.0.0/0 scram-sha-256\n")  # listens on loopback and the bridge alone
     password.unlink()
+    data.rename(folder)
 
 
 def query(programs: Path, host: str, database: str, statement: str) -> str:

@@ -140,7 +140,7 @@ class Services:
                 }
             )
         )
-        if not (folder / "postgres" / "PG_VERSION").exists():
+        if not (folder / "postgres").exists():
             with step("postgres", "making the database's folder"):
                 databases.initialise(self.toolchain.postgres_bin, folder / "postgres")
 
