@@ -11,7 +11,7 @@ DEVCLOUD = $(RUN) devcloud --cloud $(CLOUD) --stack $(STACK)
 
 .DEFAULT_GOAL := help
 .PHONY: help up preview refresh build down clean status logs outputs env promote builder validate cache clean-cache \
-	stop-builder toolchain test check hooks format lock docs base base-version report
+	stop-builder toolchain test check hooks format lock docs base base-version report dev bench
 
 help: ## What there is
 	@grep -hE '^[a-z-]+:.*## ' $(MAKEFILE_LIST) | sed -E 's/:.*## /\t/' | expand -t 16
@@ -54,6 +54,11 @@ clean-cache: ## Empty both
 	$(DEVCLOUD) clean-cache
 stop-builder: ## Stop BuildKit alone
 	$(DEVCLOUD) stop-builder
+
+dev: ## The product without the cloud, with live reload: ARGS=--fresh empties its database
+	$(RUN) devcloud.dev $(ARGS)
+bench: ## Measure ours against what teams start out with: RUNS=3 ONLY=cold,ours ARGS="--fresh|--list|--report"
+	$(RUN) devcloud.bench --runs $(or $(RUNS),3) --only "$(ONLY)" $(ARGS)
 
 toolchain: ## Find or make every tool
 	$(DEVCLOUD) toolchain

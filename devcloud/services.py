@@ -10,23 +10,19 @@ from pathlib import Path
 
 import boto3
 
+from devcloud import building, databases
 from devcloud.bootstrap import ROOT
 from devcloud.cloud import REGION, Cloud
 from devcloud.console import row, step
+from devcloud.databases import POSTGRES_PORT, REDIS_PORT
 from devcloud.docker import Engine
-from devcloud.process import output, unmount_below
+from devcloud.process import unmount_below
 from devcloud.supervisor import Program, Supervisor, wait_for_port, wait_for_socket
 from devcloud.toolchain import Toolchain
 from devcloud.toolchain.work import locked
 
 BUILDER = "slipway-local"
 """The buildx instance that stands for this cloud's BuildKit, as Pulumi.local.yaml names it."""
-DATABASE_USER = "slipway"
-DATABASE_OWNER = "postgres"
-"""The user of the machine that PostgreSQL runs as where we are root; its Debian package makes it."""
-POSTGRES_PORT = 5432
-REDIS_PORT = 6379
-"""On addresses that are the cloud's alone, so the customary ports are free there."""
 BUILDKIT = "buildkit"
 SERVICES = ("registry", "aws", "postgres", "redis", "ecr")
 """What every cloud runs, in the order in which it is started; BuildKit besides, where something is built."""
@@ -108,13 +104,15 @@ class Services:
 
     def create_database(self, name: str) -> None:
         """Create a database where it is missing."""
-        found = self._psql("postgres", f"SELECT 1 FROM pg_database WHERE datname = '{name}'")  # noqa: S608  our own names
-        if not found.strip():
-            self._psql("postgres", f'CREATE DATABASE "{name}"')
+        databases.create(self.toolchain.postgres_bin, self.cloud.ports.databases, name)
 
     def drop_database(self, name: str) -> None:
         """Drop a database with all it holds, where there is one."""
-        self._psql("postgres", f'DROP DATABASE IF EXISTS "{name}" WITH (FORCE)')
+        databases.drop(self.toolchain.postgres_bin, self.cloud.ports.databases, name)
+
+    def query(self, database: str, statement: str) -> str:
+        """What a statement gives in a database, a line a row, with | between columns."""
+        return databases.query(self.toolchain.postgres_bin, self.cloud.ports.databases, database, statement)
 
     def stop_builder(self) -> None:
         """Stop BuildKit alone."""
@@ -126,25 +124,6 @@ class Services:
         if any((state / "stacks").rglob("*.json")):
             row("pulumi", "the state of the stacks goes with the emulator that it was about")
         shutil.rmtree(state, ignore_errors=True)
-
-    def _psql(self, database: str, statement: str) -> str:
-        return output(
-            [
-                *(str(self.toolchain.postgres_bin / "psql"), "-X", "-q", "-t", "-A", "-v", "ON_ERROR_STOP=1"),
-                *(
-                    "-h",
-                    self.cloud.ports.databases,
-                    "-p",
-                    str(POSTGRES_PORT),
-                    "-U",
-                    DATABASE_USER,
-                    "-c",
-                    statement,
-                ),
-                database,
-            ],
-            env={**os.environ, "PGPASSWORD": DATABASE_USER},
-        )
 
     def _emulator_lives(self) -> bool:
         return self.supervisor.states().get("aws", {}).get("statename") in ("RUNNING", "STARTING", "STOPPED")
@@ -166,20 +145,9 @@ class Services:
         folder, ports = self.cloud.folder, self.cloud.ports
         for name in ("registry", "buildkit", "redis", "docker", "buildx/instances", "pulumi", "bridge"):
             (folder / name).mkdir(parents=True, exist_ok=True)
-        (folder / "registry.yml").write_text(
-            f"version: 0.1\nlog: {{level: warn, accesslog: {{disabled: true}}}}\n"
-            f"storage: {{filesystem: {{rootdirectory: {folder / 'registry'}}}, delete: {{enabled: true}}}}\n"
-            f"http: {{addr: '127.0.0.1:{ports.registry}', relativeurls: true, secret: {self.cloud.name}}}\n"
-        )
-        (folder / "buildkitd.toml").write_text(
-            f'root = "{folder / "buildkit"}"\n'
-            f'[grpc]\naddress = ["{self.cloud.buildkit_address}"]\n'
-            # Host networking: what the machine's package clients reach, a RUN reaches.
-            f'[worker.oci]\nenabled = true\nnetworkMode = "host"\nbinary = "{self.toolchain.runc}"\n'
-            "[worker.containerd]\nenabled = false\n"
-            f'[registry."docker.io"]\nmirrors = ["127.0.0.1:{ports.registry}"]\n'
-            f'[registry."127.0.0.1:{ports.registry}"]\nhttp = true\n'
-            f'[registry."{self.cloud.registry_address}"]\nhttp = true\n'
+        building.write_registry_settings(folder, ports.registry)
+        building.write_buildkit_settings(
+            folder, self.toolchain.runc, self.cloud.buildkit_address, ports.registry, (self.cloud.registry_address,)
         )
         (folder / "buildx" / "instances" / BUILDER).write_text(
             json.dumps(
@@ -192,32 +160,8 @@ class Services:
             )
         )
         if not (folder / "postgres").exists():
-            self._init_database(folder / "postgres")
-
-    def _init_database(self, folder: Path) -> None:
-        """Make the database's folder, whole or not at all: initdb's first file is there long before its last."""
-        data = folder.with_name(f"{folder.name}.new")
-        for leftover in (data, folder):
-            shutil.rmtree(leftover, ignore_errors=True)
-        password = self.cloud.folder / "postgres-password"
-        password.write_text(DATABASE_USER)
-        data.mkdir(mode=0o700)
-        if os.geteuid() == 0:
-            shutil.chown(password, DATABASE_OWNER, DATABASE_OWNER)
-            shutil.chown(data, DATABASE_OWNER, DATABASE_OWNER)
-        with step("postgres", "making the database's folder"):
-            output(
-                [
-                    *_as_database_user(),
-                    *(str(self.toolchain.postgres_bin / "initdb"), "-D", str(data), "-U", DATABASE_USER),
-                    *("--auth=scram-sha-256", f"--pwfile={password}", "--encoding=UTF8", "--locale=C"),
-                ],
-                cwd=Path("/"),
-            )
-        with (data / "pg_hba.conf").open("a") as access:
-            access.write("host all all 0.0.0.0/0 scram-sha-256\n")  # listens on loopback and the bridge alone
-        password.unlink()
-        data.rename(folder)
+            with step("postgres", "making the database's folder"):
+                databases.initialise(self.toolchain.postgres_bin, folder / "postgres")
 
     def _programs(self) -> list[Program]:
         folder, ports, tools = self.cloud.folder, self.cloud.ports, self.toolchain
@@ -228,7 +172,7 @@ class Services:
         ours = {"PYTHONPATH": str(ROOT), "PYTHONUNBUFFERED": "1"}
         path = {"PATH": f"{tools.bin}{os.pathsep}{os.environ['PATH']}"}
         return [
-            Program("registry", [str(tools.docker_registry), "serve", str(folder / "registry.yml")], 1),
+            building.registry(folder, tools.docker_registry),
             Program(
                 "aws",
                 [
@@ -248,31 +192,14 @@ class Services:
                 3,
                 environment=ours,
             ),
-            Program(
-                BUILDKIT,
-                [str(tools.buildkitd), "--config", str(folder / "buildkitd.toml")],
-                2,
-                environment=path,
-            ),
+            building.buildkit(folder, tools.buildkitd, path["PATH"]),
             Program(
                 "postgres",
-                [
-                    *_as_database_user(),
-                    *(str(tools.postgres_bin / "postgres"), "-D", str(folder / "postgres")),
-                    *("-c", f"listen_addresses={ports.databases},{gateway}", "-c", f"port={POSTGRES_PORT}"),
-                    *("-c", f"unix_socket_directories={folder / 'postgres'}"),
-                ],
+                databases.postgres(tools.postgres_bin, folder / "postgres", (ports.databases, gateway)),
                 2,
                 stop_signal="INT",  # a fast shutdown
             ),
-            Program(
-                "redis",
-                [
-                    *(str(tools.redis_server), "--bind", ports.databases, gateway, "--port", str(REDIS_PORT)),
-                    *("--dir", str(folder / "redis"), "--protected-mode", "no", "--save", ""),
-                ],
-                2,
-            ),
+            Program("redis", databases.redis(tools.redis_server, folder / "redis", (ports.databases, gateway)), 2),
         ]
 
     def _log_in(self) -> None:
@@ -288,21 +215,6 @@ class Services:
         config = self.cloud.folder / "docker" / "config.json"
         config.touch(mode=0o600)
         config.write_text(json.dumps({"auths": {self.cloud.registry_address: {"auth": token}}}))
-
-
-def _as_database_user() -> list[str]:
-    """PostgreSQL refuses to run as root: where we are, it runs as the user that its package made.
-
-    That user may not look into root's home, where the cache folder usually is: the one capability to pass through
-    folders makes up for it, and gives no right to write.
-    """
-    if os.geteuid() != 0:
-        return []
-    capability = "+dac_read_search"
-    return [
-        *("setpriv", f"--reuid={DATABASE_OWNER}", f"--regid={DATABASE_OWNER}", "--init-groups"),
-        *(f"--inh-caps={capability}", f"--ambient-caps={capability}"),
-    ]
 
 
 __all__ = ["BUILDER", "Health", "Services"]

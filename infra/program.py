@@ -73,9 +73,8 @@ def deploy(settings: Settings) -> None:
         builder.check(settings.images.builder, os.environ)
         settings.build_secrets(os.environ)
         # With the version in place of a pinned base's digest, which only the registry knows.
-        plan_builds(
-            settings, ROOT, {base_version.IMAGE: settings.images.base_version} if settings.images.base_version else {}
-        )
+        version = settings.images.base_version
+        plan_builds(settings, ROOT, {} if version is None else {base_version.IMAGE: version})
 
     prefix, path = settings.prefix, f"/{settings.project}/{settings.stack}"
     provider = aws.Provider(

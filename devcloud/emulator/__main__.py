@@ -17,10 +17,9 @@ def main() -> None:
     """Serve AWS until it is told to stop."""
     parser = argparse.ArgumentParser(prog="python -m devcloud.emulator", description=__doc__)
     parser.add_argument("--listen", type=address, action="append", required=True, metavar="HOST:PORT")
-    parser.add_argument("--registry", required=True, metavar="URL", help="the registry that holds ECR's images")
+    parser.add_argument("--registry", metavar="URL", help="the registry that holds ECR's images; without one, no ECR")
     parser.add_argument(
         "--registry-address",
-        required=True,
         metavar="HOST:PORT",
         help="where users push to and pull from: ecr_front's address",
     )

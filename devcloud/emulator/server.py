@@ -16,13 +16,17 @@ from werkzeug.serving import BaseWSGIServer, make_server
 from devcloud.emulator import application_autoscaling, budgets, ec2, ecr, ecs, sqs, ssm
 
 
-def install(registry_url: str, registry_address: str) -> None:
-    """Put every addition in moto's place. To be called once, before the first request."""
+def install(registry_url: str | None, registry_address: str | None) -> None:
+    """Put every addition in moto's place. To be called once, before the first request.
+
+    Without a registry, ECR is left as moto has it.
+    """
     # Roles of the program refer to managed policies; read when IAM is first used.
     os.environ["MOTO_IAM_LOAD_MANAGED_POLICIES"] = "true"
     for service in (application_autoscaling, budgets, ec2, ecs, sqs, ssm):
         service.install()
-    ecr.install(registry_url, registry_address)
+    if registry_url and registry_address:
+        ecr.install(registry_url, registry_address)
 
 
 class Log:

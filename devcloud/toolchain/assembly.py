@@ -79,6 +79,22 @@ def ensure(cache: Path, report: Report) -> Toolchain:
     return ready
 
 
+def some(cache: Path, report: Report, names: Sequence[str]) -> dict[str, Path]:
+    """Programs by name, of a few parts: what distributions package (`redis`, `postgresql`, ...), and `buildkit`.
+
+    For what needs no cloud, and so none of the rest. Raises Refusal with what is missing.
+    """
+    with Work(report) as work:
+        maker = _Maker(cache, work)
+        with locked(
+            cache / "toolchain" / "lock", lambda: report("another make prepares the toolchain; waiting for it")
+        ):
+            maker.packaged([part for part in PACKAGED if part.name in names])
+            if "buildkit" in names:
+                maker.buildkit()
+    return {name: path for part in maker.parts.values() for name, path in part.programs.items()}
+
+
 def is_ready(cache: Path) -> bool:
     """Whether `ensure` has nothing left to do."""
     return _load(cache / "toolchain" / _key(), cache) is not None
@@ -209,7 +225,12 @@ class _Maker:
 
     def packages(self, engine_runs: bool) -> None:
         """What the machine's package manager provides."""
-        wanted = PACKAGED if not engine_runs else tuple(part for part in PACKAGED if part.name != "dockerd")
+        self.packaged([part for part in PACKAGED if not (engine_runs and part.name == "dockerd")])
+        if engine_runs:
+            self._choose("dockerd", "the Docker engine that runs on this machine")
+
+    def packaged(self, wanted: Sequence["Packaged"]) -> None:
+        """Some of what the machine's package manager provides, installed where it is missing."""
         debian.settle(self.cache, self.work)
         missing = [part for part in wanted if part.find(self.cache) is None]
         if missing:
@@ -225,8 +246,6 @@ class _Maker:
             programs = {name: folder / name for name in part.programs}
             origin = _package_origin(folder / part.programs[0])
             self._have(part.name, part.name, Part(programs, origin))
-        if engine_runs:
-            self._choose("dockerd", "the Docker engine that runs on this machine")
 
     def _plugin(self, name: str, version: str, make: Callable[[], Part]) -> None:
         title = f"{name} plugin {version}"

@@ -47,6 +47,8 @@ class Program:
 PULUMI = Program("pulumi", versions.PULUMI, "github.com/pulumi/pulumi/sdk/v3/go/common/version.Version", "v")
 DOCKER_BUILD = Program("docker-build", versions.DOCKER_BUILD, "github.com/pulumi/pulumi-docker-build/provider.Version")
 BUILDKIT = Program("buildkit", versions.BUILDKIT, "github.com/moby/buildkit/version.Version", "v")
+BUILDX = Program("buildx", versions.BUILDX, "github.com/docker/buildx/version.Version", "v")
+"""Made for `make bench` alone, which measures `docker buildx bake` too."""
 BRIDGE = Program("aws-bridge", versions.BRIDGE, rename=("dynamic", "pulumi-resource-terraform-provider"))
 
 

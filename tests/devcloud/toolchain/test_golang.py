@@ -12,6 +12,7 @@ PINNED = [
     (golang.PULUMI, "github.com/pulumi/pulumi/pkg/v3", versions.PULUMI),
     (golang.DOCKER_BUILD, "github.com/pulumi/pulumi-docker-build", versions.DOCKER_BUILD),
     (golang.BUILDKIT, "github.com/moby/buildkit", versions.BUILDKIT),
+    (golang.BUILDX, "github.com/docker/buildx", versions.BUILDX),
     (golang.BRIDGE, "github.com/pulumi/pulumi-terraform-bridge/v3", versions.BRIDGE),
 ]
 

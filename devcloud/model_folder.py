@@ -1,0 +1,144 @@
+"""The worker's model as a folder of this machine: out of the worker's own Dockerfile, by BuildKit, once.
+
+The stage `models` of the image is built and what it made is taken out, so a worker that runs here has byte for byte
+the model that the image has. It is kept under a hash of all that goes into that stage; code that is copied in later
+stages does not count.
+"""
+
+import hashlib
+import os
+import re
+from collections.abc import Mapping
+from pathlib import Path
+
+from devcloud import building
+from devcloud.bootstrap import ROOT
+from devcloud.building import Request, buildctl, run
+from devcloud.cloud import Cloud
+from devcloud.console import Refusal, say, step
+from devcloud.rehearsal import LOCAL, committed_file
+from devcloud.supervisor import Supervisor, wait_for_port, wait_for_socket
+from devcloud.toolchain import some
+from devcloud.toolchain.standins import docker_hub_reachable, ensure_rootfs, publish
+from devcloud.toolchain.work import made_whole
+from infra import settings as settings_module
+from infra.lib import content
+from infra.lib.build_plan import BuildPlan, plan_builds
+from infra.lib.task_definition import canonical_json
+
+STAGE = "models"
+"""The stage of images/worker/Dockerfile whose /out holds the model."""
+INSIDE = "opt/model"
+"""Where in the image the worker looks for it."""
+PARTS = ("buildkit", "runc", "docker-registry")
+
+
+def ensure(cloud: Cloud) -> Path:
+    """The folder of the local stack's model, built where it is missing. Raises Refusal where that fails."""
+    settings = settings_module.load_file(committed_file(LOCAL), LOCAL, ROOT)
+    plans = plan_builds(settings, ROOT)
+    worker, base = plans["worker"], plans["base"]
+    dockerfile = (ROOT / worker.dockerfile).read_text()
+    folder = cloud.cache / "models" / key(worker, base.content_tag, dockerfile)
+    if not folder.is_dir():
+        with step("model", "building the models stage of the worker's image (once for its inputs)"):
+            _build(cloud, base, worker, dockerfile, folder, settings.images.platform)
+    return folder / INSIDE
+
+
+def key(worker: BuildPlan, base_tag: str, dockerfile: str) -> str:
+    """A hash of all that goes into the models."""
+    steps = up_to(dockerfile, STAGE)
+    sources = copied(steps)
+    files = {file.path: file.sha256 for file in worker.files if any(_within(file.path, source) for source in sources)}
+    ingredients = {"steps": steps, "files": files, "arguments": dict(worker.build_args), "base": base_tag}
+    return hashlib.sha256(canonical_json(ingredients).encode()).hexdigest()[:16]
+
+
+def up_to(dockerfile: str, stage: str) -> str:
+    """A Dockerfile's text up to the end of a stage. Raises Refusal where it has none of that name."""
+    starts = list(re.finditer(r"^FROM\s+\S+(?:\s+AS\s+(\S+))?\s*$", dockerfile, re.MULTILINE | re.IGNORECASE))
+    for start, following in zip(starts, [*starts[1:], None], strict=True):
+        if start[1] == stage:
+            return dockerfile[: following.start()] if following else dockerfile
+    raise Refusal(f"images/worker/Dockerfile has no stage {stage!r}, out of which `make dev` takes the worker's model.")
+
+
+def copied(dockerfile: str) -> list[str]:
+    """The files and folders of the context that a Dockerfile's COPY instructions name."""
+    joined = re.sub(r"\\\n\s*", " ", dockerfile)
+    found: list[str] = []
+    for line in joined.splitlines():
+        words = line.split()
+        if words[:1] == ["COPY"] and not any(word.startswith("--from") for word in words):
+            found += [word.removesuffix("/") for word in words[1:-1] if not word.startswith("--")]
+    return sorted(set(found))
+
+
+def _within(path: str, source: str) -> bool:
+    if "*" in source:
+        pattern = "[^/]*".join(map(re.escape, source.split("*")))
+        return re.fullmatch(pattern, path) is not None
+    return path == source or path.startswith(f"{source}/")
+
+
+def _build(cloud: Cloud, base: BuildPlan, worker: BuildPlan, dockerfile: str, folder: Path, platform: str) -> None:
+    tools = some(cloud.cache, say, PARTS)
+    registry = f"127.0.0.1:{cloud.ports.registry}"
+    supervisor = Supervisor(cloud.folder)
+    building.write_registry_settings(cloud.folder, cloud.ports.registry)
+    building.write_buildkit_settings(cloud.folder, tools["runc"], cloud.buildkit_address, cloud.ports.registry)
+    path = f"{tools['buildkitd'].parent}{os.pathsep}{os.environ['PATH']}"
+    supervisor.stop()  # of a run that was killed
+    supervisor.start(
+        [
+            building.registry(cloud.folder, tools["docker-registry"]),
+            building.buildkit(cloud.folder, tools["buildkitd"], path),
+        ]
+    )
+    try:
+        for name in ("registry", "buildkit"):
+            supervisor.start_program(name)
+        wait_for_port("127.0.0.1", cloud.ports.registry, 30, "The registry", cloud.logs / "registry.log")
+        socket = Path(cloud.buildkit_address.removeprefix("unix://"))
+        wait_for_socket(socket, 30, "BuildKit", cloud.logs / "buildkit.log")
+        if not docker_hub_reachable():
+            rootfs = ensure_rootfs(cloud.cache, say)
+            publish(tools["buildctl"], cloud.buildkit_address, registry, rootfs, say)
+        reference = f"{registry}/base:{base.content_tag}"
+        _run(tools, cloud, _request(base, f"type=image,name={reference},push=true", platform))
+        with made_whole(folder) as draft:
+            request = _request(worker, f"type=local,dest={draft}", platform, _exporting(cloud, dockerfile))
+            _run(tools, cloud, request, reference)
+            if not (draft / INSIDE / "model.json").exists():
+                raise Refusal(f"The stage {STAGE!r} of images/worker/Dockerfile left no model in /out/{INSIDE}.")
+    finally:
+        supervisor.stop()
+
+
+def _request(plan: BuildPlan, export: str, platform: str, dockerfile_folder: Path | None = None) -> Request:
+    content.stage(plan.files, ROOT / plan.context)
+    return Request(
+        image=plan.image,
+        context=ROOT / plan.context,
+        dockerfile="Dockerfile" if dockerfile_folder else plan.dockerfile,
+        dockerfile_folder=dockerfile_folder,
+        build_args=plan.build_args,
+        export=export,
+        platform=platform,
+    )
+
+
+def _exporting(cloud: Cloud, dockerfile: str) -> Path:
+    """A folder with the worker's Dockerfile, ending in a stage that holds the models and nothing else."""
+    folder = cloud.folder / "model-build"
+    folder.mkdir(parents=True, exist_ok=True)
+    text = f"{up_to(dockerfile, STAGE)}\nFROM scratch\nCOPY --from={STAGE} /out/ /\n"
+    (folder / "Dockerfile").write_text(text)
+    return folder
+
+
+def _run(tools: Mapping[str, Path], cloud: Cloud, request: Request, parent: str | None = None) -> None:
+    metadata = cloud.folder / "metadata.json"
+    command = buildctl(request, cloud.buildkit_address, parent, metadata)
+    run([str(tools["buildctl"]), *command], {})

@@ -1,0 +1,85 @@
+"""The worker's model out of its Dockerfile: what goes into it, and so when it is built anew."""
+
+import dataclasses
+from pathlib import Path
+
+import pytest
+
+from devcloud import model_folder
+from devcloud.bootstrap import ROOT
+from devcloud.console import Refusal
+from infra import settings as settings_module
+from infra.lib.build_plan import BuildPlan, plan_builds
+from infra.lib.content import ContextFile
+
+DOCKERFILE = """ARG P
+FROM ${P} AS tools
+COPY lock /build/
+FROM tools AS models
+COPY --chown=1:1 a/one.py \\
+    a/two.py /build/
+COPY --from=tools /x /y
+COPY b /build/b
+FROM tools AS code
+COPY app /srv
+"""
+
+
+@pytest.fixture(scope="module")
+def plans() -> dict[str, BuildPlan]:
+    return plan_builds(settings_module.load_file(ROOT / "Pulumi.local.yaml", "local", ROOT), ROOT)
+
+
+def changed(plan: BuildPlan, path: str) -> BuildPlan:
+    def other(file: ContextFile) -> ContextFile:
+        return dataclasses.replace(file, sha256="0" * 64) if file.path == path else file
+
+    assert any(file.path == path for file in plan.files)
+    return dataclasses.replace(plan, files=tuple(map(other, plan.files)))
+
+
+def test_a_dockerfile_is_cut_after_the_stage() -> None:
+    assert model_folder.up_to(DOCKERFILE, "models") == DOCKERFILE[: DOCKERFILE.index("FROM tools AS code")]
+    assert model_folder.up_to(DOCKERFILE, "code") == DOCKERFILE
+
+
+def test_a_missing_stage_is_one_sentence() -> None:
+    with pytest.raises(Refusal, match="has no stage 'weights', out of which `make dev` takes the worker's model"):
+        model_folder.up_to(DOCKERFILE, "weights")
+
+
+def test_what_is_copied_from_the_context_is_found_and_nothing_else() -> None:
+    assert model_folder.copied(DOCKERFILE) == ["a/one.py", "a/two.py", "app", "b", "lock"]
+
+
+def test_the_worker_s_dockerfile_has_the_stage_that_make_dev_takes_the_model_out_of() -> None:
+    text = (ROOT / "images/worker/Dockerfile").read_text()
+    steps = model_folder.up_to(text, model_folder.STAGE)
+    assert f"/out/{model_folder.INSIDE}" in steps
+    assert model_folder.copied(steps)
+
+
+def test_the_worker_s_loop_does_not_make_its_model_anew_but_the_exporter_does(plans: dict[str, BuildPlan]) -> None:
+    text = (ROOT / "images/worker/Dockerfile").read_text()
+
+    def key(plan: BuildPlan, base: str = "base") -> str:
+        return model_folder.key(plan, base, text)
+
+    worker = plans["worker"]
+    before = key(worker)
+    assert key(changed(worker, "app/worker/work.py")) == before
+    assert key(changed(worker, "images/worker/requirements.lock")) == before
+    assert key(changed(worker, "images/worker/export_model.py")) != before
+    assert key(changed(worker, "app/worker/encoder.py")) != before
+    assert key(worker, "another base") != before
+    assert key(dataclasses.replace(worker, build_args={**worker.build_args, "MODEL_NAME": "x"})) != before
+
+
+def test_the_folder_that_is_taken_out_holds_the_models_alone(tmp_path: Path) -> None:
+    class Cloud:
+        folder = tmp_path
+
+    folder = model_folder._exporting(Cloud(), DOCKERFILE)  # type: ignore[arg-type]
+    text = (folder / "Dockerfile").read_text()
+    assert text.endswith("FROM scratch\nCOPY --from=models /out/ /\n")
+    assert "AS code" not in text
