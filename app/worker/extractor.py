@@ -13,7 +13,7 @@ from typing import Protocol
 
 from app.worker.categoriser import UNKNOWN, Category
 from app.worker.encoder import BATCH, normalise
-from app.worker.measurement import Measurement, measurement_after
+from app.worker.measurement import Measurement, is_unit, measurement_after
 
 MOST_WORDS = 5
 MOST_CHARACTERS = 80
@@ -85,7 +85,7 @@ def candidates(body: str) -> Iterator[Span]:
     """Every span that may be a test's name, in the order of the text, the shorter ones of a start first."""
     words = list(_WORD.finditer(body))
     for first, word in enumerate(words):
-        if word[0].casefold() in _ORDINARY or _NUMBER.fullmatch(word[0]):
+        if word[0].casefold() in _ORDINARY or _NUMBER.fullmatch(word[0]) or is_unit(body, word.start()):
             continue
         for last in range(first, min(first + MOST_WORDS, len(words))):
             end = words[last]
@@ -112,7 +112,9 @@ def _ordinary(word: str) -> bool:
 
 
 def _takes_number(word: str, number: str) -> bool:
-    return number.isdigit() and len(number) <= 3 and (word.casefold() == "factor" or (len(word) == 2 and word.isupper()))
+    return (
+        number.isdigit() and len(number) <= 3 and (word.casefold() == "factor" or (len(word) == 2 and word.isupper()))
+    )
 
 
 def _has_letters(text: str) -> bool:

@@ -35,9 +35,7 @@ def alive(path: Path = HEARTBEAT) -> bool:
 
 
 @contextmanager
-def every(
-    seconds: float, times: int | None, action: Callable[[], object], *, at_once: bool = False
-) -> Iterator[None]:
+def every(seconds: float, times: int | None, action: Callable[[], object], *, at_once: bool = False) -> Iterator[None]:
     """Do `action` every `seconds` on a thread of its own while the block runs, `times` at most (None: as often as it
     comes to); with `at_once` also at the beginning.
 

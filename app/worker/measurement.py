@@ -14,7 +14,7 @@ _ATOM = (
 )
 _POWER = "(?:[x×*] ?)?10(?:\\^|\\*\\*|\\*|[eE])?[³⁶⁹¹²0-9]{1,2}|[x×] ?10[³⁶⁹¹²]{1,2}"
 _UNIT = re.compile(
-    rf"(?:%|‰|(?:(?:{_POWER}) ?/ ?(?:{_ATOM})|(?:(?:{_POWER}) ?)?(?:{_ATOM}))(?: ?/ ?(?:{_ATOM}))*)(?![A-Za-z0-9µμ])",
+    rf"(?:%|‰|(?:(?:{_POWER})? ?/ ?(?:{_ATOM})|(?:(?:{_POWER}) ?)?(?:{_ATOM}))(?: ?/ ?(?:{_ATOM}))*)(?![A-Za-z0-9µμ])",
     re.IGNORECASE,
 )
 # Words and signs that may stand between a name and its value. "now", "today" and the like say when, not what.
@@ -66,6 +66,12 @@ def measurement_after(text: str, at: int) -> Measurement | None:
     if unit is not None and unit[0].casefold() in _DOSES:
         return None
     return Measurement(_value(number[1]), unit[0][:LONGEST_UNIT] if unit else None, at + number.start(1))
+
+
+def is_unit(text: str, at: int) -> bool:
+    """Whether the word that begins at `text[at]` is, or begins, the unit of a number before it."""
+    before = text[max(at - 2, 0) : at].strip()
+    return before[-1:].isdigit() and _UNIT.match(text, at) is not None
 
 
 def _value(written: str) -> float:

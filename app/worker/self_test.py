@@ -55,9 +55,7 @@ def check_files(folder: Path) -> dict[str, Any]:
     """The files are byte for byte what the build wrote."""
     written: dict[str, str] = json.loads((folder / "model.json").read_text())["sha256"]
     changed = [
-        name
-        for name, sha256 in written.items()
-        if hashlib.sha256((folder / name).read_bytes()).hexdigest() != sha256
+        name for name, sha256 in written.items() if hashlib.sha256((folder / name).read_bytes()).hexdigest() != sha256
     ]
     return {"ok": not changed, "changed": changed}
 

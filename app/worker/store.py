@@ -327,9 +327,7 @@ def _ask_for_trends(connection: Connection, owner_id: UUID) -> None:
     """
     waiting = connection.scalar(
         select(jobs.c.id)
-        .where(
-            jobs.c.owner_id == owner_id, jobs.c.kind == AGGREGATE, jobs.c.status == QUEUED, jobs.c.deliveries == 0
-        )
+        .where(jobs.c.owner_id == owner_id, jobs.c.kind == AGGREGATE, jobs.c.status == QUEUED, jobs.c.deliveries == 0)
         .limit(1)
         .with_for_update()
     )

@@ -5,6 +5,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from infra.lib import content
+from infra.lib.task_definition import canonical_json
 from infra.settings import Settings
 
 PARENT_ARGUMENT = "BASE_IMAGE"
@@ -73,6 +74,8 @@ def plan_builds(settings: Settings, root: Path) -> dict[str, BuildPlan]:
         extra = {}
         if image == "base":
             extra = {f"wheels/{wheel.name}": wheel for wheel in settings.images.torch.wheel_files(root)}
+        if image == "worker":
+            extra = _model_files(settings, root)
         files = content.list_context(root, recipe.allow, extra)
         content.check_size(image, files, settings.images.context_limit_mib[image] * MIB)
         build_args = _build_args(image, recipe, settings, root)
@@ -97,6 +100,17 @@ def plan_builds(settings: Settings, root: Path) -> dict[str, BuildPlan]:
     return plans
 
 
+def _model_files(settings: Settings, root: Path) -> dict[str, Path]:
+    """The files of the models that are folders of ours, by their place in the context: models/NAME/FILE."""
+    return {
+        f"models/{model.name}/{file.name}": file
+        for model in settings.images.models
+        if model.source == "folder"
+        for file in sorted((root / model.reference).iterdir())
+        if file.is_file()
+    }
+
+
 def _build_args(image: str, recipe: Recipe, settings: Settings, root: Path) -> dict[str, str]:
     images = settings.images
     given = {f"{parent.upper()}_IMAGE": images.parents[parent] for parent in recipe.parents}
@@ -105,12 +119,5 @@ def _build_args(image: str, recipe: Recipe, settings: Settings, root: Path) -> d
         given["TORCH_SOURCE"] = images.torch.source_in(root)
         given["TORCH_INDEX_URL"] = images.torch.index_url or ""
     if image == "worker":
-        (model,) = images.models
-        given |= {
-            "MODEL_NAME": model.name,
-            "MODEL_SOURCE": model.source,
-            "MODEL_REFERENCE": model.reference,
-            "MODEL_REVISION": model.revision,
-            "MODEL_SHA256": model.sha256,
-        }
+        given["MODELS"] = canonical_json([model.model_dump() for model in images.models])
     return given
