@@ -625,8 +625,8 @@ def _model_problems(settings: Settings, root: Path) -> Iterator[str]:
     for number, model in enumerate(settings.images.models):
         if settings.images.builds and model.source == "folder" and not (root / model.reference).is_dir():
             yield (
-                f"{settings.project}:images.models[{number}].reference is {shown(model.reference)}; it must be a folder "
-                f"with a model, but {(root / model.reference).resolve()} does not exist."
+                f"{settings.project}:images.models[{number}].reference is {shown(model.reference)}; it must be a "
+                f"folder with a model, but {(root / model.reference).resolve()} does not exist."
             )
 
 

@@ -9,6 +9,7 @@ import logging
 import re
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
+from pathlib import Path
 from typing import Protocol
 
 from app.worker.categoriser import UNKNOWN, Category
@@ -29,28 +30,13 @@ LEAST_WITHOUT_VALUE = 0.8
 
 log = logging.getLogger(__name__)
 
-_WORD = re.compile(r"[^\W_]+(?:[-'’/.][^\W_]+)*\+?")
+_WORD = re.compile(r"[^\W_]+(?:[-'\u2019/.][^\W_]+)*\+?")
 _NUMBER = re.compile(r"\d+(?:[.,/-]\d+)*")
 # What may stand between two words of one name.
 _JOINS = re.compile(r"[ \t\u00a0]{1,2}|[ \t]?-[ \t]?")
-# Words that no name of a test starts or ends with, and that only INSIDE ones may be within.
-_INSIDE = frozenset("of in to for and by with".split())
-_ORDINARY = _INSIDE | frozenset(
-    """a about above abnormal absent according acute admission admitted advised after again against age ago all also am an
-    any appears are as at back be because been before began being below between both but came can clinic come complained
-    complains continue continued could currently daily date day days decreased denies despite did discharge discussed do
-    does done down dr due during each elevated evening exam examination family fell female few findings follow followed
-    follow-up following from further given had has have he her high higher his history hospital however if impression
-    improved improvement increase increased indicated into is it its just known last left less level levels likely low
-    lower male man managed mild mildly month months more morning most mr mrs ms much near negative new no none normal not
-    note noted now nurse old on once one only or other our out over own past patient patients per plan please positive
-    possible pm previous previously prior raised range recent recently recheck reduced reference remained remains repeat
-    repeated report reported reports requested result results return returned review reviewed right rise risen rose said
-    same seen severe she should show showed shown shows side since slightly so some stable start started still stop
-    stopped suggest suggests take taken than that the their them then there these they this though three times today
-    together two under unchanged until up upper us use value values very via visit visits was we week weeks well went were
-    what when which while who will within without woman would year years yesterday you your""".split()
-)
+# Small words that may be within a name; no name starts or ends with them, nor holds any other ordinary word.
+_INSIDE = frozenset(("of", "in", "to", "for", "and", "by", "with"))
+_ORDINARY = _INSIDE | frozenset(Path(__file__).with_name("ordinary_words.txt").read_text(encoding="utf-8").split())
 
 
 @dataclass(frozen=True)

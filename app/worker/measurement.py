@@ -12,7 +12,7 @@ _ATOM = (
     "mcg|ug|µg|μg|ng|pg|mg|kg|g|mL|uL|µL|μL|dL|fL|pL|L|mm3|mm³|mm2|mm|cells|copies|sec(?:onds?)?|min|hours?|hrs?|"
     "24 ?h|h|s|U|AU|RU|S/CO|m2|m²|1\\.73 ?m2|1\\.73 ?m²|million|thousand|ratio|hpf|HPF|K|M"
 )
-_POWER = "(?:[x×*] ?)?10(?:\\^|\\*\\*|\\*|[eE])?[³⁶⁹¹²0-9]{1,2}|[x×] ?10[³⁶⁹¹²]{1,2}"
+_POWER = "(?:[x\u00d7*] ?)?10(?:\\^|\\*\\*|\\*|[eE])?[³⁶⁹¹²0-9]{1,2}|[x\u00d7] ?10[³⁶⁹¹²]{1,2}"
 _UNIT = re.compile(
     rf"(?:%|‰|(?:(?:{_POWER})? ?/ ?(?:{_ATOM})|(?:(?:{_POWER}) ?)?(?:{_ATOM}))(?: ?/ ?(?:{_ATOM}))*)(?![A-Za-z0-9µμ])",
     re.IGNORECASE,
@@ -29,12 +29,12 @@ _BETWEEN = re.compile(
 _NUMBER = re.compile(r"(?:[<>≤≥]=? ?)?(\d{1,3}(?:,\d{3})+(?:\.\d+)?|\d+(?:[.,]\d+)?)")
 # After a number that is no measurement: part of a date, a range, a time, a fraction, or a count of something else.
 _OTHER = re.compile(
-    r"[-–/:.]\d|\s?(?:-|–|to)\s?\d|(?:st|nd|rd|th)\b|"
+    r"[-\u2013/:.]\d|\s?(?:-|\u2013|to)\s?\d|(?:st|nd|rd|th)\b|"
     r"\s?-?(?:days?|weeks?|months?|years?|yrs?|y/?o|times|tablets?|visits?|patients?|pm|am|o'clock)\b",
     re.IGNORECASE,
 )
 # A mass or a volume by itself is a dose or a weight ("atorvastatin 40 mg"): what a laboratory measures has a "per".
-_DOSES = frozenset("kg g mg mcg ug µg μg ng ml l dl".split())
+_DOSES = frozenset(["kg", "g", "mg", "mcg", "ug", "µg", "μg", "ng", "ml", "l", "dl"])
 
 
 @dataclass(frozen=True)

@@ -3,10 +3,11 @@
     python -m images.worker.export_model --models JSON --fetched FOLDER --encoder FOLDER --others FOLDER
 
 JSON is as model_list.py says; each model is in a folder of its name below `--fetched` (one of source `random` is made
-here). The first comes to `--encoder`, each other to a folder of its name below `--others`: encoder.onnx, encoder.data (its
-weights), tokenizer.json and model.json, which holds name, revision, trained, export, dimension, max_length, pooling, sha256 of the files, and the original's own vectors for a few texts, which the
-worker's self-test compares with. Fails, in one sentence that names the model, where weights are missing or broken or
-the exported model is not like the original.
+here). The first comes to `--encoder`, each other to a folder of its name below `--others`: encoder.onnx, encoder.data
+(its weights), tokenizer.json and model.json, which holds name, revision, trained, export, dimension, max_length,
+pooling, sha256 of the files, and the original's own vectors for a few texts, which the worker's self-test compares
+with. Fails, in one sentence that names the model, where weights are missing or broken or the exported model is not
+like the original.
 """
 
 import argparse
@@ -87,10 +88,14 @@ def listed(names: list[str]) -> str:
 
 
 def original_vectors(model: Any, tokenizer: Any) -> np.ndarray[Any, np.dtype[np.float32]]:
-    """What the original says to TEXTS, pooled as the worker pools."""
+    """What the original says to TEXTS, pooled as the worker pools.
+
+    In double precision, for processors differ in the last digits of single: rounded, these are the same on all.
+    """
     batch = tokenizer([normalise(text) for text in TEXTS], return_tensors="pt", padding=True)
     with torch.no_grad():
-        hidden = model(**batch).last_hidden_state
+        hidden = model.double()(**batch).last_hidden_state
+    model.float()
     return pool(hidden.numpy(), batch["attention_mask"].numpy())
 
 

@@ -49,7 +49,8 @@ def vocabulary(size: int, seed: int) -> list[str]:
     """`size` WordPiece tokens: the special ones, all single characters, all pairs of letters, and triples that the
     seed chooses.
 
-    A medical word then takes two to three times the tokens that it takes with BioBERT's vocabulary: timings err on the slow side.
+    A medical word then takes two to three times the tokens that it takes with BioBERT's vocabulary: timings err on the
+    slow side.
     """
     characters = [*ascii_lowercase, *digits, *punctuation]
     tokens = [*SPECIAL, *characters, *(f"##{character}" for character in (*ascii_lowercase, *digits))]
@@ -64,7 +65,7 @@ def vocabulary(size: int, seed: int) -> list[str]:
 def tokenizer(tokens: list[str]) -> Any:
     """A WordPiece tokenizer over `tokens`, with BERT's rules for words and for the ends of a text."""
     number = {token: at for at, token in enumerate(tokens)}
-    made = Tokenizer(WordPiece(number, unk_token="[UNK]", max_input_chars_per_word=100))
+    made = Tokenizer(WordPiece(number, unk_token=SPECIAL[1], max_input_chars_per_word=100))
     made.normalizer = normalizers.BertNormalizer(lowercase=False)
     made.pre_tokenizer = pre_tokenizers.BertPreTokenizer()
     made.decoder = decoders.WordPiece()

@@ -27,7 +27,7 @@ def after_name(text: str) -> tuple[float, str | None] | None:
         ("eGFR| 55 mL/min/1.73 m2", 55, "mL/min/1.73 m2"),
         ("WBC| 11.2 x10^9/L", 11.2, "x10^9/L"),
         ("WBC| 11.2 10*3/uL", 11.2, "10*3/uL"),
-        ("WBC| 11.2 × 10⁹/L", 11.2, "× 10⁹/L"),
+        ("WBC| 11.2 \u00d7 10\u2079/L", 11.2, "\u00d7 10\u2079/L"),
         ("platelets| 250,000/uL", 250_000, "/uL"),
         ("platelets| 250,000 /uL", 250_000, "/uL"),
         ("platelets| 250K", 250, "K"),
