@@ -1,1 +1,1 @@
-"""The API's image: several services in one, chosen by SERVICE_TYPE."""
+"""The API: lab panels, reports, jobs and trends, each for its owner or an operator."""

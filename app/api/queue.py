@@ -1,25 +1,35 @@
 """The jobs' queue (SQS), from the API's side."""
 
 import asyncio
+import logging
+from collections.abc import Sequence
 from typing import TYPE_CHECKING, Protocol
+from uuid import UUID
 
 import boto3
 from botocore.config import Config
+from botocore.exceptions import BotoCoreError, ClientError
 
 from app.common.jobs import Job
 
 if TYPE_CHECKING:
     from mypy_boto3_sqs import SQSClient
 
-# A request waits for the queue: two quick tries, then the outbox takes over.
+log = logging.getLogger(__name__)
+
+AWAY: tuple[type[Exception], ...] = (BotoCoreError, ClientError, OSError)
+BATCH = 10
+"""How many messages SQS takes at once."""
+
+# No request waits for the queue, but the rows of a batch are locked meanwhile: two quick tries.
 CLIENT = Config(connect_timeout=2, read_timeout=3, retries={"total_max_attempts": 2, "mode": "standard"})
 
 
 class Queue(Protocol):
-    """Where jobs go. Both methods raise botocore's BotoCoreError or ClientError: the queue is away."""
+    """Where jobs go. Both methods may raise one of AWAY."""
 
-    async def send(self, job: Job) -> None:
-        """Return when the queue has the job."""
+    async def send(self, jobs: Sequence[Job]) -> set[UUID]:
+        """Put at most BATCH jobs into the queue; the ids of those that it took."""
 
     async def check(self) -> None:
         """Return if the queue answers; raise what is wrong otherwise."""
@@ -32,9 +42,16 @@ class SqsQueue:
         self._url = url
         self._client: SQSClient = boto3.client("sqs", region_name=region, config=CLIENT)
 
-    async def send(self, job: Job) -> None:
-        """Put the job into the queue."""
-        await asyncio.to_thread(self._client.send_message, QueueUrl=self._url, MessageBody=job.to_json())
+    async def send(self, jobs: Sequence[Job]) -> set[UUID]:
+        """One call for all of them."""
+        answer = await asyncio.to_thread(
+            self._client.send_message_batch,
+            QueueUrl=self._url,
+            Entries=[{"Id": str(job.job_id), "MessageBody": job.to_json()} for job in jobs],
+        )
+        for failed in answer.get("Failed", []):
+            log.warning("the queue refused a job", extra={"job_id": failed["Id"], "reason": failed["Code"]})
+        return {UUID(taken["Id"]) for taken in answer.get("Successful", [])}
 
     async def check(self) -> None:
         """Ask for one of the queue's attributes."""

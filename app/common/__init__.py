@@ -1,1 +1,1 @@
-"""What the API and the worker share: the job message, the tables, logs, and settings from the environment."""
+"""What the services share: tables, jobs, sessions, the HTTP frame, logs, and settings from the environment."""

@@ -41,6 +41,19 @@ def database_url(driver: str, environment: Mapping[str, str]) -> str:
     return f"postgresql+{driver}://{value.partition('://')[2]}"
 
 
+def redis_url(environment: Mapping[str, str]) -> str:
+    """REDIS_URL: the cache, and the counters of rate limits."""
+    return address("REDIS_URL", ("redis", "rediss"), "redis://host:6379/0", environment)
+
+
+def port(default: int, environment: Mapping[str, str]) -> int:
+    """PORT, where a service is to listen on another than its own (`make dev`, tests)."""
+    value = environment.get("PORT", "").strip() or str(default)
+    if not value.isdecimal() or not 0 < int(value[:6]) < 65_536:
+        raise SettingError(f"PORT is {value[:20]!r}: give it a number from 1 to 65535.")
+    return int(value)
+
+
 def queue_url(environment: Mapping[str, str]) -> str:
     """JOBS_QUEUE_URL: the SQS queue that jobs go through."""
     example = "https://sqs.us-east-1.amazonaws.com/123456789012/jobs"

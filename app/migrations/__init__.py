@@ -1,1 +1,1 @@
-"""The database's schema, step by step (Alembic). `SERVICE_TYPE=migrate python -m app.api` runs them."""
+"""The database's schema, step by step (Alembic). `SERVICE_TYPE=migrate python -m app` runs them."""

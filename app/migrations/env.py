@@ -1,4 +1,4 @@
-"""Alembic's environment: runs on the connection, and inside the transaction, that app.api.migrate opened."""
+"""Alembic's environment: runs on the connection, and inside the transaction, that app.migrate opened."""
 
 from alembic import context
 

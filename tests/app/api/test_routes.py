@@ -2,100 +2,36 @@
 
 import asyncio
 import json
-from datetime import UTC, datetime
 from typing import Any
 from uuid import UUID, uuid4
 
-import httpx
 import pytest
 from botocore.exceptions import EndpointConnectionError
-from sqlalchemy.exc import OperationalError
+from sqlalchemy.exc import OperationalError, ProgrammingError
 
-from app.api.routes import create_app, relay
-from app.api.schemas import MAX_TESTS, CategorisedTest, NewPanel, Panel
+from app.api.outbox import Outbox
+from app.api.schemas import MAX_BODY, MAX_TESTS
 from app.common.jobs import Job
+from tests.app.api.fakes import ADA, OPERATOR, Api
 
-PANEL = {
+PANEL: dict[str, Any] = {
     "patient_reference": "patient-17",
     "tests": [{"name": "HbA1c", "value": 6.1, "unit": "%", "reference_range": {"low": 4, "high": 5.6}}],
 }
-
-
-class MemoryStore:
-    """Panels in memory; `away` is what every method raises."""
-
-    def __init__(self) -> None:
-        self.panels: dict[UUID, NewPanel] = {}
-        self.sent: set[UUID] = set()
-        self.away: Exception | None = None
-
-    async def check(self) -> None:
-        if self.away:
-            raise self.away
-
-    async def add(self, panel: NewPanel) -> UUID:
-        await self.check()
-        self.panels[panel_id := uuid4()] = panel
-        return panel_id
-
-    async def mark_sent(self, panel_id: UUID) -> None:
-        await self.check()
-        self.sent.add(panel_id)
-
-    async def unsent(self, limit: int) -> list[UUID]:
-        await self.check()
-        return [panel_id for panel_id in self.panels if panel_id not in self.sent][:limit]
-
-    async def get(self, panel_id: UUID) -> Panel | None:
-        await self.check()
-        panel = self.panels.get(panel_id)
-        return panel and Panel(
-            id=panel_id,
-            patient_reference=panel.patient_reference,
-            status="done",
-            reason=None,
-            created_at=datetime.now(UTC),
-            finished_at=None,
-            tests=[CategorisedTest(**test.model_dump(), category="diabetes", confidence=0.9) for test in panel.tests],
-        )
-
-
-class MemoryQueue:
-    """Jobs in a list; `away` is what every method raises."""
-
-    def __init__(self) -> None:
-        self.jobs: list[Job] = []
-        self.away: Exception | None = None
-
-    async def check(self) -> None:
-        if self.away:
-            raise self.away
-
-    async def send(self, job: Job) -> None:
-        await self.check()
-        self.jobs.append(job)
-
-
-class Api:
-    """The app with its two neighbors, and a client that asks it one thing at a time."""
-
-    def __init__(self) -> None:
-        self.store = MemoryStore()
-        self.queue = MemoryQueue()
-        self.cache_away: Exception | None = None
-        self.app = create_app(self.store, self.queue, self.check_cache)
-
-    async def check_cache(self) -> None:
-        if self.cache_away:
-            raise self.cache_away
-
-    def ask(self, method: str, path: str, **options: Any) -> httpx.Response:
-        async def asked() -> httpx.Response:
-            transport = httpx.ASGITransport(self.app, raise_app_exceptions=False)
-            async with httpx.AsyncClient(transport=transport, base_url="http://api") as client:
-                return await client.request(method, path, **options)
-
-        return asyncio.run(asked())
+REPORT = {"patient_reference": "patient-17", "body": "  HbA1c 6.1 %,\n\tLDL 131 mg/dL.\n"}
+QUEUE_AWAY = EndpointConnectionError(endpoint_url="http://queue")
+DATABASE_AWAY = ConnectionRefusedError(111, "Connect call failed")
+ROUTES = [
+    ("POST", "/labs"),
+    ("GET", "/labs"),
+    ("GET", f"/labs/{uuid4()}"),
+    ("POST", "/reports"),
+    ("GET", "/reports"),
+    ("GET", f"/reports/{uuid4()}"),
+    ("GET", "/jobs"),
+    ("GET", f"/jobs/{uuid4()}"),
+    ("GET", "/trends"),
+]
 
 
 @pytest.fixture
@@ -103,64 +39,226 @@ def api() -> Api:
     return Api()
 
 
-QUEUE_AWAY = EndpointConnectionError(endpoint_url="http://queue")
-DATABASE_AWAY = ConnectionRefusedError(111, "Connect call failed")
+def body_for(path: str) -> dict[str, Any]:
+    return {"json": PANEL if path == "/labs" else REPORT}
 
 
-def test_a_panel_is_taken_stored_and_sent(api: Api) -> None:
+def test_a_panel_is_taken_with_its_units_and_its_job(api: Api) -> None:
     answer = api.ask("POST", "/labs", json=PANEL)
     assert answer.status_code == 202
     panel_id = UUID(answer.json()["id"])
     assert answer.json()["status"] == "queued"
-    assert answer.headers["location"] == f"/labs/{panel_id}"
-    assert api.store.panels[panel_id].tests[0].unit == "%"
-    assert api.queue.jobs == [Job(kind="categorise", lab_id=panel_id)]
-    assert api.store.sent == {panel_id}
+    assert answer.headers["location"] == f"labs/{panel_id}"
+    assert str(answer.url.join(answer.headers["location"])) == f"http://service/labs/{panel_id}"
+    assert api.store.all_panels[panel_id].tests[0].unit == "%"
+    (job,) = api.store.all_jobs.values()
+    assert (job.kind, job.panel_id, job.owner_id, job.sent_at) == ("categorise", panel_id, ADA.user_id, None)
+
+
+def test_a_report_is_taken_as_it_is(api: Api) -> None:
+    answer = api.ask("POST", "/reports", json=REPORT)
+    assert answer.status_code == 202
+    report = api.ask("GET", f"/{answer.headers['location']}").json()
+    assert report["body"] == REPORT["body"]
+    assert report["entities"] == []
+    assert "body" not in api.ask("GET", "/reports").json()["items"][0]
 
 
 def test_a_panel_comes_back_with_its_categories(api: Api) -> None:
     panel_id = api.ask("POST", "/labs", json=PANEL).json()["id"]
+    kept = api.store.all_panels[UUID(panel_id)]
+    kept.status, kept.tests[0].category, kept.tests[0].confidence = "done", "diabetes", 0.9
     panel = api.ask("GET", f"/labs/{panel_id}").json()
     assert panel["status"] == "done"
-    assert panel["tests"] == [{**PANEL["tests"][0], "category": "diabetes", "confidence": 0.9}]  # type: ignore[index]
+    assert panel["tests"] == [{**PANEL["tests"][0], "category": "diabetes", "confidence": 0.9}]
+
+
+def test_a_panel_that_is_done_is_read_from_the_cache_by_its_owner_alone(api: Api) -> None:
+    panel_id = api.ask("POST", "/labs", json=PANEL).json()["id"]
+    api.ask("GET", f"/labs/{panel_id}")
+    assert api.cache.values == {}
+    api.store.all_panels[UUID(panel_id)].status = "done"
+    first, reads = api.ask("GET", f"/labs/{panel_id}"), api.store.reads
+    assert api.ask("GET", f"/labs/{panel_id}").json() == first.json()
+    assert api.store.reads == reads
+    assert api.ask("GET", f"/labs/{panel_id}", "ben").status_code == 404
+    api.cache.away = DATABASE_AWAY
+    assert api.ask("GET", f"/labs/{panel_id}").json() == first.json()
+    assert api.store.reads == reads + 1
+
+
+@pytest.mark.parametrize(("method", "path"), ROUTES)
+@pytest.mark.parametrize("headers", [{}, {"Authorization": "Bearer nobody"}, {"Authorization": "Basic YTpi"}])
+def test_nobody_gets_anything_without_a_token(api: Api, method: str, path: str, headers: dict[str, str]) -> None:
+    answer = api.ask(method, path, None, headers=headers, **body_for(path) if method == "POST" else {})
+    assert answer.status_code == 401
+    assert answer.headers["www-authenticate"] == "Bearer"
+    assert api.store.all_panels == api.store.all_reports == {}
+
+
+def test_every_route_but_the_probes_asks_for_a_token(api: Api) -> None:
+    operations = api.ask("GET", "/openapi.json", None).json()["paths"]
+    for path, methods in operations.items():
+        for operation in methods.values():
+            assert ("security" in operation) == (path not in ("/health", "/ready")), path
+            assert ("401" in operation["responses"]) == ("security" in operation), path
+
+
+def test_what_is_another_users_is_not_found_and_an_operator_sees_it(api: Api) -> None:
+    panel = api.ask("POST", "/labs", json=PANEL).json()["id"]
+    report = api.ask("POST", "/reports", json=REPORT).json()["id"]
+    job = next(iter(api.store.all_jobs))
+    for path in (f"/labs/{panel}", f"/reports/{report}", f"/jobs/{job}"):
+        assert api.ask("GET", path).status_code == 200
+        assert api.ask("GET", path, "olga").status_code == 200
+        answer = api.ask("GET", path, "ben")
+        assert answer.status_code == 404
+        # As what is not there at all: nothing tells the two apart.
+        nowhere = path.rpartition("/")[0] + f"/{uuid4()}"
+        assert set(api.ask("GET", nowhere, "ben").json()) == set(answer.json())
+    for path in ("/labs", "/reports", "/jobs"):
+        assert api.ask("GET", path, "ben").json()["items"] == []
+        assert len(api.ask("GET", path, "olga").json()["items"]) == len(api.ask("GET", path).json()["items"]) > 0
+
+
+def test_pages_hold_everything_once_and_end(api: Api) -> None:
+    made = [api.ask("POST", "/labs", json=PANEL).json()["id"] for _ in range(7)]
+    api.ask("POST", "/labs", "ben", json=PANEL)
+    seen: list[str] = []
+    cursor: str | None = None
+    for size in (3, 3, 1):
+        page = api.ask("GET", "/labs", params={"limit": 3, **({"cursor": cursor} if cursor else {})}).json()
+        assert len(page["items"]) == size
+        seen += [panel["id"] for panel in page["items"]]
+        cursor = page["next_cursor"]
+    assert cursor is None
+    assert seen == made[::-1]
+
+
+def test_a_full_last_page_has_no_next(api: Api) -> None:
+    for _ in range(2):
+        api.ask("POST", "/labs", json=PANEL)
+    assert api.ask("GET", "/labs", params={"limit": 2}).json()["next_cursor"] is None
+
+
+@pytest.mark.parametrize("limit", [0, -1, 101, "x", 10**30])
+def test_a_page_has_a_size(api: Api, limit: object) -> None:
+    assert api.ask("GET", "/labs", params={"limit": limit}).status_code == 422
+
+
+def test_the_same_key_and_request_are_one_panel(api: Api) -> None:
+    headers = {"Idempotency-Key": "k-1"}
+    first = api.ask("POST", "/labs", json=PANEL, headers=headers)
+    # Spelled otherwise, and the same.
+    again = api.ask(
+        "POST", "/labs", content=json.dumps(PANEL, indent=4), headers={**headers, "Content-Type": "application/json"}
+    )
+    assert (again.status_code, again.json()) == (first.status_code, first.json())
+    assert again.headers["location"] == first.headers["location"]
+    assert len(api.store.all_panels) == len(api.store.all_jobs) == 1
+    assert api.ask("POST", "/labs", "ben", json=PANEL, headers=headers).json()["id"] != first.json()["id"]
+
+
+def test_a_key_with_another_request_is_refused_in_a_sentence(api: Api) -> None:
+    headers = {"Idempotency-Key": "k-1"}
+    api.ask("POST", "/labs", json=PANEL, headers=headers)
+    answer = api.ask("POST", "/labs", json={**PANEL, "patient_reference": "patient-18"}, headers=headers)
+    assert answer.status_code == 422
+    assert answer.json()["detail"].startswith("This Idempotency-Key came before with another request")
+    assert len(api.store.all_panels) == 1
+
+
+@pytest.mark.parametrize("key", ["", " ", "k" * 129, "with space"])
+def test_a_key_has_a_shape(api: Api, key: str) -> None:
+    assert api.ask("POST", "/labs", json=PANEL, headers={"Idempotency-Key": key}).status_code == 422
+    assert api.store.all_panels == {}
 
 
 def test_a_panel_outlives_a_queue_that_is_away(api: Api) -> None:
     api.queue.away = QUEUE_AWAY
-    answer = api.ask("POST", "/labs", json=PANEL)
-    assert answer.status_code == 202
-    assert api.store.sent == set()
+    assert api.ask("POST", "/labs", json=PANEL).status_code == 202
+    outbox = Outbox(api.store, api.queue)
+    with pytest.raises(EndpointConnectionError):
+        asyncio.run(outbox.send())
     api.queue.away = None
-    assert asyncio.run(relay(api.store, api.queue)) == 1
-    assert [str(job.lab_id) for job in api.queue.jobs] == [answer.json()["id"]]
-    assert asyncio.run(relay(api.store, api.queue)) == 0
+    assert asyncio.run(outbox.send()) == 1
+    assert api.queue.jobs == [Job("categorise", job_id) for job_id in api.store.all_jobs]
+    assert asyncio.run(outbox.send()) == 0
 
 
-def test_a_job_whose_sending_could_not_be_noted_is_sent_again(api: Api) -> None:
-    panel_id = asyncio.run(api.store.add(NewPanel.model_validate(PANEL)))
-    asyncio.run(api.queue.send(Job(kind="categorise", lab_id=panel_id)))
-    asyncio.run(relay(api.store, api.queue))
-    assert [job.lab_id for job in api.queue.jobs] == [panel_id, panel_id]
+def test_the_outbox_sends_at_once_when_it_is_woken_and_by_itself_when_not(api: Api) -> None:
+    async def run() -> None:
+        outbox = Outbox(api.store, api.queue)
+        running = asyncio.create_task(outbox.run())
+        await asyncio.sleep(0)
+        await api.store.add_panel(ADA.user_id, _new_panel(), None)
+        outbox.wake()
+        await asyncio.wait_for(_until(lambda: len(api.queue.jobs) == 1), 0.5)
+        # As the worker adds an `aggregate`: nobody wakes anyone.
+        await api.store.add_panel(ADA.user_id, _new_panel(), None)
+        await asyncio.wait_for(_until(lambda: len(api.queue.jobs) == 2), 4)
+        running.cancel()
+
+    asyncio.run(run())
+
+
+def test_the_outbox_outlives_whatever_fails(api: Api, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("app.api.outbox.RETRY_SECONDS", 0.01)
+
+    async def run() -> None:
+        outbox = Outbox(api.store, api.queue)
+        await api.store.add_panel(ADA.user_id, _new_panel(), None)
+        running = asyncio.create_task(outbox.run())
+        for error in (QUEUE_AWAY, DATABASE_AWAY, KeyError("a mistake of ours")):
+            api.queue.away = error
+            await asyncio.sleep(0.03)
+        api.queue.away = None
+        await asyncio.wait_for(_until(lambda: len(api.queue.jobs) == 1), 1)
+        running.cancel()
+
+    asyncio.run(run())
+
+
+def _new_panel() -> Any:
+    from app.api.schemas import NewPanel
+
+    return NewPanel.model_validate(PANEL)
+
+
+async def _until(true: Any) -> None:
+    while not true():  # noqa: ASYNC110 - what it waits for knows no events
+        await asyncio.sleep(0.01)
 
 
 @pytest.mark.parametrize("error", [DATABASE_AWAY, OperationalError("SELECT", {}, Exception("gone")), TimeoutError()])
-def test_a_database_that_is_away_is_a_503_with_a_reason(api: Api, error: Exception) -> None:
+@pytest.mark.parametrize(("method", "path"), ROUTES)
+def test_a_database_that_is_away_is_a_503_with_a_reason(api: Api, error: Exception, method: str, path: str) -> None:
     api.store.away = error
-    for answer in (api.ask("POST", "/labs", json=PANEL), api.ask("GET", f"/labs/{uuid4()}")):
-        assert answer.status_code == 503
-        assert "database cannot be reached" in answer.json()["detail"]
-        assert answer.headers["retry-after"] == "5"
-    assert api.queue.jobs == []
+    answer = api.ask(method, path, **body_for(path) if method == "POST" else {})
+    assert answer.status_code == 503
+    assert "database cannot be reached" in answer.json()["detail"]
+    assert answer.headers["retry-after"] == "5"
+    api.store.away = None
+    assert api.ask("GET", "/labs").status_code == 200
 
 
-def test_an_unknown_panel_is_not_found(api: Api) -> None:
-    assert api.ask("GET", f"/labs/{uuid4()}").status_code == 404
+def test_a_token_that_cannot_be_looked_up_is_no_refusal_of_it(api: Api) -> None:
+    api.tokens.away = DATABASE_AWAY
+    assert api.ask("GET", "/labs").status_code == 503
+
+
+def test_a_mistake_of_ours_is_no_absence_of_the_database(api: Api) -> None:
+    api.store.away = ProgrammingError("SELECT", {}, Exception("no such column; DETAIL: Jane Doe"))
+    answer = api.ask("GET", "/labs")
+    assert answer.status_code == 500
+    assert "X-Request-Id" in answer.json()["detail"]
+    assert "Jane Doe" not in answer.text
 
 
 def test_alive_does_not_mean_ready(api: Api) -> None:
     api.store.away, api.queue.away = DATABASE_AWAY, QUEUE_AWAY
-    assert api.ask("GET", "/health").json() == {"status": "ok"}
-    answer = api.ask("GET", "/ready")
+    assert api.ask("GET", "/health", None).json() == {"status": "ok"}
+    answer = api.ask("GET", "/ready", None)
     assert answer.status_code == 503
     assert answer.json()["database"] == {
         "ok": False,
@@ -173,12 +271,12 @@ def test_alive_does_not_mean_ready(api: Api) -> None:
 @pytest.mark.parametrize("neighbor", ["store", "queue"])
 def test_neither_the_database_nor_the_queue_may_be_away(api: Api, neighbor: str) -> None:
     getattr(api, neighbor).away = DATABASE_AWAY
-    assert api.ask("GET", "/ready").status_code == 503
+    assert api.ask("GET", "/ready", None).status_code == 503
 
 
 def test_the_cache_may_be_away(api: Api) -> None:
-    api.cache_away = DATABASE_AWAY
-    answer = api.ask("GET", "/ready")
+    api.cache.away = DATABASE_AWAY
+    answer = api.ask("GET", "/ready", None)
     assert answer.status_code == 200
     assert answer.json()["cache"]["ok"] is False
 
@@ -199,6 +297,7 @@ def broken(**changes: Any) -> dict[str, Any]:
         {"patient_reference": "x", "tests": []},
         {**PANEL, "tests": broken()["tests"] * (MAX_TESTS + 1)},
         {**PANEL, "unasked": 1},
+        {**PANEL, "owner_id": str(OPERATOR.user_id)},
         broken(name=" "),
         broken(name="x" * 201),
         broken(name="HbA1c\x00"),
@@ -206,6 +305,7 @@ def broken(**changes: Any) -> dict[str, Any]:
         broken(value="high"),
         broken(value=float("inf")),
         broken(value=float("nan")),
+        broken(value=10**400),
         broken(reference_range={}),
         broken(reference_range={"low": 2, "high": 1}),
     ],
@@ -214,10 +314,22 @@ def test_a_panel_beyond_the_limits_is_refused_and_not_stored(api: Api, body: dic
     answer = api.ask("POST", "/labs", content=json.dumps(body), headers={"Content-Type": "application/json"})
     assert answer.status_code == 422
     assert answer.json()["detail"]
-    assert api.store.panels == {}
+    assert api.store.all_panels == {}
+
+
+@pytest.mark.parametrize("body", ["", " \n ", "x" * (MAX_BODY + 1), "a\x00b", 17, None])
+def test_a_report_beyond_the_limits_is_refused_and_not_stored(api: Api, body: object) -> None:
+    assert api.ask("POST", "/reports", json={**REPORT, "body": body}).status_code == 422
+    assert api.store.all_reports == {}
 
 
 def test_a_refusal_does_not_repeat_what_was_sent(api: Api) -> None:
     answer = api.ask("POST", "/labs", json={"patient_reference": "Jane Doe", "tests": "none"})
     assert answer.status_code == 422
     assert "Jane Doe" not in answer.text
+
+
+def test_the_description_has_examples_that_it_takes(api: Api) -> None:
+    schemas = api.ask("GET", "/openapi.json", None).json()["components"]["schemas"]
+    assert api.ask("POST", "/labs", json=schemas["NewPanel"]["example"]).status_code == 202
+    assert api.ask("POST", "/reports", json=schemas["NewReport"]["example"]).status_code == 202

@@ -13,9 +13,9 @@ from alembic import command
 from alembic.config import Config
 from alembic.runtime.migration import MigrationContext
 from sqlalchemy import Connection, text
-from sqlalchemy.exc import SQLAlchemyError
 from sqlalchemy.ext.asyncio import create_async_engine
 
+from app.common.database import FAILURES, brief
 from app.common.environment import database_url
 
 log = logging.getLogger(__name__)
@@ -24,6 +24,9 @@ MIGRATIONS = Path(__file__).resolve().parents[1] / "migrations"
 # Any number, as long as nothing else in this database takes the same advisory lock.
 LOCK = 7_266_001
 CONNECT_TIMEOUT_SECONDS = 10
+# A step that waits for a lock of a table makes all who come after it wait too: better to give up, and leave the release
+# that runs as it is.
+LOCK_TIMEOUT_SECONDS = 15
 
 
 def upgrade(connection: Connection) -> None:
@@ -43,6 +46,7 @@ async def migrate(url: str) -> None:
     try:
         async with engine.begin() as connection:
             await connection.execute(text("SELECT pg_advisory_xact_lock(:lock)"), {"lock": LOCK})
+            await connection.execute(text(f"SET LOCAL lock_timeout = '{LOCK_TIMEOUT_SECONDS}s'"))
             await connection.run_sync(upgrade)
     finally:
         await engine.dispose()
@@ -60,8 +64,8 @@ async def until_stopped(url: str) -> int:
     except asyncio.CancelledError:
         log.error("stopped; nothing was changed")
         return 128 + signal.SIGTERM
-    except (SQLAlchemyError, OSError) as error:
-        log.error("the database was not migrated", extra={"reason": f"{type(error).__name__}: {error}"})
+    except FAILURES as error:
+        log.error("the database was not migrated", extra={"reason": brief(error)})
         return 1
     return 0
 

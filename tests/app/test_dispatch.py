@@ -6,25 +6,27 @@ import sys
 
 import pytest
 
-from app.api.__main__ import service_module
+from app.__main__ import service_module
 from app.common.environment import SettingError
 
 
 def test_each_service_has_its_module() -> None:
     assert service_module({"SERVICE_TYPE": "api"}) == "app.api.service"
-    assert service_module({"SERVICE_TYPE": "migrate"}) == "app.api.migrate"
+    assert service_module({"SERVICE_TYPE": "dashboard"}) == "app.dashboard.service"
+    assert service_module({"SERVICE_TYPE": "auth"}) == "app.auth.service"
+    assert service_module({"SERVICE_TYPE": "migrate"}) == "app.migrate.service"
 
 
-@pytest.mark.parametrize("name", ["dashboard", "API", "app.api.service"])
+@pytest.mark.parametrize("name", ["worker", "API", "app.api.service"])
 def test_an_unknown_service_is_refused_with_the_list(name: str) -> None:
-    with pytest.raises(SettingError, match=f"'{name}', which is no service .* one of api, migrate"):
+    with pytest.raises(SettingError, match=f"'{name}', which is no service .* one of api, dashboard, auth, migrate"):
         service_module({"SERVICE_TYPE": name})
 
 
 def run(**settings: str) -> subprocess.CompletedProcess[str]:
     environment = {name: value for name, value in os.environ.items() if name in ("PATH", "PYTHONPATH", "HOME")}
     return subprocess.run(
-        [sys.executable, "-m", "app.api"],
+        [sys.executable, "-m", "app"],
         env={**environment, **settings},
         capture_output=True,
         text=True,
@@ -36,7 +38,7 @@ def run(**settings: str) -> subprocess.CompletedProcess[str]:
 def test_the_process_leaves_with_one_sentence_and_no_traceback() -> None:
     done = run()
     assert done.returncode == 2
-    assert done.stderr == "SERVICE_TYPE is not set in the environment: give it one of api, migrate.\n"
+    assert done.stderr == "SERVICE_TYPE is not set in the environment: give it one of api, dashboard, auth, migrate.\n"
 
 
 def test_migrate_says_why_it_cannot_reach_the_database() -> None:

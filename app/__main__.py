@@ -1,4 +1,4 @@
-"""`python -m app.api`: run the service that SERVICE_TYPE names. A service imports only what it needs."""
+"""`python -m app`: run the service that SERVICE_TYPE names. A service imports only what it needs."""
 
 import importlib
 import os
@@ -7,8 +7,7 @@ from collections.abc import Mapping
 
 from app.common import logs
 from app.common.environment import SettingError, log_level, required
-
-SERVICES = {"api": "app.api.service", "migrate": "app.api.migrate"}
+from app.common.services import SERVICES
 
 
 def service_module(environment: Mapping[str, str]) -> str:
@@ -17,7 +16,7 @@ def service_module(environment: Mapping[str, str]) -> str:
     name = required("SERVICE_TYPE", f"one of {known}", environment)
     if name not in SERVICES:
         raise SettingError(f"SERVICE_TYPE is {name!r}, which is no service of this image: give it one of {known}.")
-    return SERVICES[name]
+    return SERVICES[name].module
 
 
 def main() -> int:
