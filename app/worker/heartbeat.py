@@ -1,13 +1,15 @@
 """Signs of life.
 
-A file that the worker touches, for HEALTHCHECK; and a message's visibility, kept up while it is worked on.
+A file that the worker touches, for HEALTHCHECK; a message's visibility, kept up while it is worked on; and the worker's
+row in the database, for the dashboard.
 """
 
 import logging
 import threading
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterable, Iterator
 from contextlib import contextmanager
+from itertools import count
 from pathlib import Path
 
 log = logging.getLogger(__name__)
@@ -16,6 +18,7 @@ log = logging.getLogger(__name__)
 HEARTBEAT = Path("/dev/shm/slipway-worker-heartbeat")  # noqa: S108
 # Longer than a poll with its retries, a wait for the database, and a batch at half a core, all in one.
 STALE_AFTER_SECONDS = 60
+SIGN_SECONDS = 10.0
 
 
 def beat(path: Path = HEARTBEAT) -> None:
@@ -32,16 +35,18 @@ def alive(path: Path = HEARTBEAT) -> bool:
 
 
 @contextmanager
-def every(seconds: float, times: int, action: Callable[[], object]) -> Iterator[None]:
-    """Do `action` every `seconds` on a thread of its own while the block runs, `times` at most.
+def every(seconds: float, times: int | None, action: Callable[[], object], *, at_once: bool = False) -> Iterator[None]:
+    """Do `action` every `seconds` on a thread of its own while the block runs, `times` at most (None: as often as it
+    comes to); with `at_once` also at the beginning.
 
     An error in it is logged: the work goes on, and the queue delivers the message again if it must.
     """
     done = threading.Event()
 
     def repeat() -> None:
-        for _ in range(times):
-            if done.wait(seconds):
+        rounds: Iterable[int] = count() if times is None else range(times)
+        for number in rounds:
+            if done.wait(0 if at_once and number == 0 else seconds):
                 return
             try:
                 action()

@@ -1,4 +1,4 @@
-"""`python -m app.worker --self-test`: is the model in this image there, whole, itself, and of use?
+"""`python -m app.worker --self-test`: are the models in this image there, whole, themselves, and of use?
 
 No network, no settings. It is what a rollout asks of a new image before any task runs it.
 """
@@ -12,8 +12,9 @@ from typing import Any
 
 import numpy as np
 
-from app.worker.categoriser import Categoriser, Prototypes, centred
+from app.worker.categoriser import Categoriser, Prototypes
 from app.worker.encoder import Encoder
+from app.worker.meaning import LEAST_MARGIN, likeness, margin
 
 # Names that every model must know: they, or nearly they, are among its prototypes.
 KNOWN = {
@@ -26,46 +27,35 @@ KNOWN = {
     "Serum Ferritin": "iron",
     "troponin I": "cardiac",
 }
-# Alike in meaning and not in letters, and unlike in both: weights that are not a trained model's cannot part
-# them.
-RELATED = [
-    ("kidney failure", "renal insufficiency"),
-    ("heart attack", "myocardial infarction"),
-    ("physician", "doctor"),
-    ("high blood pressure", "hypertension"),
-    ("liver inflammation", "hepatitis"),
-]
-UNRELATED = [
-    ("kidney failure", "train timetable"),
-    ("heart attack", "office furniture"),
-    ("physician", "orange juice"),
-    ("high blood pressure", "wooden table"),
-    ("liver inflammation", "football match"),
-]
-# MiniLM reaches about 0.5; shuffled or random weights stay near 0.
-LEAST_MARGIN = 0.1
-# int8 against the float model that it was made from: 0.97 and more; another model's weights: near 0.
+# The exported model against the original, as it is and from the center (app/worker/meaning.py): 0.99 and 0.98
+# measured with int8; shuffled weights: 0.88 and -0.1.
 LEAST_LIKENESS = 0.9
+LEAST_CENTRED_LIKENESS = 0.8
+NOT_TRAINED = "left out: the model's weights are random, as its name says, so it knows no meanings"
 
 
-def checks(folder: Path) -> dict[str, Any]:
-    """Each check by name, with `ok` and what was found. Raises whatever a missing or broken file raises."""
+def checks(folder: Path) -> dict[str, dict[str, Any]]:
+    """Each check of the encoder in `folder` by name, with `ok` and what was found; `ok` is missing from a check that
+    was left out.
+
+    Raises whatever a missing or broken file raises.
+    """
     encoder = Encoder(folder)
     prototypes = Prototypes.load(folder / "prototypes")
-    return {
-        "files": check_files(folder, encoder.model),
-        "likeness": check_likeness(encoder),
+    found = {"files": check_files(folder), "likeness": check_likeness(encoder)}
+    if not encoder.model["trained"]:
+        return found | {"meaning": {"left_out": NOT_TRAINED}, "categories": {"left_out": NOT_TRAINED}}
+    return found | {
         "meaning": check_meaning(encoder, prototypes),
         "categories": check_categories(Categoriser(encoder, prototypes)),
     }
 
 
-def check_files(folder: Path, model: dict[str, Any]) -> dict[str, Any]:
+def check_files(folder: Path) -> dict[str, Any]:
     """The files are byte for byte what the build wrote."""
+    written: dict[str, str] = json.loads((folder / "model.json").read_text())["sha256"]
     changed = [
-        name
-        for name, sha256 in model["sha256"].items()
-        if hashlib.sha256((folder / name).read_bytes()).hexdigest() != sha256
+        name for name, sha256 in written.items() if hashlib.sha256((folder / name).read_bytes()).hexdigest() != sha256
     ]
     return {"ok": not changed, "changed": changed}
 
@@ -73,21 +63,18 @@ def check_files(folder: Path, model: dict[str, Any]) -> dict[str, Any]:
 def check_likeness(encoder: Encoder) -> dict[str, Any]:
     """The vectors are those that the original model gave for the same texts, when the image was built."""
     probes = encoder.model["probes"]
-    found = encoder.embed(probes["texts"])
-    least = float((found * np.asarray(probes["vectors"], np.float32)).sum(axis=1).min())
-    return {"ok": least >= LEAST_LIKENESS, "cosine": round(least, 4)}
+    plain, from_center = likeness(encoder.embed(probes["texts"]), np.asarray(probes["vectors"], np.float32))
+    return {
+        "ok": plain >= LEAST_LIKENESS and from_center >= LEAST_CENTRED_LIKENESS,
+        "cosine": round(plain, 4),
+        "centred_cosine": round(from_center, 4),
+    }
 
 
 def check_meaning(encoder: Encoder, prototypes: Prototypes) -> dict[str, Any]:
     """Related pairs are nearer than unrelated ones, on the average, by a margin."""
-
-    def nearness(pairs: list[tuple[str, str]]) -> float:
-        left = centred(encoder.embed([one for one, _ in pairs]), prototypes.center)
-        right = centred(encoder.embed([other for _, other in pairs]), prototypes.center)
-        return float((left * right).sum(axis=1).mean())
-
-    margin = nearness(RELATED) - nearness(UNRELATED)
-    return {"ok": margin >= LEAST_MARGIN, "margin": round(margin, 4)}
+    found = margin(encoder, prototypes.center)
+    return {"ok": found >= LEAST_MARGIN, "margin": round(found, 4)}
 
 
 def check_categories(categoriser: Categoriser) -> dict[str, Any]:
@@ -97,15 +84,24 @@ def check_categories(categoriser: Categoriser) -> dict[str, Any]:
     return {"ok": not wrong, "wrong": wrong}
 
 
+def other_models(folder: Path) -> list[Path]:
+    """The folders of the models that the image carries beside the encoder in `folder`: /opt/models/*."""
+    return sorted(file.parent for file in (folder.parent / "models").glob("*/model.json"))
+
+
 def run(folder: Path) -> tuple[bool, str]:
-    """Whether all is well, and one line of JSON that says what was found."""
+    """Whether all is well with the encoder in `folder` and the models beside it, and one line of JSON that says what
+    was found."""
     started = time.monotonic()
     try:
         found = checks(folder)
+        for other in other_models(folder):
+            found[f"files of {other.name}"] = check_files(other)
+            found[f"likeness of {other.name}"] = check_likeness(Encoder(other))
         model = json.loads((folder / "model.json").read_text())
         report: dict[str, Any] = {
-            "ok": all(check["ok"] for check in found.values()),
-            "model": {key: model[key] for key in ("name", "revision", "dimension")},
+            "ok": all(check.get("ok", True) for check in found.values()),
+            "model": {key: model[key] for key in ("name", "revision", "dimension", "trained")},
             "checks": found,
         }
     except Exception as error:  # noqa: BLE001 - whatever is wrong with the image is the finding

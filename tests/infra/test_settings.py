@@ -70,6 +70,12 @@ def test_settings_cannot_be_changed_once_loaded() -> None:
         settings().worker.cpu = 1024
 
 
+def test_a_worker_may_carry_several_models_the_first_of_which_it_uses() -> None:
+    found = settings({"images": {"models": [WHEEL, RANDOM, HUB | {"name": "third", "export": "float32"}]}})
+    assert [model.name for model in found.images.models] == ["m", "random-bert", "third"]
+    assert [model.export for model in found.images.models] == ["int8", "int8", "float32"]
+
+
 @pytest.mark.parametrize(("zones", "expected"), [(2, 2), (3, 3)])
 def test_each_zone_gets_a_quarter_of_the_network(zones: int, expected: int) -> None:
     quarters = ("10.1.0.0/26", "10.1.0.64/26", "10.1.0.128/26")
@@ -80,6 +86,7 @@ def test_each_zone_gets_a_quarter_of_the_network(zones: int, expected: int) -> N
 HEX = "0123456789abcdef" * 4
 HUB = {"name": "m", "source": "hub", "reference": "owner/m", "revision": HEX[:40]}
 WHEEL = {"name": "m", "source": "wheel", "reference": "some-model", "revision": "1.0", "sha256": HEX}
+RANDOM = {"name": "random-bert", "source": "random", "reference": "bert-base", "revision": "7"}
 
 # What is set, and three parts of the one sentence that must come of it: key, value, remedy.
 BAD: dict[str, tuple[dict[str, object], str, str, str]] = {
@@ -353,13 +360,55 @@ BAD: dict[str, tuple[dict[str, object], str, str, str]] = {
         '""',
         "64 hex digits",
     ),
-    "two models": (
+    "two models of one name": (
         {"images": {"models": [HUB, WHEEL]}},
         "slipway:images.models",
         "owner/m",
-        "a list of one model",
+        "a list of 1 to 4 models with different names",
     ),
-    "no model": ({"images": {"models": []}}, "slipway:images.models", "[]", "a list of one model"),
+    "five models": (
+        {"images": {"models": [HUB | {"name": f"m{number}"} for number in range(5)]}},
+        "slipway:images.models",
+        "owner/m",
+        "a list of 1 to 4 models",
+    ),
+    "no model": ({"images": {"models": []}}, "slipway:images.models", "[]", "a list of 1 to 4 models"),
+    "random weights that are called a model": (
+        {"images": {"models": [RANDOM | {"name": "bert"}]}},
+        "slipway:images.models[0].name",
+        '"bert"',
+        'a name with "random" in it',
+    ),
+    "random weights in no known shape": (
+        {"images": {"models": [RANDOM | {"reference": "gpt"}]}},
+        "slipway:images.models[0].reference",
+        '"gpt"',
+        "bert-base, bert-tiny",
+    ),
+    "random weights without a seed": (
+        {"images": {"models": [RANDOM | {"revision": "main"}]}},
+        "slipway:images.models[0].revision",
+        '"main"',
+        "the seed, 1 to 9 digits",
+    ),
+    "a checksum of random weights": (
+        {"images": {"models": [RANDOM | {"sha256": HEX}]}},
+        "slipway:images.models[0].sha256",
+        HEX[:8],
+        "left out",
+    ),
+    "an export that there is not": (
+        {"images": {"models": [HUB | {"export": "int4"}]}},
+        "slipway:images.models[0].export",
+        '"int4"',
+        "int8",
+    ),
+    "a model's folder that is not there": (
+        {"images": {"models": [{"name": "m", "source": "folder", "reference": "no-such-folder"}]}},
+        "slipway:images.models[0].reference",
+        '"no-such-folder"',
+        "a folder with a model",
+    ),
     "a bad secret's name": (
         {"images": {"buildSecrets": {"HF Token": "HF_TOKEN"}}},
         "slipway:images.buildSecrets.HF Token",

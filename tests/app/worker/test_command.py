@@ -7,11 +7,12 @@ import sys
 from pathlib import Path
 
 
-def run(*arguments: str) -> subprocess.CompletedProcess[str]:
+def run(*arguments: str, typed: str = "") -> subprocess.CompletedProcess[str]:
     environment = {name: value for name, value in os.environ.items() if name in ("PATH", "PYTHONPATH", "HOME")}
     return subprocess.run(
         [sys.executable, "-m", "app.worker", *arguments],
         env=environment,
+        input=typed,
         capture_output=True,
         text=True,
         check=False,
@@ -42,3 +43,9 @@ def test_the_health_check_loads_neither_the_model_nor_the_database_nor_boto() ->
     )
     done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True, timeout=30)
     assert done.stdout.strip() == "[]"
+
+
+def test_one_thing_is_asked_of_the_command_at_a_time() -> None:
+    done = run("--categorise", "--extract")
+    assert done.returncode == 2
+    assert "not allowed with argument --categorise" in done.stderr

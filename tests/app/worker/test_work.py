@@ -2,18 +2,21 @@
 
 import threading
 import time
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from pathlib import Path
 from uuid import UUID, uuid4
 
 import pytest
 from botocore.exceptions import EndpointConnectionError
 
-from app.common.jobs import Job
-from app.worker.categoriser import Categoriser, Category
+from app.common.jobs import Job, JobError
+from app.common.tables import AGGREGATE, CATEGORISE, EXTRACT
+from app.worker.categoriser import Category
+from app.worker.encoder import normalise
+from app.worker.extractor import Entity
 from app.worker.heartbeat import alive, beat, every
 from app.worker.queue import Message
-from app.worker.store import PanelNames
+from app.worker.store import Sign, Work
 from app.worker.work import Worker
 
 
@@ -45,33 +48,48 @@ class MemoryQueue:
 
 
 class MemoryStore:
-    """Panels in memory."""
+    """One job's work, and what was written."""
 
-    def __init__(self) -> None:
-        self.panels: dict[UUID, PanelNames] = {}
-        self.finished: dict[UUID, dict[int, Category]] = {}
+    def __init__(self, work: Work | None) -> None:
+        self.work = work
+        self.begun: list[Job] = []
+        self.categories: dict[UUID, dict[int, Category]] = {}
+        self.entities: dict[UUID, list[Entity]] = {}
+        self.aggregated: list[tuple[Job, Callable[[str], str]]] = []
         self.failed: dict[UUID, str] = {}
         self.there = True
 
     def reachable(self) -> bool:
         return self.there
 
-    def read(self, lab_id: UUID) -> PanelNames | None:
-        return self.panels.get(lab_id)
+    def begin(self, job: Job) -> Work:
+        self.begun.append(job)
+        if self.work is None:
+            raise JobError("there is no such job.")
+        return self.work
 
-    def finish(self, lab_id: UUID, categories: dict[int, Category]) -> None:
-        self.finished[lab_id] = categories
+    def categorised(self, job: Job, categories: dict[int, Category]) -> None:
+        self.categories[job.job_id] = categories
 
-    def fail(self, lab_id: UUID, reason: str) -> None:
-        self.failed[lab_id] = reason
+    def extracted(self, job: Job, entities: Sequence[Entity]) -> None:
+        self.entities[job.job_id] = list(entities)
+
+    def aggregate(self, job: Job, normalised: Callable[[str], str]) -> None:
+        self.aggregated.append((job, normalised))
+
+    def fail(self, job: Job, reason: str) -> None:
+        self.failed[job.job_id] = reason
+
+    def seen(self, sign: Sign) -> None:
+        raise AssertionError("the loop does not sign")
 
 
-class Lengths(Categoriser):
+class Lengths:
     """A category for each length of name; `before` runs ahead of each batch."""
 
     def __init__(self) -> None:
         self.batches: list[int] = []
-        self.before = lambda: None
+        self.before: Callable[[], object] = lambda: None
 
     def categorise(self, names: Sequence[str]) -> list[Category]:
         self.before()
@@ -79,38 +97,90 @@ class Lengths(Categoriser):
         return [Category(f"length-{len(name)}", 1.0) for name in names]
 
 
-class Setting:
-    """A worker with one panel of `tests` names waiting for it."""
+class Words:
+    """An entity for each word; `before` runs ahead of each word, and then what the worker asks for."""
 
-    def __init__(self, tests: int = 3, deliveries: int = 1, done: bool = False) -> None:
-        self.lab = uuid4()
-        self.message = Message(Job(kind="categorise", lab_id=self.lab).to_json(), "receipt", deliveries)
+    def __init__(self) -> None:
+        self.before: Callable[[], object] = lambda: None
+
+    def extract(self, body: str, between_batches: Callable[[], None]) -> list[Entity]:
+        found = []
+        for word in body.split():
+            self.before()
+            between_batches()
+            at = body.index(word)
+            found.append(Entity(at, at + len(word), word, "word", 1.0, None))
+        return found
+
+
+class Setting:
+    """A worker with one job waiting for it: a panel of `tests` names, or another `kind`."""
+
+    def __init__(self, tests: int = 3, deliveries: int = 1, done: bool = False, kind: str = CATEGORISE) -> None:
+        self.job = Job(kind=kind, job_id=uuid4())
+        self.message = Message(self.job.to_json(), "receipt", deliveries)
         self.queue = MemoryQueue(self.message)
-        self.store = MemoryStore()
-        self.store.panels[self.lab] = PanelNames(done, {at: "x" * (at + 1) for at in range(tests)})
+        names = {at: "x" * (at + 1) for at in range(tests)} if kind == CATEGORISE else {}
+        self.store = MemoryStore(Work(done, names, "sodium 140" if kind == EXTRACT else ""))
         self.categoriser = Lengths()
+        self.extractor = Words()
         self.stop = threading.Event()
-        self.worker = Worker(self.queue, self.store, self.categoriser, self.stop, lambda: None)
+        self.worker = self.made(lambda: None)
+
+    def made(self, beat: Callable[[], None]) -> Worker:
+        return Worker(self.queue, self.store, self.categoriser, self.extractor, self.stop, beat)
 
 
 def test_a_panel_gets_its_categories_and_its_message_goes() -> None:
     it = Setting(tests=2)
     it.worker.step()
-    assert it.store.finished == {it.lab: {0: Category("length-1", 1.0), 1: Category("length-2", 1.0)}}
+    assert it.store.categories == {it.job.job_id: {0: Category("length-1", 1.0), 1: Category("length-2", 1.0)}}
     assert it.queue.deleted == [it.message]
+
+
+def test_a_report_gets_its_entities_and_its_message_goes() -> None:
+    it = Setting(kind=EXTRACT)
+    it.worker.step()
+    assert [entity.found for entity in it.store.entities[it.job.job_id]] == ["sodium", "140"]
+    assert it.queue.deleted == [it.message]
+
+
+def test_trends_are_computed_under_the_names_that_the_model_sees() -> None:
+    it = Setting(kind=AGGREGATE)
+    it.worker.step()
+    assert it.store.aggregated == [(it.job, normalise)]
+    assert it.queue.deleted == [it.message]
+
+
+@pytest.mark.parametrize("kind", [CATEGORISE, EXTRACT, AGGREGATE])
+def test_a_job_that_was_done_before_is_not_done_again_whatever_its_kind(kind: str) -> None:
+    it = Setting(done=True, kind=kind)
+    it.worker.step()
+    assert (it.store.categories, it.store.entities, it.store.aggregated) == ({}, {}, [])
+    assert it.queue.deleted == [it.message]
+
+
+def test_a_stop_between_two_pieces_of_a_report_gives_the_message_back() -> None:
+    it = Setting(kind=EXTRACT)
+    it.extractor.before = it.stop.set
+    it.worker.step()
+    assert it.queue.hidden == [(it.message, 0)]
+    assert it.queue.deleted == []
+    assert it.store.entities == {}
+
+
+def test_the_worker_counts_the_jobs_that_it_has_done() -> None:
+    it = Setting()
+    it.queue.messages.append(Message("not json", "receipt", 1))
+    it.worker.step()
+    it.worker.step()
+    assert it.worker.jobs_done == 1
 
 
 def test_no_more_than_eight_names_are_embedded_at_once() -> None:
     it = Setting(tests=20)
     it.worker.step()
     assert it.categoriser.batches == [8, 8, 4]
-
-
-def test_a_job_that_was_done_before_is_not_done_again() -> None:
-    it = Setting(done=True)
-    it.worker.step()
-    assert it.categoriser.batches == []
-    assert it.queue.deleted == [it.message]
 
 
 def test_a_stop_gives_the_message_back_at_once() -> None:
@@ -120,7 +190,7 @@ def test_a_stop_gives_the_message_back_at_once() -> None:
     assert it.categoriser.batches == [8]
     assert it.queue.hidden == [(it.message, 0)]
     assert it.queue.deleted == []
-    assert it.store.finished == {}
+    assert it.store.categories == {}
 
 
 def broken() -> None:
@@ -136,12 +206,12 @@ def test_a_failed_job_stays_in_the_queue_and_comes_back_later() -> None:
     assert it.store.failed == {}
 
 
-def test_a_panel_is_failed_when_its_message_goes_to_the_dead_letter_queue() -> None:
+def test_a_job_is_failed_when_its_message_goes_to_the_dead_letter_queue() -> None:
     it = Setting(deliveries=3)
     it.categoriser.before = broken
     it.worker.step()
     assert it.queue.deleted == []
-    assert it.store.failed == {it.lab: "RuntimeError after the last try"}
+    assert it.store.failed == {it.job.job_id: "RuntimeError after the last try"}
 
 
 def test_without_a_dead_letter_queue_no_try_is_the_last() -> None:
@@ -152,13 +222,28 @@ def test_without_a_dead_letter_queue_no_try_is_the_last() -> None:
     assert it.store.failed == {}
 
 
-@pytest.mark.parametrize("body", ["not json", Job(kind="categorise", lab_id=uuid4()).to_json()])
-def test_a_poison_message_is_left_to_the_queue(body: str) -> None:
+def test_a_poison_message_is_left_to_the_queue() -> None:
     it = Setting()
-    it.queue.messages = [Message(body, "receipt", 1)]
+    it.queue.messages = [Message("not json", "receipt", 1)]
     it.worker.step()
     assert it.queue.deleted == []
     assert it.queue.hidden[0][1] > 0
+
+
+def test_a_message_without_a_job_is_left_to_the_queue() -> None:
+    it = Setting()
+    it.store.work = None
+    it.worker.step()
+    assert it.queue.deleted == []
+    assert it.queue.hidden[0][1] > 0
+
+
+def test_no_log_line_holds_what_a_job_is_about(caplog: pytest.LogCaptureFixture) -> None:
+    caplog.set_level("DEBUG")
+    it = Setting(kind=EXTRACT)
+    it.worker.step()
+    assert {record.message for record in caplog.records} == {"the job is done"}
+    assert "sodium" not in str([vars(record) for record in caplog.records])
 
 
 def test_nothing_is_taken_while_the_database_is_away(monkeypatch: pytest.MonkeyPatch) -> None:
@@ -180,7 +265,7 @@ def test_the_worker_outlives_a_queue_that_is_away(monkeypatch: pytest.MonkeyPatc
         if len(beats) == 3:
             it.stop.set()
 
-    Worker(it.queue, it.store, it.categoriser, it.stop, beat_and_stop).run()
+    it.made(beat_and_stop).run()
     assert len(beats) == 3
 
 
@@ -198,6 +283,18 @@ def test_a_job_that_hangs_is_kept_hidden_only_so_long() -> None:
     with every(0.001, 2, lambda: kept.append(1)):
         time.sleep(0.1)
     assert len(kept) == 2
+
+
+def test_a_sign_of_life_is_given_at_once_and_until_the_work_ends() -> None:
+    given: list[int] = []
+    with every(0.005, None, lambda: given.append(1), at_once=True):
+        time.sleep(0.002)
+        assert len(given) == 1
+        time.sleep(0.1)
+    assert len(given) > 5
+    after = len(given)
+    time.sleep(0.02)
+    assert len(given) == after
 
 
 def test_a_failing_heartbeat_does_not_stop_the_work() -> None:
