@@ -37,6 +37,14 @@ RECIPES: Mapping[str, Recipe] = {
         allow=("images/api/**", "app/__init__.py", "app/common/**", "app/api/**", "app/migrations/**"),
         parents=("python",),
     ),
+    "web": Recipe(
+        # File by file at the top, where what the package manager and a build on this machine leave lies too.
+        allow=(
+            *("images/web/**", "app/web/src/**", "app/web/public/**", "app/web/index.html", "app/web/.npmrc"),
+            *("app/web/package.json", "app/web/package-lock.json", "app/web/tsconfig.json", "app/web/vite.config.ts"),
+        ),
+        parents=("node", "caddy"),
+    ),
 }
 """Every image, in the order in which they can be built."""
 

@@ -46,7 +46,7 @@ def test_nothing_comes_from_a_package_manager_of_the_system(dockerfile: Path) ->
 @EACH
 def test_no_parent_is_called_latest_or_named_outside_an_argument(dockerfile: Path) -> None:
     assert ":latest" not in dockerfile.read_text()
-    own = {stage[0].partition(" AS ")[2] for stage in stages(dockerfile)}
+    own = {stage[0].partition(" AS ")[2] for stage in stages(dockerfile)} | {"scratch"}
     for stage in stages(dockerfile):
         parent = stage[0].split()[1]
         assert "$" in parent or parent in own, parent
@@ -59,10 +59,12 @@ def test_no_frontend_is_fetched(dockerfile: Path) -> None:
 
 @EACH
 def test_every_installation_checks_hashes(dockerfile: Path) -> None:
-    installs = [line for line in instructions(dockerfile) if re.search(r"pip install\b", line)]
+    installs = [line for line in instructions(dockerfile) if re.search(r"\b(pip|npm) (install|ci|i)\b", line)]
     assert installs
     for line in installs:
         assert line.count("pip install") == line.count("--require-hashes"), line
+        # npm compares what it installs with its lock by `ci` alone.
+        assert not re.search(r"\bnpm (install|i)\b", line), line
 
 
 @EACH

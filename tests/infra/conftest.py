@@ -16,11 +16,12 @@ from infra import program
 from infra import settings as settings_module
 from infra.components import image
 from infra.lib import content
+from infra.lib.build_plan import RECIPES
 
 ROOT = Path(__file__).resolve().parents[2]
 ACCOUNT = "123456789012"
 REGISTRY = f"{ACCOUNT}.dkr.ecr.us-east-1.amazonaws.com"
-DIGESTS = {image: f"sha256:{number * 64}" for image, number in (("base", "a"), ("worker", "b"), ("api", "c"))}
+DIGESTS = {image: f"sha256:{digit * 64}" for image, digit in zip(RECIPES, "abcd", strict=False)}
 SECRETS = {
     "slipway:databaseUrl": "postgresql://slipway:hush@10.20.0.10:5432/slipway",
     "slipway:redisUrl": "redis://10.20.0.10:6379/0",

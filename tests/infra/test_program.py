@@ -49,7 +49,7 @@ def test_the_hosts_release_names_the_api_by_digest(run: Run) -> None:
 
 def test_a_preview_knows_the_tags_and_not_the_digests(run: Run) -> None:
     cloud, outputs = run(preview=True)
-    assert outputs["contentTags"].keys() == {"base", "worker", "api"}
+    assert outputs["contentTags"].keys() == {"base", "worker", "api", "web"}
     assert outputs["digests"] == UNKNOWN
     assert cloud.all(IMAGE)
 

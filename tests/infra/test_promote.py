@@ -7,9 +7,10 @@ from typing import Any
 import pytest
 
 from infra import promote
+from infra.lib.build_plan import RECIPES
 from infra.lib.release import ReleaseError
 
-DIGESTS = {image: f"sha256:{number * 64}" for image, number in (("base", "a"), ("worker", "b"), ("api", "c"))}
+DIGESTS = {image: f"sha256:{digit * 64}" for image, digit in zip(RECIPES, "abcd", strict=False)}
 OUTPUTS: dict[str, Any] = {
     "images": {image: f"127.0.0.1:5000/slipway/{image}@{digest}" for image, digest in DIGESTS.items()},
     "contentTags": {image: digest[-20:] for image, digest in DIGESTS.items()},
@@ -62,12 +63,12 @@ def test_the_same_digests_again_get_no_other_tag() -> None:
 
 def test_the_next_promotion_counts_on(root: Path) -> None:
     registry = Registry()
-    registry.tags["slipway/api"]["sha256:" + "d" * 64] = ["release-prod-7", "release-staging-9"]
+    registry.tags["slipway/api"]["sha256:" + "e" * 64] = ["release-prod-7", "release-staging-9"]
     assert "release-prod-8" in promote.promote("dev", "prod", OUTPUTS, registry)
 
 
 def test_a_stack_that_runs_nothing_cannot_be_promoted() -> None:
-    with pytest.raises(ReleaseError, match=r"Stack dev runs no api, base, worker: bring it up first"):
+    with pytest.raises(ReleaseError, match=rf"Stack dev runs no {', '.join(sorted(RECIPES))}: bring it up first"):
         promote.promote("dev", "prod", {}, Registry())
 
 

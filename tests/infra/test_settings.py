@@ -58,7 +58,7 @@ def test_a_stack_owns_its_repositories_unless_it_names_another() -> None:
 def test_a_group_that_sets_one_thing_keeps_the_other_defaults() -> None:
     found = settings({"worker": {"memoryMib": 4096}, "images": {"sizeBudgetMb": {"api": 250}}})
     assert (found.worker.cpu, found.worker.memory_mib) == (512, 4096)
-    assert found.images.size_budget_mb == {"base": 1300, "worker": 600, "api": 250}
+    assert found.images.size_budget_mb == {"base": 1300, "worker": 600, "api": 250, "web": 80}
 
 
 def test_keys_of_other_namespaces_are_left_alone() -> None:
