@@ -20,7 +20,8 @@ from devcloud.services import Services
 from devcloud.stack import Stack, with_resources
 from devcloud.toolchain import Toolchain, check_machine, ensure, is_ready
 from devcloud.toolchain.bridges import stop_bridges
-from devcloud.toolchain.standins import docker_hub_reachable, ensure_rootfs, publish
+from devcloud.toolchain.standins import docker_hub_reachable, publish
+from devcloud.toolchain.standins import ensure as ensure_standins
 
 AWS = "aws"
 """Not a cloud on this machine: the account, credentials and state that the person's shell names."""
@@ -74,9 +75,9 @@ class Command:
         services = self.services
         services.start()
         if not docker_hub_reachable():
-            rootfs = ensure_rootfs(self.cloud.cache, say)
             registry = f"127.0.0.1:{self.cloud.ports.registry}"
-            publish(tools.buildctl, self.cloud.buildkit_address, registry, rootfs, say)
+            for standin in ensure_standins(self.cloud.cache, say):
+                publish(tools.buildctl, self.cloud.buildkit_address, registry, standin, say)
         services.create_database(rehearsal.database_name(self.stack_name))
         return services
 
@@ -265,7 +266,7 @@ def toolchain(command: Command) -> None:
     command.tells = True
     _ = command.toolchain
     if not docker_hub_reachable():
-        ensure_rootfs(command.cloud.cache, say)
+        ensure_standins(command.cloud.cache, say)
 
 
 COMMANDS: dict[str, Callable[[Command], int | None]] = {
