@@ -25,7 +25,8 @@ from devcloud.services import Services
 from devcloud.stack import Stack, with_resources
 from devcloud.toolchain import Toolchain, check_machine, ensure, is_ready
 from devcloud.toolchain.bridges import stop_bridges
-from devcloud.toolchain.standins import docker_hub_reachable, ensure_rootfs, publish
+from devcloud.toolchain.standins import docker_hub_reachable, take_docker_hubs_place
+from devcloud.toolchain.standins import ensure as ensure_standins
 from infra.lib import base_version
 from infra.lib.build_plan import PARENT_ARGUMENT, RECIPES, plan_builds
 
@@ -82,10 +83,9 @@ class Command:
         services = self.services
         builds = rehearsal.builds(self.stack_name)
         services.start(builds=builds)
-        if builds and not docker_hub_reachable():
-            rootfs = ensure_rootfs(self.cloud.cache, say)
+        if builds:
             registry = f"127.0.0.1:{self.cloud.ports.registry}"
-            publish(tools.buildctl, self.cloud.buildkit_address, registry, rootfs, say)
+            take_docker_hubs_place(self.cloud.cache, tools.buildctl, self.cloud.buildkit_address, registry, say)
         services.create_database(rehearsal.database_name(self.stack_name))
         return services
 
@@ -320,7 +320,7 @@ def toolchain(command: Command) -> None:
     command.tells = True
     _ = command.toolchain
     if not docker_hub_reachable():
-        ensure_rootfs(command.cloud.cache, say)
+        ensure_standins(command.cloud.cache, say)
 
 
 UNANSWERED = (httpx.HTTPError, BotoCoreError, ClientError, xmlrpc.client.Error, ConnectionError)

@@ -19,7 +19,7 @@ from devcloud.console import Refusal, say, step
 from devcloud.rehearsal import LOCAL, committed_file
 from devcloud.supervisor import Supervisor, wait_for_port, wait_for_socket
 from devcloud.toolchain import some
-from devcloud.toolchain.standins import docker_hub_reachable, ensure_rootfs, publish
+from devcloud.toolchain.standins import take_docker_hubs_place
 from devcloud.toolchain.work import made_whole
 from infra import settings as settings_module
 from infra.lib import content
@@ -102,9 +102,7 @@ def _build(cloud: Cloud, base: BuildPlan, worker: BuildPlan, dockerfile: str, fo
         wait_for_port("127.0.0.1", cloud.ports.registry, 30, "The registry", cloud.logs / "registry.log")
         socket = Path(cloud.buildkit_address.removeprefix("unix://"))
         wait_for_socket(socket, 30, "BuildKit", cloud.logs / "buildkit.log")
-        if not docker_hub_reachable():
-            rootfs = ensure_rootfs(cloud.cache, say)
-            publish(tools["buildctl"], cloud.buildkit_address, registry, rootfs, say)
+        take_docker_hubs_place(cloud.cache, tools["buildctl"], cloud.buildkit_address, registry, say)
         reference = f"{registry}/base:{base.content_tag}"
         _run(tools, cloud, _request(base, f"type=image,name={reference},push=true", platform))
         with made_whole(folder) as draft:

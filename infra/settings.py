@@ -44,10 +44,10 @@ LOG_RETENTION_DAYS = (
     *(1096, 1827, 2192, 2557, 2922, 3288, 3653),
 )
 
-IMAGES = ("base", "worker", "api")
-DEFAULT_CONTEXT_LIMIT_MIB = {"base": 512, "worker": 64, "api": 64}
-DEFAULT_SIZE_BUDGET_MB = {"base": 1300, "worker": 600, "api": 300}
-DEFAULT_PARENTS = {"python": "python:3.11-slim"}
+IMAGES = ("base", "worker", "api", "web")
+DEFAULT_CONTEXT_LIMIT_MIB = {"base": 512, "worker": 64, "api": 64, "web": 16}
+DEFAULT_SIZE_BUDGET_MB = {"base": 1300, "worker": 600, "api": 300, "web": 80}
+DEFAULT_PARENTS = {"python": "python:3.11-slim", "node": "node:24-slim", "caddy": "caddy:2-alpine"}
 
 # The project and the stack have names from elsewhere.
 NOT_SET_BY_A_STACK = ("project", "stack")

@@ -80,6 +80,24 @@ def install(packages: Sequence[str], cache: Path, work: Work) -> None:
             )
 
 
+def unpack(package: str, folder: Path, work: Work) -> None:
+    """Put a package's files in a folder, without installing it. Raises Refusal where it cannot be had."""
+    with tempfile.TemporaryDirectory() as downloads:
+        Path(downloads).chmod(0o777)  # apt downloads as a user of its own
+        command = ["apt-get", "-qq", *TRIES, "download", package]
+        done = work.run(command, cwd=Path(downloads))
+        if done.returncode != 0:
+            _update(work)
+            done = work.run(command, cwd=Path(downloads))
+        for archive in Path(downloads).glob("*.deb"):
+            done = work.run(["dpkg-deb", "--extract", str(archive), str(folder)])
+    if done.returncode != 0 or not any(folder.iterdir()):
+        raise Refusal(
+            f"apt-get could not download {package} (exit {done.returncode}): {ending(done.stdout)}. "
+            "Check /etc/apt and that this machine reaches its package mirror."
+        )
+
+
 def cannot_download(packages: Sequence[str]) -> str:
     """Why apt cannot get a package of these, found out by getting the first; empty where it can."""
     with tempfile.TemporaryDirectory() as folder:

