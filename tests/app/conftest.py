@@ -19,7 +19,7 @@ _numbers = itertools.count(1)
 
 @pytest.fixture(scope="session")
 def postgres() -> Iterator[servers.Postgres]:
-    """PostgreSQL, with the database `template` at the newest schema."""
+    """PostgreSQL, with the database `migrated` at the newest schema."""
     folder = servers.folder("postgres")
     server = servers.Postgres(folder)
     server.start()
@@ -42,28 +42,29 @@ def redis() -> Iterator[servers.Redis]:
 
 
 @pytest.fixture
-def empty_database(postgres: servers.Postgres) -> str:
+def empty_database(postgres: servers.Postgres) -> Iterator[str]:
     """DATABASE_URL of a database of this test's own, without any table."""
-    return create(postgres, "template1")
+    yield from like(postgres, "template1")
 
 
 @pytest.fixture
-def database(postgres: servers.Postgres) -> str:
+def database(postgres: servers.Postgres) -> Iterator[str]:
     """DATABASE_URL of a database of this test's own, at the newest schema."""
-    return create(postgres, "migrated")
+    yield from like(postgres, "migrated")
 
 
 @pytest.fixture(scope="module")
-def module_database(postgres: servers.Postgres) -> str:
+def module_database(postgres: servers.Postgres) -> Iterator[str]:
     """The same for all tests of a module together."""
-    return create(postgres, "migrated")
+    yield from like(postgres, "migrated")
 
 
-def create(postgres: servers.Postgres, template: str) -> str:
-    """A new database like `template`."""
+def like(postgres: servers.Postgres, template: str) -> Iterator[str]:
+    """A database that begins as `template` and ends with whoever uses it."""
     name = f"test_{next(_numbers)}"
     asyncio.run(postgres.execute(f"CREATE DATABASE {name} TEMPLATE {template}"))
-    return postgres.url(name)
+    yield postgres.url(name)
+    asyncio.run(postgres.execute(f"DROP DATABASE {name} WITH (FORCE)"))
 
 
 @pytest.fixture(scope="session")
