@@ -34,7 +34,10 @@ RECIPES: Mapping[str, Recipe] = {
         parent="base",
     ),
     "api": Recipe(
-        allow=("images/api/**", "app/__init__.py", "app/common/**", "app/api/**", "app/migrations/**"),
+        allow=(
+            *("images/api/**", "app/__init__.py", "app/__main__.py", "app/health.py", "app/common/**"),
+            *("app/api/**", "app/auth/**", "app/migrate/**", "app/migrations/**"),
+        ),
         parents=("python",),
     ),
 }
