@@ -244,8 +244,7 @@ def api(database: str, redis_url: str, endpoint: str, queue_url: str, region: st
         "AWS_ENDPOINT_URL": endpoint,
         "AWS_ACCESS_KEY_ID": "test",
         "AWS_SECRET_ACCESS_KEY": "test",
-        "OPENAI_API_KEY": "sk-nobody-is-asked",
-        "OPENAI_MODEL": "none",
+        "CHAT_MODEL": "fake",
     }
     return Service(folder("api"), "api", environment)
 
