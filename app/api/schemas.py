@@ -4,7 +4,7 @@ from datetime import datetime
 from typing import Annotated, Literal, Self
 from uuid import UUID
 
-from pydantic import BaseModel, ConfigDict, Field, FiniteFloat, StringConstraints, model_validator
+from pydantic import BaseModel, ConfigDict, Field, FiniteFloat, Strict, StringConstraints, model_validator
 from pydantic.config import JsonDict
 
 from app.common.web import Check
@@ -37,6 +37,8 @@ def text(limit: int, least: int = 1) -> StringConstraints:
     return StringConstraints(strip_whitespace=True, min_length=least, max_length=limit, pattern=PRINTABLE)
 
 
+# `"6.1"` and `true` are no measurements, though Python would make numbers of them.
+Number = Annotated[FiniteFloat, Strict()]
 Reference = Annotated[str, text(MAX_REFERENCE)]
 Status = Literal["queued", "done", "failed"]
 Kind = Literal["categorise", "extract", "aggregate"]
@@ -47,8 +49,8 @@ class ReferenceRange(BaseModel):
 
     model_config = ConfigDict(extra="forbid")
 
-    low: FiniteFloat | None = None
-    high: FiniteFloat | None = None
+    low: Number | None = None
+    high: Number | None = None
 
     @model_validator(mode="after")
     def check(self) -> Self:
@@ -66,7 +68,7 @@ class LabTest(BaseModel):
     model_config = ConfigDict(extra="forbid")
 
     name: Annotated[str, text(MAX_NAME)]
-    value: FiniteFloat
+    value: Number
     unit: Annotated[str, text(MAX_UNIT, least=0)]
     reference_range: ReferenceRange | None = None
 

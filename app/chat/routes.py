@@ -30,7 +30,7 @@ def router(store: Store, model: ChatModel, current: Callable[..., Awaitable[Iden
     routes = APIRouter(prefix="/chat", tags=["chat"], responses=refusals(401, 422))
     me = Depends(current)
 
-    @routes.post("", responses=refusals(404, 409, 503))
+    @routes.post("", responses=refusals(400, 404, 409, 503))
     async def ask(question: Question, identity: Annotated[Identity, me]) -> Answer:
         """Ask about your own labs. The answer comes from a language model that can look them up, and nothing else.
 

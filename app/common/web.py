@@ -385,7 +385,8 @@ async def for_ever(work: Callable[[], Awaitable[object]], seconds: float) -> Non
         try:
             await work()
         except Exception as error:  # noqa: BLE001 - whatever is wrong now, the next time is another one
-            log.warning("trying again later", extra=trace(error))
+            away = database.is_away(error)
+            log.warning("trying again later", extra={"reason": database.brief(error)} if away else trace(error))
         await asyncio.sleep(seconds)
 
 

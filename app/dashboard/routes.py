@@ -31,7 +31,7 @@ COOKIE = "slipway_dashboard"
 MAX_EMAIL = 254
 
 WRONG = "There is no account with this email and password."
-NOT_OPERATOR = "The dashboard is for operators; this account is not one. An operator's rights are granted on the host."
+NOT_OPERATOR = "The dashboard is for operators; this account is none. Who is one is decided on the host itself."
 ELSEWHERE = "This form was sent from another site, so nothing was done. Please use the form on this one."
 AWAY = "The database cannot be reached at the moment. This page tries again by itself."
 

@@ -1,7 +1,10 @@
 """PostgreSQL, Redis and a queue for the tests: real ones, of this run alone, on free ports of the loopback."""
 
+import asyncio
+import hashlib
 import os
 import pwd
+import secrets
 import shutil
 import signal
 import socket
@@ -91,16 +94,18 @@ class Process:
         """Whom it runs as, where that is not us."""
         return {}
 
-    def stop(self, how: signal.Signals = signal.SIGINT) -> None:
-        """End it, and return once it is gone."""
-        if self._process is not None:
-            self._process.send_signal(how)
-            try:
-                self._process.wait(10)
-            except subprocess.TimeoutExpired:
-                self._process.kill()
-                self._process.wait()
-            self._process = None
+    def stop(self, how: signal.Signals = signal.SIGINT) -> int | None:
+        """End it; its exit status once it is gone."""
+        if self._process is None:
+            return None
+        self._process.send_signal(how)
+        try:
+            status = self._process.wait(10)
+        except subprocess.TimeoutExpired:
+            self._process.kill()
+            status = self._process.wait()
+        self._process = None
+        return status
 
 
 class Postgres(Process):
@@ -153,8 +158,6 @@ class Postgres(Process):
         return listens(self.port) and self._lets_in()
 
     def _lets_in(self) -> bool:
-        import asyncio
-
         async def ask() -> None:
             await (await asyncpg.connect(self.url("postgres"), timeout=2)).close()
 
@@ -164,17 +167,17 @@ class Postgres(Process):
             return False
         return True
 
-    async def execute(self, statement: str, database: str = "postgres") -> list[asyncpg.Record]:
-        """Run one statement."""
+    async def execute(self, statement: str, database: str = "postgres", *values: object) -> list[asyncpg.Record]:
+        """Run one statement, with `values` for its $1, $2, ..."""
         connection = await asyncpg.connect(self.url(database))
         try:
-            return list(await connection.fetch(statement))
+            return list(await connection.fetch(statement, *values))
         finally:
             await connection.close()
 
-    def stop(self, how: signal.Signals = signal.SIGQUIT) -> None:
+    def stop(self, how: signal.Signals = signal.SIGQUIT) -> int | None:
         """At once: what it has not written yet, nobody needs."""
-        super().stop(how)
+        return super().stop(how)
 
 
 class Redis(Process):
@@ -231,6 +234,35 @@ class Service(Process):
             return False
 
 
+def api(database: str, redis_url: str, endpoint: str, queue_url: str, region: str) -> Service:
+    """The API over a database, a Redis and a queue."""
+    environment = {
+        "DATABASE_URL": database,
+        "REDIS_URL": redis_url,
+        "JOBS_QUEUE_URL": queue_url,
+        "AWS_REGION": region,
+        "AWS_ENDPOINT_URL": endpoint,
+        "AWS_ACCESS_KEY_ID": "test",
+        "AWS_SECRET_ACCESS_KEY": "test",
+        "CHAT_MODEL": "fake",
+    }
+    return Service(folder("api"), "api", environment)
+
+
 def folder(name: str) -> Path:
     """A folder that PostgreSQL's user can reach: below /tmp, and not below a home."""
     return Path(tempfile.mkdtemp(prefix=f"slipway-{name}-", dir="/tmp"))
+
+
+def sign_in(postgres: Postgres, database: str, email: str, role: str = "user") -> str:
+    """A token of a new account, made in the database itself."""
+    token = secrets.token_urlsafe(32)
+    statement = (
+        "WITH account AS (INSERT INTO users (id, email, password_hash, role) "
+        "VALUES (gen_random_uuid(), $1, 'none', $2) RETURNING id) "
+        "INSERT INTO sessions (token_sha256, user_id, expires_at) "
+        "SELECT $3, id, now() + interval '1 hour' FROM account"
+    )
+    digest = hashlib.sha256(token.encode()).digest()
+    asyncio.run(postgres.execute(statement, database.rpartition("/")[2], email, role, digest))
+    return token

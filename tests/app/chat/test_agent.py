@@ -2,6 +2,7 @@
 
 import asyncio
 import json
+from collections.abc import Sequence
 from http.server import BaseHTTPRequestHandler, HTTPServer
 from threading import Thread
 
@@ -10,7 +11,17 @@ from sqlalchemy.exc import OperationalError
 
 from app.chat.agent import UNFINISHED, Agent, Limits, Turn
 from app.chat.fake import SAYS_SO, FakeChat
-from app.chat.model import Assistant, ModelError, System, ToolResult, User
+from app.chat.model import (
+    Assistant,
+    ChatModel,
+    Message,
+    ModelError,
+    Reply,
+    System,
+    ToolDescription,
+    ToolResult,
+    User,
+)
 from tests.app.chat.fakes import HBA1C, MemoryLabs, ScriptedFakeChat, calls
 
 ANSWER = Assistant(content="HbA1c was 6.1 %.")
@@ -98,25 +109,27 @@ def test_a_database_that_is_away_is_not_told_to_the_model() -> None:
     assert len(model.asked) == 1
 
 
-def test_an_agent_serves_two_people_at_once_and_each_gets_the_own_labs() -> None:
-    class EachAsksAndRepeats(ScriptedFakeChat):
-        async def reply(self, messages, tools, must_answer):  # type: ignore[no-untyped-def]
-            await asyncio.sleep(0)
-            last = messages[-1]
-            self.script = [Assistant(content=last.content) if isinstance(last, ToolResult) else calls(history)]
-            return await super().reply(messages, tools, must_answer)
+class RepeatingFakeChat(ChatModel):
+    """Asks for one test's history and repeats what it brought, without a memory of its own."""
 
-    history = ("test_history", '{"test_name": "hba1c"}')
-    agent = Agent(EachAsksAndRepeats(ANSWER))
-    mine, theirs = MemoryLabs(HBA1C), MemoryLabs(HBA1C.model_copy(update={"value": 9.9}))
+    async def reply(self, messages: Sequence[Message], tools: Sequence[ToolDescription], must_answer: bool) -> Reply:
+        await asyncio.sleep(0)
+        last = messages[-1]
+        if isinstance(last, ToolResult):
+            return Reply(Assistant(content=last.content), 1)
+        return Reply(calls(("test_history", '{"test_name": "hba1c"}')), 1)
 
-    async def both() -> list[Turn]:
-        return await asyncio.gather(agent.answer(mine, [], "hba1c?"), agent.answer(theirs, [], "hba1c?"))
 
-    first, second = asyncio.run(both())
-    assert "6.1" in first.answer
-    assert "9.9" not in first.answer
-    assert "9.9" in second.answer
+def test_an_agent_serves_many_people_at_once_and_each_gets_the_own_labs() -> None:
+    agent = Agent(RepeatingFakeChat())
+    values = [float(number) for number in range(20)]
+    labs = [MemoryLabs(HBA1C.model_copy(update={"value": value})) for value in values]
+
+    async def all_at_once() -> list[Turn]:
+        return await asyncio.gather(*(agent.answer(own, [], "hba1c?") for own in labs))
+
+    turns = asyncio.run(all_at_once())
+    assert [json.loads(turn.answer)["rows"][0]["value"] for turn in turns] == values
 
 
 def test_nothing_is_traced_to_a_third_party_whatever_the_environment_says(monkeypatch: pytest.MonkeyPatch) -> None:

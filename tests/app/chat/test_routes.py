@@ -195,7 +195,7 @@ def test_of_a_long_chat_the_model_is_reminded_of_the_end_only(api: Api) -> None:
 def test_every_route_is_described_with_an_example_and_its_refusals(api: Api) -> None:
     described = api.ask(None, "GET", "/openapi.json").json()
     post = described["paths"]["/chat"]["post"]
-    assert {"200", "401", "404", "409", "422", "503"} <= set(post["responses"])
+    assert {"200", "400", "401", "404", "409", "422", "503"} <= set(post["responses"])
     assert {"200", "401", "422"} <= set(described["paths"]["/chat"]["get"]["responses"])
     assert {"200", "401", "404", "422"} <= set(described["paths"]["/chat/{chat_id}"]["get"]["responses"])
     for schema in ("Question", "Answer", "Chat", "ChatPage"):
