@@ -89,6 +89,12 @@ def other_models(folder: Path) -> list[Path]:
     return sorted(file.parent for file in (folder.parent / "models").glob("*/model.json"))
 
 
+def check_other(folder: Path) -> dict[str, Any]:
+    """A model beside the encoder's: its files, and its vectors where those are whole."""
+    found = check_files(folder)
+    return {**found, **check_likeness(Encoder(folder))} if found["ok"] else found
+
+
 def run(folder: Path) -> tuple[bool, str]:
     """Whether all is well with the encoder in `folder` and the models beside it, and one line of JSON that says what
     was found."""
@@ -96,8 +102,7 @@ def run(folder: Path) -> tuple[bool, str]:
     try:
         found = checks(folder)
         for other in other_models(folder):
-            found[f"files of {other.name}"] = check_files(other)
-            found[f"likeness of {other.name}"] = check_likeness(Encoder(other))
+            found[other.name] = check_other(other)
         model = json.loads((folder / "model.json").read_text())
         report: dict[str, Any] = {
             "ok": all(check.get("ok", True) for check in found.values()),
