@@ -1,6 +1,7 @@
 """Categories by embedding, with an encoder small enough to follow."""
 
 from collections.abc import Sequence
+from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
@@ -11,8 +12,8 @@ from app.worker.categoriser import (
     Categoriser,
     Prototypes,
     make_prototypes,
-    parting,
     read_categories,
+    threshold_for,
 )
 from app.worker.encoder import Vectors, normalise, pool
 from app.worker.self_test import KNOWN
@@ -68,11 +69,40 @@ def test_prototypes_come_back_as_they_were_saved(tmp_path: Path) -> None:
     assert (loaded.labels, loaded.threshold) == (made.labels, made.threshold)
     assert np.array_equal(loaded.vectors, made.vectors)
     assert np.array_equal(loaded.center, made.center)
+    assert loaded.classes == made.classes
+    assert np.array_equal(loaded.weights, made.weights)
+    assert np.array_equal(loaded.bias, made.bias)
 
 
-def test_the_threshold_parts_names_from_unrelated_texts() -> None:
-    at = parting(np.array([0.9, 0.8, 0.7, 0.3], np.float32), np.array([0.1, 0.2, 0.5], np.float32))
-    assert at == 0.7
+def test_the_threshold_keeps_nine_names_of_ten() -> None:
+    confidences = np.array([0.05, *np.linspace(0.4, 0.9, 10)], np.float32)
+    at = threshold_for(confidences)
+    assert (confidences >= at).sum() == 10
+
+
+def test_a_text_that_nothing_speaks_for_is_unknown_whatever_the_threshold() -> None:
+    made = make_prototypes(WordEncoder(), CURATED)
+    found = Categoriser(WordEncoder(), replace(made, threshold=0.0)).categorise(["invoice", "HbA1c"])
+    assert [category.name for category in found] == [UNKNOWN, "diabetes"]
+
+
+def test_names_are_told_apart_by_what_differs_and_not_by_what_they_share() -> None:
+    found = make_prototypes(WordEncoder(), CURATED)
+    (category,) = Categoriser(WordEncoder(), found).categorise(["total blood ldl"])
+    assert category.name == "lipids"
+
+
+@pytest.mark.parametrize("dimension", [3, 32, 768])
+def test_a_model_of_any_dimension_that_has_learnt_nothing_is_no_reason_to_fail(dimension: int, tmp_path: Path) -> None:
+    class Noise:
+        def embed(self, texts: Sequence[str]) -> Vectors:
+            rows = [np.random.default_rng(list(text.encode())).normal(size=dimension) + 5 for text in texts]
+            return np.array([row / np.linalg.norm(row) for row in rows], np.float32)
+
+    made = make_prototypes(Noise(), read_categories())
+    assert 0 <= made.threshold < 1
+    found = Categoriser(Noise(), made).categorise([*KNOWN, "", "x" * 200])
+    assert all(0 <= category.confidence <= 1 for category in found)
 
 
 def test_spelling_does_not_change_what_the_model_sees() -> None:
