@@ -23,7 +23,7 @@ preview: ## What an up would change
 	$(DEVCLOUD) preview $(ARGS)
 refresh: ## Compare the state with what is there
 	$(DEVCLOUD) refresh $(ARGS)
-build: ## Build and push one image: IMAGE=base|worker|api
+build: ## Build and push one image: IMAGE=base|worker|api|web
 	$(DEVCLOUD) build $(IMAGE)
 down: ## Delete the stack; end the cloud with its last one
 	$(DEVCLOUD) down
@@ -53,7 +53,7 @@ stop-builder: ## Stop BuildKit alone
 toolchain: ## Find or make every tool
 	$(DEVCLOUD) toolchain
 test: ## Everything: unit tests, then the cloud's
-	$(DEVCLOUD) toolchain
+	$(DEVCLOUD) toolchain --tests
 	$(RUN) pytest $(ARGS)
 check: ## Format, lint, types, unit tests: before a commit
 	$(RUN) ruff format --check .

@@ -52,7 +52,9 @@ export function Chat({ id }: { id?: string }) {
   });
 
   const lines = linesOf(chat.data);
-  useEffect(() => end.current?.scrollIntoView({ block: "end" }), [lines.length, asked]);
+  useEffect(() => {
+    end.current?.scrollIntoView({ block: "nearest" });
+  }, [lines.length, asked]);
 
   const tooLong = [...message].length > MAX_MESSAGE;
   function submit(event?: FormEvent) {
