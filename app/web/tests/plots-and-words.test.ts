@@ -30,8 +30,10 @@ describe("a plot", () => {
     expect([mean, band]).toEqual(["", ""]);
   });
 
-  test("of many months names a few, the first and the last among them", () => {
+  test("of many months names a few at equal distances, the last among them", () => {
     expect(spread([1, 2, 3, 4, 5, 6, 7, 8, 9], 5)).toEqual([1, 3, 5, 7, 9]);
+    expect(spread([1, 2, 3, 4, 5, 6], 5)).toEqual([2, 4, 6]);
+    expect(spread([1, 2, 3, 4, 5, 6, 7, 8, 9, 10, 11, 12], 5)).toEqual([3, 6, 9, 12]);
     expect(spread([1, 2], 5)).toEqual([1, 2]);
   });
 });
