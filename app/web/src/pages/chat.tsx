@@ -14,7 +14,7 @@ const SUGGESTIONS = ["Which of my results are outside their range?", "How has my
 interface Line {
   from: "person" | "agent";
   text: string;
-  tools?: string[];
+  tools: string[];
 }
 
 /** Ask the agent about one's own results. */
@@ -41,10 +41,10 @@ export function Chat({ id }: { id?: string }) {
         setAsked(null);
       } else {
         const messages = [
-          { role: "user", content: text },
-          { role: "assistant", content: answer.answer, tools: answer.tools },
+          { role: "user" as const, content: text, tools: [] },
+          { role: "assistant" as const, content: answer.answer, tools: answer.tools },
         ];
-        cache.setQueryData(["chat", answer.chat_id], { id: answer.chat_id, created_at: new Date().toISOString(), messages });
+        cache.setQueryData<ChatShape>(["chat", answer.chat_id], { id: answer.chat_id, created_at: new Date().toISOString(), messages });
         navigate(`/chat/${answer.chat_id}`);
       }
     },
@@ -52,7 +52,9 @@ export function Chat({ id }: { id?: string }) {
   });
 
   const lines = linesOf(chat.data);
-  useEffect(() => end.current?.scrollIntoView({ block: "end" }), [lines.length, asked]);
+  useEffect(() => {
+    end.current?.scrollIntoView({ block: "nearest" });
+  }, [lines.length, asked]);
 
   const tooLong = [...message].length > MAX_MESSAGE;
   function submit(event?: FormEvent) {
@@ -101,7 +103,7 @@ export function Chat({ id }: { id?: string }) {
             {lines.map((line, index) => (
               <ChatLine key={index} line={line} />
             ))}
-            {asked !== null && <ChatLine line={{ from: "person", text: asked }} />}
+            {asked !== null && <ChatLine line={{ from: "person", text: asked, tools: [] }} />}
             {asking.isPending && (
               <p className="line line-agent line-thinking">
                 <span className="only-read">The agent is looking</span>
@@ -129,8 +131,8 @@ export function Chat({ id }: { id?: string }) {
             <ul>
               {chats.data?.items.map((earlier) => (
                 <li key={earlier.id}>
-                  <Link href={`/chat/${earlier.id}`} aria-current={earlier.id === id ? "page" : undefined}>
-                    {earlier.title ?? `Chat, ${ago(earlier.created_at)}`}
+                  <Link href={`/chat/${earlier.id}`} title={ago(earlier.created_at)} aria-current={earlier.id === id ? "page" : undefined}>
+                    {earlier.title}
                   </Link>
                 </li>
               ))}
@@ -147,15 +149,11 @@ function ChatLine({ line }: { line: Line }) {
     <div className={`line line-${line.from}`}>
       <span className="only-read">{line.from === "person" ? "You: " : "Agent: "}</span>
       <p>{line.text}</p>
-      {line.tools && line.tools.length > 0 && <p className="line-tools">looked at: {[...new Set(line.tools)].map((tool) => tool.replaceAll("_", " ")).join(", ")}</p>}
+      {line.tools.length > 0 && <p className="line-tools">looked at: {[...new Set(line.tools)].map((tool) => tool.replaceAll("_", " ")).join(", ")}</p>}
     </div>
   );
 }
 
-/** What was said, without what the agent said to its tools. */
 function linesOf(chat: ChatShape | undefined): Line[] {
-  return (chat?.messages ?? []).flatMap(({ role, content, tools }): Line[] => {
-    if (role === "user") return [{ from: "person", text: content }];
-    return role === "assistant" && content ? [{ from: "agent", text: content, ...(tools ? { tools } : {}) }] : [];
-  });
+  return (chat?.messages ?? []).map(({ role, content, tools }) => ({ from: role === "user" ? "person" : "agent", text: content, tools }));
 }

@@ -1,8 +1,8 @@
 import { useInfiniteQuery } from "@tanstack/react-query";
 import { Link } from "wouter";
-import type { Page, Report } from "../api.ts";
+import type { Page, ReportHead } from "../api.ts";
 import { api } from "../client.ts";
-import { ago, plural, when } from "../lib/format.ts";
+import { ago, when } from "../lib/format.ts";
 import { PlusIcon } from "../parts/icons.tsx";
 import { Empty, Loading, More, Problem, StatusBadge, Title } from "../parts/parts.tsx";
 
@@ -13,7 +13,7 @@ export function Reports() {
   const reports = useInfiniteQuery({
     queryKey: ["reports"],
     queryFn: ({ pageParam, signal }) =>
-      api.call<Page<Report>>(`/api/reports?limit=${PAGE}${pageParam ? `&cursor=${encodeURIComponent(pageParam)}` : ""}`, { signal }),
+      api.call<Page<ReportHead>>(`/api/reports?limit=${PAGE}${pageParam ? `&cursor=${encodeURIComponent(pageParam)}` : ""}`, { signal }),
     initialPageParam: null as string | null,
     getNextPageParam: (page) => page.next_cursor,
   });
@@ -47,11 +47,10 @@ export function Reports() {
                 <span className="entry-main">
                   <span className="entry-name">{report.patient_reference}</span>
                   <span className="quiet" title={when(report.created_at)}>
-                    {report.status === "done" && report.entities ? `${plural(report.entities.length, "find")} · ` : ""}
                     {ago(report.created_at)}
                   </span>
                 </span>
-                <span className="entry-text quiet">{report.body}</span>
+                <span className="entry-text quiet">{report.reason}</span>
                 <StatusBadge status={report.status} done="Read" />
               </Link>
             </li>

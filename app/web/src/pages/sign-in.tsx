@@ -7,6 +7,9 @@ import { Mark } from "../parts/icons.tsx";
 import { Problem, TextField, Title } from "../parts/parts.tsx";
 import { signedIn, useSession } from "../session.ts";
 
+/** As the auth service has it. */
+const LEAST_PASSWORD = 12;
+
 interface Problems {
   email?: string;
   password?: string;
@@ -15,6 +18,7 @@ interface Problems {
 function check(email: string, password: string, creating: boolean): Problems {
   return {
     ...(/^[^\s@]+@[^\s@]+\.[^\s@]+$/.test(email.trim()) ? {} : { email: "Enter an e-mail address, such as you@example.com." }),
+    ...(creating && [...password].length < LEAST_PASSWORD ? { password: `At least ${LEAST_PASSWORD} characters, please.` } : {}),
     ...(password === "" ? { password: creating ? "Choose a password." : "Enter your password." } : {}),
   };
 }
@@ -76,7 +80,7 @@ export function SignIn({ creating = false }: { creating?: boolean }) {
             value={password}
             onChange={(event) => setPassword(event.target.value)}
             problem={problems.password}
-            {...(creating ? { hint: "The longer the better: a few words in a row are good." } : {})}
+            {...(creating ? { hint: "At least 12 characters: a few words in a row are good." } : {})}
           />
           <button type="submit" className="button button-main button-wide" disabled={entering.isPending}>
             {entering.isPending ? "One moment…" : creating ? "Create account" : "Sign in"}

@@ -102,7 +102,7 @@ function TrendPlot({ trend }: { trend: Trend }) {
         </g>
       ))}
       {across.map((tick, index) => (
-        <text key={tick.at} x={tick.at} y={FRAME.height - 8} textAnchor={across.length === 1 ? "middle" : index === 0 ? "start" : index === across.length - 1 ? "end" : "middle"} className="plot-label">
+        <text key={tick.at} x={tick.at} y={FRAME.height - 8} textAnchor={tick.at <= FRAME.left ? "start" : index === across.length - 1 && across.length > 1 ? "end" : "middle"} className="plot-label">
           {tick.label}
         </text>
       ))}

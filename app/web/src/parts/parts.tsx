@@ -73,7 +73,10 @@ export function CategoryChip({ category }: { category: string }) {
 export function Confidence({ value }: { value: number }) {
   return (
     <span className="confidence">
-      <meter min={0} max={1} value={value} aria-hidden="true" />
+      <svg viewBox="0 0 56 6" className="confidence-bar" aria-hidden="true">
+        <rect width="56" height="6" rx="3" className="confidence-all" />
+        <rect width={Math.max(6, 56 * value)} height="6" rx="3" className="confidence-part" />
+      </svg>
       <span>{percent(value)}</span>
     </span>
   );
