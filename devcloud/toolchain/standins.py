@@ -76,9 +76,7 @@ def docker_hub_reachable(timeout_seconds: float = 3) -> bool:
         return False
 
 
-def take_docker_hubs_place(
-    cache: Path, buildctl: Path, buildkit_address: str, registry: str, report: Report
-) -> None:
+def take_docker_hubs_place(cache: Path, buildctl: Path, buildkit_address: str, registry: str, report: Report) -> None:
     """Have what builds start from in a registry (`host:port`), where Docker Hub is out of reach."""
     if not docker_hub_reachable():
         for standin in ensure(cache, report):
