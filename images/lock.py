@@ -60,7 +60,11 @@ LOCKS = (
         like="images/worker/requirements-export.lock",
         excluded="images/worker/requirements-excluded.txt",
     ),
-    Lock("images/api/requirements.lock", "images/api/requirements.in"),
+    Lock(
+        "images/api/requirements.lock",
+        "images/api/requirements.in",
+        excluded="images/api/requirements-excluded.txt",
+    ),
 )
 
 
