@@ -136,6 +136,12 @@ def screenshot(tmp_path_factory: pytest.TempPathFactory) -> Callable[[Page, str]
     folder.mkdir(parents=True, exist_ok=True)
 
     def take(page: Page, name: str) -> None:
+        # On a screen as high as the page: what is fixed to the screen's edges would else stand in the middle.
+        screen = page.viewport_size
+        assert screen
+        height: int = page.evaluate("document.documentElement.scrollHeight")
+        page.set_viewport_size({"width": screen["width"], "height": max(screen["height"], height)})
         page.screenshot(path=folder / f"{name}.png", full_page=True, animations="disabled")
+        page.set_viewport_size(screen)
 
     return take
