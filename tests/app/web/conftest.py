@@ -1,26 +1,18 @@
 """The built page in a real browser, before a fake of what is behind it."""
 
-import os
-import shutil
 import subprocess
 from collections.abc import Callable, Iterator
 from pathlib import Path
 
 import pytest
-from playwright.sync_api import Browser, BrowserContext, ConsoleMessage, Page, sync_playwright
+from playwright.sync_api import Browser, BrowserContext, ConsoleMessage, Page
 
 from devcloud.bootstrap import cache_folder
 from devcloud.toolchain import node
 from tests.app.web.fake_backend import ROOT, FakeBackend, serving
+from tests.browser import chromium, screenshots, take
 
 WEB = ROOT / "app" / "web"
-# As root, in a sandbox of its own already, and quiet: a browser's own errands have no network here.
-FLAGS = (
-    *("--no-sandbox", "--disable-gpu", "--disable-quic", "--no-first-run", "--disable-background-networking"),
-    *("--disable-component-update", "--disable-sync"),
-)
-SEEN_BY_THE_TESTS = "SLIPWAY_SCREENSHOTS"
-"""Names a folder to keep the screenshots in; else they go with the other temporary files of the run."""
 
 
 @pytest.fixture(scope="session")
@@ -46,16 +38,11 @@ def built(npm: Callable[..., subprocess.CompletedProcess[str]], tmp_path_factory
     return folder
 
 
-@pytest.fixture(scope="session")
+@pytest.fixture(scope="module")
 def browser() -> Iterator[Browser]:
     """A browser of this machine."""
-    program = shutil.which("chromium")
-    if program is None:
-        pytest.skip("there is no chromium here; `make test` installs it")
-    with sync_playwright() as playwright:
-        found = playwright.chromium.launch(executable_path=program, args=list(FLAGS))
+    with chromium() as found:
         yield found
-        found.close()
 
 
 @pytest.fixture
@@ -130,12 +117,6 @@ def sign_in(page: Page, password: str = PASSWORD) -> None:
 
 @pytest.fixture
 def screenshot(tmp_path_factory: pytest.TempPathFactory) -> Callable[[Page, str], None]:
-    """Keeps a picture of a page for a person to look at."""
-    chosen = os.environ.get(SEEN_BY_THE_TESTS)
-    folder = Path(chosen) if chosen else tmp_path_factory.getbasetemp() / "screenshots"
-    folder.mkdir(parents=True, exist_ok=True)
-
-    def take(page: Page, name: str) -> None:
-        page.screenshot(path=folder / f"{name}.png", full_page=True, animations="disabled")
-
-    return take
+    """Keeps a picture of a page for a person to look at: `screenshot(page, "trends")`."""
+    folder = screenshots(tmp_path_factory)
+    return lambda page, name: take(page, folder / f"{name}.png")

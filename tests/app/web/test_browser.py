@@ -7,7 +7,7 @@ from typing import Any
 import pytest
 from playwright.sync_api import Page, expect
 
-from tests.app.web.conftest import Open, sign_in
+from tests.app.web.conftest import WEB, Open, sign_in
 from tests.app.web.fake_backend import FakeBackend
 
 Screenshot = Callable[[Page, str], None]
@@ -55,6 +55,17 @@ def trend(name: str, unit: str, category: str, means: list[float]) -> dict[str, 
 
 def no_sideways_scrolling(page: Page) -> bool:
     return bool(page.evaluate("document.documentElement.scrollWidth <= document.documentElement.clientWidth"))
+
+
+def barriers(page: Page) -> list[str]:
+    """What axe finds that keeps somebody from using a page: contrast, labels, roles, order."""
+    page.evaluate((WEB / "node_modules" / "axe-core" / "axe.min.js").read_text())
+    found: dict[str, Any] = page.evaluate("axe.run()")
+    return [
+        f"{violation['id']}: {node['target']} {node['failureSummary']}"
+        for violation in found["violations"]
+        for node in violation["nodes"]
+    ]
 
 
 # --- who is there ---------------------------------------------------------------------------------------------------
@@ -261,7 +272,7 @@ def test_a_question_is_answered_and_the_chat_can_be_found_again(signed_in: Open,
 
 
 @pytest.mark.parametrize(("width", "dark"), LOOKS)
-def test_every_page_fits_its_screen(
+def test_every_page_fits_its_screen_and_keeps_nobody_out(
     opened: Open, backend: FakeBackend, screenshot: Screenshot, width: int, dark: bool
 ) -> None:
     look = f"{width}-{'dark' if dark else 'light'}"
@@ -275,6 +286,7 @@ def test_every_page_fits_its_screen(
 
     def seen(name: str) -> None:
         assert no_sideways_scrolling(page), name
+        assert barriers(page) == [], name
         screenshot(page, f"{name}-{look}")
 
     expect(page.get_by_role("heading", name="Sign in")).to_be_visible()

@@ -69,7 +69,7 @@ export function Panels() {
 
 function Outside({ panel }: { panel: Panel }) {
   const count = panel.tests.filter((test) => ["low", "high"].includes(standing(test.value, test.reference_range) ?? "")).length;
-  return count > 0 ? <span className="entry-outside"> · {count} outside its range</span> : null;
+  return count > 0 ? <span className="entry-outside"> · {count} outside range</span> : null;
 }
 
 function Categories({ panel }: { panel: Panel }) {

@@ -7,7 +7,7 @@ import { type Frame, plot } from "../lib/chart.ts";
 import { categoryName, measured, month, plural, quantity } from "../lib/format.ts";
 import { CategoryChip, Empty, Loading, Problem, Title } from "../parts/parts.tsx";
 
-const FRAME: Frame = { width: 480, height: 190, left: 44, right: 16, top: 12, bottom: 28 };
+const FRAME: Frame = { width: 480, height: 190, left: 50, right: 16, top: 12, bottom: 30 };
 
 /** How each test goes from month to month. */
 export default function Trends() {

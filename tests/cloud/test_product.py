@@ -1,0 +1,208 @@
+"""The product as a person uses it: in a real browser, through the edge, over what the stack declared and built.
+
+A panel goes in at the front end, through the API and the queue to the worker, and is seen on the page, in the trends
+and on the operators' dashboard.
+"""
+
+import secrets
+import time
+from collections.abc import Iterator
+from dataclasses import dataclass
+from pathlib import Path
+
+import httpx
+import pytest
+from playwright.sync_api import Browser, Page, expect
+
+from devcloud.proof import HOST_MEMORY_MIB, MEMORY_MIB, MIGRATE
+from devcloud.workloads import EDGE, PORTS, Account
+from tests.browser import chromium, screenshots, take
+from tests.cloud.conftest import Checkout
+
+pytestmark = pytest.mark.cloud
+
+READY_SECONDS = 60
+CATEGORISED_MS = 60_000
+TRENDS_SECONDS = 60
+"""The aggregation is a job of its own, which the API's relay sends within 10 s."""
+
+
+@dataclass(frozen=True)
+class Product:
+    """The release with one worker, running."""
+
+    address: str
+    """Of the edge."""
+    checkout: Checkout
+    auth: str
+    """The auth service's container."""
+
+    def grant(self, email: str) -> None:
+        """Make an account an operator's, as one does on the host."""
+        command = ["/opt/venv/bin/python", "-m", "app.auth.operators", "grant", email]
+        done = self.checkout.docker("exec", self.auth, *command)
+        assert done.code == 0, done.said
+
+
+@pytest.fixture(scope="module")
+def product(up: Checkout) -> Iterator[Product]:
+    """Starts what the stack declared, as its host and ECS would; ends it after the module's tests."""
+    outputs, engine = up.outputs(), up.engine
+    account = Account(up.cloud)
+    release = account.release(outputs)
+    names = {name: f"{up.cloud.network}-product-{name}" for name in (*release, "worker")}
+    try:
+        for name in names.values():
+            engine.remove(name)
+        for image in sorted(set(release.values())):
+            engine.pull(image)
+        engine.run(account.service(outputs, MIGRATE, release[MIGRATE], names, HOST_MEMORY_MIB), detach=False)
+        for service, image in release.items():
+            if service != MIGRATE:
+                engine.run(account.service(outputs, service, image, names, MEMORY_MIB[service]), detach=True)
+        task = account.task(outputs["taskDefinition"], names["worker"])
+        engine.pull(task.image)
+        engine.run(task, detach=True)
+        address = f"http://127.0.0.1:{engine.published(names[EDGE], PORTS[EDGE])}"
+        for path in ("/health", "/api/ready", "/auth/ready"):
+            wait_for(f"{address}{path}")
+        yield Product(address, up, names["auth"])
+    finally:
+        for name in names.values():
+            engine.remove(name)
+
+
+def wait_for(address: str) -> None:
+    """Wait until an address answers well."""
+    deadline = time.monotonic() + READY_SECONDS
+    said = "nothing"
+    while time.monotonic() < deadline:
+        try:
+            answer = httpx.get(address, timeout=10, trust_env=False)
+        except httpx.HTTPError as error:
+            said = type(error).__name__
+        else:
+            if answer.is_success:
+                return
+            said = f"{answer.status_code}: {answer.text[:200]}"
+        time.sleep(0.3)
+    pytest.fail(f"{address} was not well within {READY_SECONDS} s; it answered {said}")
+
+
+@pytest.fixture(scope="module")
+def browser() -> Iterator[Browser]:
+    """A browser of this machine."""
+    with chromium() as found:
+        yield found
+
+
+@pytest.fixture(scope="module")
+def pictures(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """The folder that screenshots go to."""
+    return screenshots(tmp_path_factory)
+
+
+@dataclass(frozen=True)
+class Person:
+    """Somebody with an account of their own."""
+
+    email: str
+    password: str
+    page: Page
+
+
+@pytest.fixture(scope="module")
+def person(product: Product, browser: Browser) -> Iterator[Person]:
+    """Somebody who has just signed up at the front end."""
+    context = browser.new_context(viewport={"width": 1280, "height": 860}, locale="en-GB")
+    context.set_default_timeout(20_000)
+    someone = Person(f"ada-{secrets.token_hex(6)}@example.com", secrets.token_urlsafe(18), context.new_page())
+    page = someone.page
+    page.goto(f"{product.address}/sign-up")
+    page.get_by_label("E-mail").fill(someone.email)
+    page.get_by_label("Password").fill(someone.password)
+    page.get_by_role("button", name="Create account").click()
+    expect(page.get_by_role("heading", name="Panels", exact=True)).to_be_visible()
+    yield someone
+    context.close()
+
+
+def test_a_panel_entered_at_the_front_end_is_categorised_by_the_worker_and_seen_there(
+    product: Product, person: Person, pictures: Path
+) -> None:
+    page = person.page
+    page.goto(f"{product.address}/panels/new")
+    page.get_by_role("button", name="Fill in an example").click()
+    take(page, pictures / "product-1-new-panel.png")
+    page.get_by_role("button", name="Send panel").click()
+    for test, category in (("HbA1c", "Diabetes"), ("LDL cholesterol", "Lipids"), ("TSH", "Thyroid")):
+        row = page.get_by_role("row", name=test)
+        expect(row).to_contain_text(category, timeout=CATEGORISED_MS)
+        expect(row).to_contain_text("%")
+    take(page, pictures / "product-2-categorised.png")
+    page.get_by_role("link", name="Panels").first.click()
+    expect(page.get_by_role("listitem").filter(has_text="patient-17")).to_contain_text("Categorised")
+
+
+def test_what_is_named_in_a_report_is_found_and_marked(product: Product, person: Person, pictures: Path) -> None:
+    page = person.page
+    page.goto(f"{product.address}/reports/new")
+    page.get_by_label("Patient reference").fill("patient-17")
+    page.get_by_label("Text of the report").fill("HbA1c 6.1 % points to prediabetes. LDL cholesterol 131 mg/dL.")
+    page.get_by_role("button", name="Send report").click()
+    expect(page.locator("mark").filter(has_text="HbA1c")).to_be_visible(timeout=CATEGORISED_MS)
+    take(page, pictures / "product-3-report.png")
+
+
+def test_the_panels_results_are_in_the_trends(product: Product, person: Person, pictures: Path) -> None:
+    page = person.page
+    deadline = time.monotonic() + TRENDS_SECONDS
+    # By its unit: its name is as the worker normalises it.
+    card = page.get_by_role("article").filter(has_text="mIU/L")
+    while not card.count() and time.monotonic() < deadline:
+        page.goto(f"{product.address}/trends")
+        page.wait_for_timeout(1_500)
+    expect(card).to_contain_text("2.1")
+    take(page, pictures / "product-4-trends.png")
+
+
+def test_the_dashboard_is_an_operators_alone_and_shows_the_work(
+    product: Product, person: Person, browser: Browser, pictures: Path
+) -> None:
+    context = browser.new_context(viewport={"width": 1280, "height": 900}, locale="en-GB")
+    page = context.new_page()
+    try:
+        sign_in_to_the_dashboard(page, product, person)
+        expect(page.get_by_text("this account is none")).to_be_visible()
+        product.grant(person.email)
+        context.clear_cookies()
+        sign_in_to_the_dashboard(page, product, person)
+        expect(page.get_by_role("heading", name="Jobs by state")).to_be_visible()
+        expect(page.get_by_role("row", name="categorise")).to_be_visible()
+        take(page, pictures / "product-5-dashboard.png")
+        page.set_viewport_size({"width": 390, "height": 844})
+        page.reload()
+        take(page, pictures / "product-6-dashboard-390.png")
+    finally:
+        context.close()
+
+
+def sign_in_to_the_dashboard(page: Page, product: Product, person: Person) -> None:
+    """Fill the dashboard's own sign-in form in."""
+    page.goto(f"{product.address}/dashboard")
+    page.get_by_label("Email").fill(person.email)
+    page.get_by_label("Password").fill(person.password)
+    page.get_by_role("button", name="Sign in").click()
+
+
+def test_after_signing_out_the_token_is_no_longer_good(product: Product, person: Person) -> None:
+    page = person.page
+    page.goto(f"{product.address}/panels")
+    token = page.evaluate("sessionStorage.getItem('slipway.token')")
+    page.get_by_role("button", name="Sign out").click()
+    expect(page.get_by_role("heading", name="Sign in")).to_be_visible()
+    page.wait_for_timeout(500)
+    answer = httpx.get(
+        f"{product.address}/api/labs", headers={"Authorization": f"Bearer {token}"}, timeout=10, trust_env=False
+    )
+    assert answer.status_code == httpx.codes.UNAUTHORIZED
