@@ -21,13 +21,12 @@ SCREENSHOTS = "SLIPWAY_SCREENSHOTS"
 
 @contextmanager
 def chromium() -> Iterator[Browser]:
-    """A browser that knows nothing. Skips where there is none.
+    """A browser that knows nothing.
 
     For a module at most, never a session: while it is open, no other event loop can run in this process.
     """
     program = shutil.which("chromium")
-    if program is None:
-        pytest.skip("there is no chromium here; `make test` installs it")
+    assert program, "there is no chromium on this machine: `make test` installs it"
     with sync_playwright() as playwright:
         found = playwright.chromium.launch(executable_path=program, args=list(FLAGS))
         yield found

@@ -17,7 +17,7 @@ from playwright.sync_api import Browser, Page, expect
 from devcloud.proof import HOST_MEMORY_MIB, MEMORY_MIB, MIGRATE
 from devcloud.workloads import EDGE, PORTS, Account
 from tests.browser import chromium, screenshots, take
-from tests.cloud.conftest import Checkout
+from tests.cloud.conftest import Checkout, Done
 
 pytestmark = pytest.mark.cloud
 
@@ -45,12 +45,14 @@ class Product:
 
 
 @pytest.fixture(scope="module")
-def product(up: Checkout) -> Iterator[Product]:
+def product(checkout: Checkout, first_up: Done) -> Iterator[Product]:
     """Starts what the stack declared, as its host and ECS would; ends it after the module's tests."""
-    outputs, engine = up.outputs(), up.engine
-    account = Account(up.cloud)
+    checkout.restore()
+    checkout.up()  # whatever a test before it had deployed
+    outputs, engine = checkout.outputs(), checkout.engine
+    account = Account(checkout.cloud)
     release = account.release(outputs)
-    names = {name: f"{up.cloud.network}-product-{name}" for name in (*release, "worker")}
+    names = {name: f"{checkout.cloud.network}-product-{name}" for name in (*release, "worker")}
     try:
         for name in names.values():
             engine.remove(name)
@@ -66,7 +68,7 @@ def product(up: Checkout) -> Iterator[Product]:
         address = f"http://127.0.0.1:{engine.published(names[EDGE], PORTS[EDGE])}"
         for path in ("/health", "/api/ready", "/auth/ready"):
             wait_for(f"{address}{path}")
-        yield Product(address, up, names["auth"])
+        yield Product(address, checkout, names["auth"])
     finally:
         for name in names.values():
             engine.remove(name)
