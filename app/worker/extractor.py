@@ -25,8 +25,8 @@ MOST_CANDIDATES = 2000
 FOR_EACH_WORD = 0.15
 # And for a value that follows: "platelet count 62" is one name.
 FOR_A_VALUE = 0.1
-# A name that no value follows, or one without a unit, is taken at this confidence only: in running text many words are a
-# little like a test's name, and many numbers count something else.
+# A name that no value follows, or one without a unit, is taken at these confidences only: in running text many words
+# are a little like a test's name, and many numbers count something else.
 LEAST_WITHOUT_VALUE = 0.7
 LEAST_WITHOUT_UNIT = 0.5
 
