@@ -9,12 +9,12 @@ import logging
 import re
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
-from pathlib import Path
 from typing import Protocol
 
 from app.worker.categoriser import UNKNOWN, Category
 from app.worker.encoder import BATCH, normalise
 from app.worker.measurement import Measurement, is_unit, measurement_after
+from app.worker.words import INSIDE, ORDINARY
 
 MOST_WORDS = 5
 MOST_CHARACTERS = 80
@@ -22,11 +22,13 @@ MOST_CHARACTERS = 80
 MOST_CANDIDATES = 2000
 # Added to a span's confidence for each word after its first, when spans that overlap are compared: "LDL cholesterol"
 # is what is meant, though "cholesterol" alone is as near to a prototype of its own.
-FOR_EACH_WORD = 0.04
+FOR_EACH_WORD = 0.15
 # And for a value that follows: "platelet count 62" is one name.
 FOR_A_VALUE = 0.1
-# A name without a value is taken at this confidence only: in running text many words are a little like a test's name.
-LEAST_WITHOUT_VALUE = 0.8
+# A name that no value follows, or one without a unit, is taken at these confidences only: in running text many words
+# are a little like a test's name, and many numbers count something else.
+LEAST_WITHOUT_VALUE = 0.7
+LEAST_WITHOUT_UNIT = 0.5
 
 log = logging.getLogger(__name__)
 
@@ -34,9 +36,6 @@ _WORD = re.compile(r"[^\W_]+(?:[-'\u2019/.][^\W_]+)*\+?")
 _NUMBER = re.compile(r"\d+(?:[.,/-]\d+)*")
 # What may stand between two words of one name.
 _JOINS = re.compile(r"[ \t\u00a0]{1,2}|[ \t]?-[ \t]?")
-# Small words that may be within a name; no name starts or ends with them, nor holds any other ordinary word.
-_INSIDE = frozenset(("of", "in", "to", "for", "and", "by", "with"))
-_ORDINARY = _INSIDE | frozenset(Path(__file__).with_name("ordinary_words.txt").read_text(encoding="utf-8").split())
 
 
 @dataclass(frozen=True)
@@ -71,7 +70,7 @@ def candidates(body: str) -> Iterator[Span]:
     """Every span that may be a test's name, in the order of the text, the shorter ones of a start first."""
     words = list(_WORD.finditer(body))
     for first, word in enumerate(words):
-        if word[0].casefold() in _ORDINARY or _NUMBER.fullmatch(word[0]) or is_unit(body, word.start()):
+        if word[0].casefold() in ORDINARY or _NUMBER.fullmatch(word[0]) or is_unit(body, word.start()):
             continue
         for last in range(first, min(first + MOST_WORDS, len(words))):
             end = words[last]
@@ -82,11 +81,11 @@ def candidates(body: str) -> Iterator[Span]:
             numbered = _NUMBER.fullmatch(end[0]) is not None
             if numbered and (last != first + 1 or not _takes_number(word[0], end[0])):
                 break
-            if _ordinary(end[0]) and spelt not in _INSIDE:
+            if _ordinary(end[0]) and spelt not in INSIDE:
                 break
             if end.end() - word.start() > MOST_CHARACTERS:
                 break
-            if spelt not in _INSIDE and _has_letters(body[word.start() : end.end()]):
+            if spelt not in INSIDE and _has_letters(body[word.start() : end.end()]):
                 yield Span(word.start(), end.end(), last - first + 1)
             if numbered:
                 break
@@ -94,7 +93,7 @@ def candidates(body: str) -> Iterator[Span]:
 
 def _ordinary(word: str) -> bool:
     """Of a name's later words: "vitamin A" ends with no article."""
-    return word.casefold() in _ORDINARY and not (len(word) == 1 and word.isupper())
+    return word.casefold() in ORDINARY and not (len(word) == 1 and word.isupper())
 
 
 def _takes_number(word: str, number: str) -> bool:
@@ -144,7 +143,9 @@ def _key(body: str, span: Span) -> str:
 
 
 def _good(category: Category, value: Measurement | None) -> bool:
-    return category.name != UNKNOWN and (value is not None or category.confidence >= LEAST_WITHOUT_VALUE)
+    if category.name == UNKNOWN or value is None:
+        return category.name != UNKNOWN and category.confidence >= LEAST_WITHOUT_VALUE
+    return value.unit is not None or category.confidence >= LEAST_WITHOUT_UNIT
 
 
 def _apart(body: str, scored: list[tuple[Category, Span, Measurement | None]]) -> list[Entity]:

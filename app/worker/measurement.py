@@ -3,6 +3,8 @@
 import re
 from dataclasses import dataclass
 
+from app.worker.words import ORDINARY
+
 # Of characters between a name and its value; beyond, the value is more likely another name's.
 FARTHEST = 48
 LONGEST_UNIT = 32
@@ -33,6 +35,7 @@ _OTHER = re.compile(
     r"\s?-?(?:days?|weeks?|months?|years?|yrs?|y/?o|times|tablets?|visits?|patients?|pm|am|o'clock)\b",
     re.IGNORECASE,
 )
+_WORD = re.compile(r" ?([^\W\d_]+)")
 # A mass or a volume by itself is a dose or a weight ("atorvastatin 40 mg"): what a laboratory measures has a "per".
 _DOSES = frozenset(["kg", "g", "mg", "mcg", "ug", "µg", "μg", "ng", "ml", "l", "dl"])
 
@@ -60,8 +63,9 @@ def measurement_after(text: str, at: int) -> Measurement | None:
         return None
     space = re.compile(" ?").match(window, number.end())
     unit = _UNIT.match(window, space.end() if space else number.end())
-    # "5abc" is a code, not a value; "250K" has its unit.
-    if unit is None and window[number.end() : number.end() + 1].isalpha():
+    # "5abc" is a code, not a value, and "3 cups" counts something else; "250K" has its unit.
+    word = _WORD.match(window, number.end())
+    if unit is None and word is not None and word[1].casefold() not in ORDINARY:
         return None
     if unit is not None and unit[0].casefold() in _DOSES:
         return None

@@ -35,6 +35,7 @@ def after_name(text: str) -> tuple[float, str | None] | None:
         ("troponin I| 0,04 ng/mL", 0.04, "ng/mL"),
         ("INR| 2.6. Same dose", 2.6, None),
         ("INR| 2.6", 2.6, None),
+        ("INR| 2.6 today", 2.6, None),
         ("CRP| <5 mg/L", 5, "mg/L"),
         ("TSH| > 100 mIU/L", 100, "mIU/L"),
         ("ESR| 64 mm/h, headache", 64, "mm/h"),
@@ -68,6 +69,9 @@ def test_a_measurement_is_read_with_its_unit(text: str, value: float, unit: str 
         "vitamin| B12 142 pg/mL",
         "CA|125",
         "code| 5abc",
+        "drinks| 3 cups of coffee",
+        "nodes| of up to 3 cm",
+        "ascites| drained, 6 litres",
         "ferritin|, transferrin and iron 30 ug/dL",
     ],
 )
