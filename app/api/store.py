@@ -1,5 +1,6 @@
 """Panels, reports, jobs and trends in PostgreSQL."""
 
+import functools
 import hashlib
 from collections import defaultdict
 from collections.abc import Awaitable, Callable, Sequence
@@ -7,7 +8,21 @@ from typing import Any, Protocol
 from uuid import UUID, uuid4
 
 from pydantic import BaseModel
-from sqlalchemy import ColumnElement, RowMapping, Select, Table, delete, func, insert, select, text, tuple_, update
+from sqlalchemy import (
+    ColumnElement,
+    RowMapping,
+    Select,
+    Table,
+    Uuid,
+    bindparam,
+    delete,
+    func,
+    insert,
+    select,
+    text,
+    tuple_,
+    update,
+)
 from sqlalchemy.dialects.postgresql import insert as insert_or_not
 from sqlalchemy.ext.asyncio import AsyncConnection, AsyncEngine
 
@@ -26,6 +41,7 @@ from app.api.schemas import (
     Trend,
     Trends,
 )
+from app.common import database
 from app.common.identity import Identity
 from app.common.jobs import Job
 from app.common.tables import (
@@ -102,6 +118,7 @@ class PostgresStore:
 
     def __init__(self, engine: AsyncEngine) -> None:
         self._engine = engine
+        self._reading = database.reading(engine)
 
     async def add_panel(self, owner: UUID, panel: NewPanel, key: str | None) -> UUID:
         """Panel, tests, job and key in one transaction."""
@@ -110,9 +127,8 @@ class PostgresStore:
             made = await claim(connection, owner, key, fingerprint("/labs", panel), panel_id)
             if made != panel_id:
                 return made
-            await connection.execute(
-                insert(lab_panels).values(id=panel_id, owner_id=owner, patient_reference=panel.patient_reference)
-            )
+            row = {"id": panel_id, "owner_id": owner, "patient_reference": panel.patient_reference}
+            await connection.execute(insert(lab_panels), row)
             await connection.execute(
                 insert(lab_tests),
                 [
@@ -128,9 +144,8 @@ class PostgresStore:
                     for position, test in enumerate(panel.tests)
                 ],
             )
-            await connection.execute(
-                insert(jobs).values(id=uuid4(), kind=CATEGORISE, owner_id=owner, panel_id=panel_id)
-            )
+            job = {"id": uuid4(), "kind": CATEGORISE, "owner_id": owner, "panel_id": panel_id}
+            await connection.execute(insert(jobs), job)
         return panel_id
 
     async def add_report(self, owner: UUID, report: NewReport, key: str | None) -> UUID:
@@ -140,41 +155,34 @@ class PostgresStore:
             made = await claim(connection, owner, key, fingerprint("/reports", report), report_id)
             if made != report_id:
                 return made
-            await connection.execute(
-                insert(reports).values(
-                    id=report_id, owner_id=owner, patient_reference=report.patient_reference, body=report.body
-                )
-            )
-            await connection.execute(insert(jobs).values(id=uuid4(), kind=EXTRACT, owner_id=owner, report_id=report_id))
+            row = {"id": report_id, "owner_id": owner, **report.model_dump()}
+            await connection.execute(insert(reports), row)
+            job = {"id": uuid4(), "kind": EXTRACT, "owner_id": owner, "report_id": report_id}
+            await connection.execute(insert(jobs), job)
         return report_id
 
     async def panel(self, panel_id: UUID) -> Panel | None:
         """The panel with its tests, in the order in which they came."""
-        async with self._engine.connect() as connection:
-            found = await self._panels(connection, select(lab_panels).where(lab_panels.c.id == panel_id))
+        found = await self._panels(panel_query(), {"id": panel_id})
         return found[0] if found else None
 
     async def panels(self, viewer: Identity, page: Page) -> list[Panel]:
-        """Two queries, however many panels."""
-        async with self._engine.connect() as connection:
-            return await self._panels(connection, listed(lab_panels, viewer, page))
+        """With their tests too."""
+        return await self._panels(panels_query(asks_for(viewer, page)), values(viewer, page))
 
-    async def _panels(self, connection: AsyncConnection, query: Select[Any]) -> list[Panel]:
-        panels = (await connection.execute(query)).mappings().all()
-        tests: dict[UUID, list[CategorisedTest]] = defaultdict(list)
-        if panels:
-            rows = await connection.execute(
-                select(lab_tests)
-                .where(lab_tests.c.panel_id.in_([panel["id"] for panel in panels]))
-                .order_by(lab_tests.c.panel_id, lab_tests.c.position)
-            )
-            for row in rows.mappings():
-                tests[row["panel_id"]].append(categorised_test(row))
-        return [Panel(**fields(Panel, panel), tests=tests[panel["id"]]) for panel in panels]
+    async def _panels(self, query: Select[Any], given: dict[str, Any]) -> list[Panel]:
+        panels: dict[UUID, Panel] = {}
+        async with self._reading.connect() as connection:
+            for row in (await connection.execute(query, given)).mappings():
+                if row["id"] not in panels:
+                    panels[row["id"]] = Panel(**fields(Panel, row), tests=[])
+                if row["test_panel_id"] is not None:
+                    panels[row["id"]].tests.append(categorised_test(row))
+        return list(panels.values())
 
     async def report(self, report_id: UUID) -> Report | None:
         """The report with what was found in it, in the order of its text."""
-        async with self._engine.connect() as connection:
+        async with self._reading.connect() as connection:
             report = (await connection.execute(select(reports).where(reports.c.id == report_id))).mappings().first()
             if report is None:
                 return None
@@ -188,23 +196,22 @@ class PostgresStore:
 
     async def reports(self, viewer: Identity, page: Page) -> list[ReportHead]:
         """Without their text."""
-        async with self._engine.connect() as connection:
-            rows = await connection.execute(listed(reports, viewer, page))
+        async with self._reading.connect() as connection:
+            rows = await connection.execute(listed(reports, asks_for(viewer, page)), values(viewer, page))
             return [ReportHead(**fields(ReportHead, row)) for row in rows.mappings()]
 
     async def job(self, job_id: UUID) -> JobView | None:
         """One row."""
-        async with self._engine.connect() as connection:
+        async with self._reading.connect() as connection:
             row = (await connection.execute(select(jobs).where(jobs.c.id == job_id))).mappings().first()
         return JobView(**fields(JobView, row)) if row else None
 
     async def jobs(self, viewer: Identity, status: str | None, page: Page) -> list[JobView]:
         """One query."""
-        query = listed(jobs, viewer, page)
-        if status is not None:
-            query = query.where(jobs.c.status == status)
-        async with self._engine.connect() as connection:
-            return [JobView(**fields(JobView, row)) for row in (await connection.execute(query)).mappings()]
+        query = listed(jobs, asks_for(viewer, page, status))
+        async with self._reading.connect() as connection:
+            rows = await connection.execute(query, values(viewer, page, status))
+            return [JobView(**fields(JobView, row)) for row in rows.mappings()]
 
     async def trends(self, viewer: Identity, test_name: str | None, category: str | None) -> Trends:
         """The newest months first out of the database, so that what is cut off is the oldest."""
@@ -213,7 +220,7 @@ class PostgresStore:
             query = query.where(trends.c.test_name == " ".join(test_name.split()).lower())
         if category is not None:
             query = query.where(trends.c.category == category)
-        async with self._engine.connect() as connection:
+        async with self._reading.connect() as connection:
             rows = (await connection.execute(query)).mappings().all()
         return grouped(rows[:MAX_TREND_ROWS], truncated=len(rows) > MAX_TREND_ROWS)
 
@@ -243,7 +250,7 @@ class PostgresStore:
 
     async def check(self) -> None:
         """Ask the smallest question."""
-        async with self._engine.connect() as connection:
+        async with self._reading.connect() as connection:
             await connection.execute(text("SELECT 1"))
 
 
@@ -285,12 +292,63 @@ def owned(table: Table, viewer: Identity) -> list[ColumnElement[bool]]:
     return [] if viewer.is_operator else [table.c.owner_id == viewer.user_id]
 
 
-def listed(table: Table, viewer: Identity, page: Page) -> Select[Any]:
-    """A page of what an identity may see, the newest first."""
-    query = select(table).where(*owned(table, viewer)).order_by(table.c.created_at.desc(), table.c.id.desc())
-    if page.after is not None:
-        query = query.where(tuple_(table.c.created_at, table.c.id) < (page.after.created_at, page.after.id))
-    return query.limit(page.limit)
+# What a list is narrowed down by. There are few such sets, and putting a query together takes longer than running it:
+# each is put together once, with names in place of values.
+Conditions = frozenset[str]
+
+
+def asks_for(viewer: Identity, page: Page, status: str | None = None) -> Conditions:
+    """By what a list is narrowed down: `owner` for all but an operator, `after` a place, `status`."""
+    asked = {"owner": not viewer.is_operator, "after": page.after is not None, "status": status is not None}
+    return frozenset(name for name in asked if asked[name])
+
+
+def values(viewer: Identity, page: Page, status: str | None = None) -> dict[str, Any]:
+    """The values for the names in `listed`; those that it does not have are not used."""
+    given = {"owner": viewer.user_id, "limit": page.limit, "status": status}
+    after = {"after_time": page.after.created_at, "after_id": page.after.id} if page.after else {}
+    conditions = asks_for(viewer, page, status)
+    return {name: value for name, value in given.items() if name in (*conditions, "limit")} | after
+
+
+@functools.cache
+def listed(table: Table, conditions: Conditions) -> Select[Any]:
+    """A page of a table, the newest first."""
+    query = select(table).order_by(table.c.created_at.desc(), table.c.id.desc()).limit(bindparam("limit"))
+    if "owner" in conditions:
+        query = query.where(table.c.owner_id == bindparam("owner"))
+    if "status" in conditions:
+        query = query.where(table.c.status == bindparam("status"))
+    if "after" in conditions:
+        place = tuple_(bindparam("after_time", type_=table.c.created_at.type), bindparam("after_id", type_=Uuid()))
+        query = query.where(tuple_(table.c.created_at, table.c.id) < place)
+    return query
+
+
+@functools.cache
+def panels_query(conditions: Conditions) -> Select[Any]:
+    """A page of panels with their tests, in one query: the way to the database and back costs more than what is read
+    twice."""
+    panel = listed(lab_panels, conditions).subquery()
+    return (
+        select(panel, *TEST_COLUMNS)
+        .join_from(panel, lab_tests, lab_tests.c.panel_id == panel.c.id, isouter=True)
+        .order_by(panel.c.created_at.desc(), panel.c.id.desc(), lab_tests.c.position)
+    )
+
+
+@functools.cache
+def panel_query() -> Select[Any]:
+    """One panel with its tests."""
+    return (
+        select(lab_panels, *TEST_COLUMNS)
+        .join_from(lab_panels, lab_tests, isouter=True)
+        .where(lab_panels.c.id == bindparam("id"))
+        .order_by(lab_tests.c.position)
+    )
+
+
+TEST_COLUMNS = [column.label(f"test_{column.name}") for column in lab_tests.c]
 
 
 def place(thing: Panel | ReportHead | JobView) -> Place:
@@ -304,11 +362,15 @@ def fields(model: type[BaseModel], row: RowMapping) -> dict[str, Any]:
 
 
 def categorised_test(row: RowMapping) -> CategorisedTest:
-    """A test out of its row."""
-    low, high = row["reference_low"], row["reference_high"]
+    """A test out of its row, whose columns begin with `test_`."""
+    low, high = row["test_reference_low"], row["test_reference_high"]
     return CategorisedTest(
-        **fields(CategorisedTest, row),
+        name=row["test_name"],
+        value=row["test_value"],
+        unit=row["test_unit"],
         reference_range=None if low is None and high is None else ReferenceRange(low=low, high=high),
+        category=row["test_category"],
+        confidence=row["test_confidence"],
     )
 
 

@@ -8,6 +8,7 @@ from sqlalchemy import select, text, update
 from sqlalchemy.dialects.postgresql import insert
 from sqlalchemy.ext.asyncio import AsyncEngine
 
+from app.common import database
 from app.common.tables import users
 
 
@@ -45,6 +46,7 @@ class PostgresAccounts:
 
     def __init__(self, engine: AsyncEngine) -> None:
         self._engine = engine
+        self._reading = database.reading(engine)
 
     async def add(self, email: str, password_hash: str) -> Account | None:
         """The database decides which of two who come at once was first."""
@@ -62,7 +64,7 @@ class PostgresAccounts:
     async def find(self, email: str) -> Account | None:
         """One row, by its unique address."""
         columns = (users.c.id, users.c.email, users.c.role, users.c.password_hash)
-        async with self._engine.connect() as connection:
+        async with self._reading.connect() as connection:
             row = (await connection.execute(select(*columns).where(users.c.email == email))).first()
         return row and Account(*row)
 
@@ -79,5 +81,5 @@ class PostgresAccounts:
 
     async def check(self) -> None:
         """Ask the smallest question."""
-        async with self._engine.connect() as connection:
+        async with self._reading.connect() as connection:
             await connection.execute(text("SELECT 1"))

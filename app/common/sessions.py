@@ -13,6 +13,7 @@ from sqlalchemy import delete, func, insert, or_, select, update
 from sqlalchemy.engine import CursorResult
 from sqlalchemy.ext.asyncio import AsyncEngine
 
+from app.common import database
 from app.common.cache import Cache
 from app.common.identity import Identity
 from app.common.tables import sessions, users
@@ -46,6 +47,7 @@ class Sessions:
 
     def __init__(self, engine: AsyncEngine, cache: Cache) -> None:
         self._engine = engine
+        self._reading = database.reading(engine)
         self._cache = cache
 
     async def open(self, user_id: UUID) -> NewSession:
@@ -77,7 +79,7 @@ class Sessions:
                 sessions.c.expires_at > func.now(),
             )
         )
-        async with self._engine.connect() as connection:
+        async with self._reading.connect() as connection:
             row = (await connection.execute(query)).first()
         if row is None:
             return None

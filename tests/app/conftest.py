@@ -8,7 +8,6 @@ from collections.abc import Iterator
 
 import boto3
 import pytest
-from moto.server import ThreadedMotoServer
 
 from app.migrate.service import migrate
 from tests.app import servers
@@ -70,6 +69,8 @@ def like(postgres: servers.Postgres, template: str) -> Iterator[str]:
 @pytest.fixture(scope="session")
 def sqs() -> Iterator[str]:
     """A server that speaks SQS (moto); its address."""
+    from moto.server import ThreadedMotoServer  # two seconds that most tests need not wait for
+
     # boto3 signs what it sends; the emulator takes any signature.
     given = {"AWS_ACCESS_KEY_ID": "test", "AWS_SECRET_ACCESS_KEY": "test"}
     before = {name: os.environ.get(name) for name in given}
