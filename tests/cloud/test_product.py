@@ -208,3 +208,50 @@ def test_after_signing_out_the_token_is_no_longer_good(product: Product, person:
         f"{product.address}/api/labs", headers={"Authorization": f"Bearer {token}"}, timeout=10, trust_env=False
     )
     assert answer.status_code == httpx.codes.UNAUTHORIZED
+
+
+# --- the edge -------------------------------------------------------------------------------------------------------
+
+
+def get(product: Product, path: str, **headers: str) -> httpx.Response:
+    """What the edge answers."""
+    return httpx.get(f"{product.address}{path}", headers=headers, timeout=10, trust_env=False)
+
+
+def test_any_address_of_the_page_is_the_page_and_no_old_one_is_taken_for_the_new(product: Product) -> None:
+    answer = get(product, "/panels/anything", **{"If-Modified-Since": "Thu, 01 Jan 2099 00:00:00 GMT"})
+    assert answer.status_code == httpx.codes.OK
+    assert '<div id="root">' in answer.text
+    assert answer.headers["Cache-Control"] == "no-cache"
+    # Every file of the image carries the same time, so neither time nor length tells two releases apart.
+    assert not {"ETag", "Last-Modified"} & set(answer.headers)
+    assert "frame-ancestors 'none'" in answer.headers["Content-Security-Policy"]
+    assert answer.headers["X-Content-Type-Options"] == "nosniff"
+    assert "Server" not in answer.headers
+
+
+def test_assets_are_kept_for_ever_and_come_compressed_but_never_another_releases(product: Product) -> None:
+    page = get(product, "/").text
+    asset = page.partition('src="')[2].partition('"')[0]
+    answer = get(product, asset, **{"Accept-Encoding": "gzip"})
+    assert answer.headers["Cache-Control"] == "public, max-age=31536000, immutable"
+    assert answer.headers["Content-Encoding"] == "gzip"
+    gone = get(product, "/assets/index-of-another-release.js")
+    assert gone.status_code == httpx.codes.NOT_FOUND
+    assert gone.headers["Cache-Control"] == "no-store"
+
+
+def test_a_request_keeps_its_id_through_the_edge_and_gets_one_where_it_has_none(product: Product) -> None:
+    assert (
+        get(product, "/api/health", **{"X-Request-Id": "0123456789abcdef"}).headers["X-Request-Id"]
+        == "0123456789abcdef"
+    )
+    assert get(product, "/auth/health").headers["X-Request-Id"]
+
+
+def test_the_edges_log_has_neither_queries_nor_tokens(product: Product) -> None:
+    get(product, "/api/labs?cursor=what-a-person-asked", Authorization="Bearer a-token-of-theirs")
+    said = product.checkout.docker("logs", product.auth.removesuffix("auth") + EDGE).said
+    assert '"uri":"/api/labs"' in said
+    assert "what-a-person-asked" not in said
+    assert "a-token-of-theirs" not in said
