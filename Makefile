@@ -70,7 +70,7 @@ check: ## Format, lint, types, unit tests, the base's version: before a commit
 	$(RUN) ruff check .
 	$(RUN) mypy
 	$(RUN) images.base_version --check
-	$(RUN) pytest -m 'not cloud'
+	$(RUN) pytest -m 'not cloud and not services'
 hooks: ## Let git run make check before each commit
 	@printf '#!/bin/sh\nexec make check\n' > "$$(git rev-parse --git-path hooks)/pre-commit"
 	@chmod +x "$$(git rev-parse --git-path hooks)/pre-commit"

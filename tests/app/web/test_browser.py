@@ -10,6 +10,8 @@ from playwright.sync_api import Page, expect
 from tests.app.web.conftest import WEB, Open, sign_in
 from tests.app.web.fake_backend import FakeBackend
 
+pytestmark = pytest.mark.services
+
 Screenshot = Callable[[Page, str], None]
 LOOKS = [
     pytest.param(width, dark, id=f"{width}-{'dark' if dark else 'light'}")

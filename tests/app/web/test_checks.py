@@ -6,7 +6,11 @@ import subprocess
 from collections.abc import Callable
 from pathlib import Path
 
+import pytest
+
 from tests.app.web.conftest import WEB
+
+pytestmark = pytest.mark.services
 
 Npm = Callable[..., subprocess.CompletedProcess[str]]
 
