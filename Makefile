@@ -7,6 +7,7 @@ STACK ?= local
 CLOUD ?= default
 RUN = @$(PYTHON) devcloud/bootstrap.py
 GROUPS = --group pyproject.toml:cloud --group pyproject.toml:app --group pyproject.toml:dev
+UNIT = -m 'not cloud and not services' --numprocesses logical
 DEVCLOUD = $(RUN) devcloud --cloud $(CLOUD) --stack $(STACK)
 
 .DEFAULT_GOAL := help
@@ -64,13 +65,14 @@ toolchain: ## Find or make every tool
 	$(DEVCLOUD) toolchain
 test: ## Everything: unit tests, then the cloud's
 	$(DEVCLOUD) toolchain --tests
-	$(RUN) pytest $(ARGS)
+	$(RUN) pytest $(UNIT) $(ARGS)
+	$(RUN) pytest -m 'cloud or services' $(ARGS)
 check: ## Format, lint, types, unit tests, the base's version: before a commit
 	$(RUN) ruff format --check .
 	$(RUN) ruff check .
 	$(RUN) mypy
 	$(RUN) images.base_version --check
-	$(RUN) pytest -m 'not cloud and not services'
+	$(RUN) pytest $(UNIT)
 hooks: ## Let git run make check before each commit
 	@printf '#!/bin/sh\nexec make check\n' > "$$(git rev-parse --git-path hooks)/pre-commit"
 	@chmod +x "$$(git rev-parse --git-path hooks)/pre-commit"

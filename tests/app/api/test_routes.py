@@ -24,12 +24,12 @@ DATABASE_AWAY = ConnectionRefusedError(111, "Connect call failed")
 ROUTES = [
     ("POST", "/labs"),
     ("GET", "/labs"),
-    ("GET", f"/labs/{uuid4()}"),
+    ("GET", "/labs/0b9ae9cd-4f6e-4c1c-9d2a-7f3b1a5c8e10"),
     ("POST", "/reports"),
     ("GET", "/reports"),
-    ("GET", f"/reports/{uuid4()}"),
+    ("GET", "/reports/0b9ae9cd-4f6e-4c1c-9d2a-7f3b1a5c8e10"),
     ("GET", "/jobs"),
-    ("GET", f"/jobs/{uuid4()}"),
+    ("GET", "/jobs/0b9ae9cd-4f6e-4c1c-9d2a-7f3b1a5c8e10"),
     ("GET", "/trends"),
 ]
 
