@@ -122,10 +122,11 @@ class Engine:
         if not self._docker("images", "-q", "--no-trunc", image).strip():
             self._docker("pull", "--quiet", image, timeout=600)
 
-    def run(self, container: Container, *, detach: bool, timeout: float = 120) -> str:
+    def run(self, container: Container, *, detach: bool, timeout: float = 120, give: str | None = None) -> str:
         """Run a container as the platform would: read-only, without capabilities, within its limits.
 
-        Returns its standard output, or its id where detached. Raises Refusal where it fails.
+        `give` goes to its standard input. Returns its standard output, or its id where detached. Raises Refusal where
+        it fails.
         """
         arguments = ["run", "--name", container.name, "--label", f"{LABEL}={self.cloud.name}"]
         arguments += ["--network", self.cloud.network, "--add-host", f"host.docker.internal:{self.gateway()}"]
@@ -153,8 +154,9 @@ class Engine:
                 name,
             ]  # the value goes by our environment: not on a command line for all to see
         arguments += ["--detach"] if detach else ["--rm"]
+        arguments += ["--interactive"] if give is not None else []
         return self._docker(
-            *arguments, container.image, *container.command, timeout=timeout, secrets=container.environment
+            *arguments, container.image, *container.command, timeout=timeout, secrets=container.environment, give=give
         )
 
     def published(self, container: str, port: int) -> int:
@@ -190,8 +192,15 @@ class Engine:
         found: list[dict[str, object]] = json.loads(self._docker(kind, "inspect", name))
         return found[0]
 
-    def _docker(self, *arguments: str, timeout: float = 120, secrets: Mapping[str, str] | None = None) -> str:
-        return output([str(self.toolchain.docker), *arguments], env=self._environment(secrets or {}), timeout=timeout)
+    def _docker(
+        self,
+        *arguments: str,
+        timeout: float = 120,
+        secrets: Mapping[str, str] | None = None,
+        give: str | None = None,
+    ) -> str:
+        command = [str(self.toolchain.docker), *arguments]
+        return output(command, env=self._environment(secrets or {}), timeout=timeout, give=give)
 
     def _environment(self, extra: Mapping[str, str]) -> dict[str, str]:
         folder = str(self.cloud.folder / "docker")
