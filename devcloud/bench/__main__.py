@@ -80,12 +80,11 @@ def measure(planned: list[Step], results: Results) -> None:
         say("everything is measured")
         return
     command = Command(Cloud.named(CLOUD), LOCAL, [])
-    command.start()
-    wants_bake = any(step.contender == "bake" for step in planned)
-    bench = prepared(command, wants_bake)
     session: Session | None = None
     begun = time.monotonic()
     try:
+        command.start()
+        bench = prepared(command, any(step.contender == "bake" for step in planned))
         for number, step in enumerate(planned, 1):
             if session is None or (session.model, session.contender) != (step.model, step.contender):
                 if session:
@@ -99,6 +98,7 @@ def measure(planned: list[Step], results: Results) -> None:
     finally:
         if session:
             session.end()
+        command.services.stop()
     say(f"bench: {len(planned)} measurements in {seconds(time.monotonic() - begun)}; results in {results.file}")
 
 

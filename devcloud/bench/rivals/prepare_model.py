@@ -62,6 +62,9 @@ def finish(folder: Path, model: Model) -> None:
         "probes": {"texts": list(TEXTS), "vectors": []},
     }
     (folder / "model.json").write_text(json.dumps(described, indent=1) + "\n")
+    for file in folder.iterdir():
+        # Weights are written for their owner alone, and the worker is another user.
+        file.chmod(0o644)
 
 
 if __name__ == "__main__":
