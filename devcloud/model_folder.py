@@ -1,8 +1,8 @@
 """The worker's model as a folder of this machine: out of the worker's own Dockerfile, by BuildKit, once.
 
-The stage `models` of the image is built and what it made is taken out, so a worker that runs here has byte for byte
-the model that the image has. It is kept under a hash of all that goes into that stage; code that is copied in later
-stages does not count.
+The stages `exported` and `prototypes` of the image are built and what they made is taken out, so a worker that runs
+here has byte for byte the model that the image has. It is kept under a hash of all that goes into those stages; code
+that is copied in later stages does not count.
 """
 
 import hashlib
@@ -16,6 +16,7 @@ from devcloud.bootstrap import ROOT
 from devcloud.building import Request, buildctl, run
 from devcloud.cloud import Cloud
 from devcloud.console import Refusal, say, step
+from devcloud.rebuilds import covers
 from devcloud.rehearsal import LOCAL, committed_file
 from devcloud.supervisor import Supervisor, wait_for_port, wait_for_socket
 from devcloud.toolchain import some
@@ -26,10 +27,13 @@ from infra.lib import content
 from infra.lib.build_plan import BuildPlan, plan_builds
 from infra.lib.task_definition import canonical_json
 
-STAGE = "models"
-"""The stage of images/worker/Dockerfile whose /out holds the model."""
+STAGE = "prototypes"
+"""The last stage of images/worker/Dockerfile that makes something of the model."""
+TAKEN_OUT = "FROM scratch\nCOPY --from=exported /out/ /\nCOPY --from=prototypes /made/ /\n"
+"""The stage that is put after it, whose files come to this machine: the model and what was embedded with it."""
 INSIDE = "opt/model"
 """Where in the image the worker looks for it."""
+NEEDED = ("model.json", "prototypes/prototypes.json")
 PARTS = ("buildkit", "runc", "docker-registry")
 
 
@@ -41,18 +45,23 @@ def ensure(cloud: Cloud) -> Path:
     dockerfile = (ROOT / worker.dockerfile).read_text()
     folder = cloud.cache / "models" / key(worker, base.content_tag, dockerfile)
     if not folder.is_dir():
-        with step("model", "building the models stage of the worker's image (once for its inputs)"):
+        with step("model", "building the model's stages of the worker's image (once for their inputs)"):
             _build(cloud, base, worker, dockerfile, folder, settings.images.platform)
     return folder / INSIDE
 
 
 def key(worker: BuildPlan, base_tag: str, dockerfile: str) -> str:
     """A hash of all that goes into the models."""
-    steps = up_to(dockerfile, STAGE)
+    steps = extracting(dockerfile)
     sources = copied(steps)
-    files = {file.path: file.sha256 for file in worker.files if any(_within(file.path, source) for source in sources)}
+    files = {file.path: file.sha256 for file in worker.files if any(covers(source, file.path) for source in sources)}
     ingredients = {"steps": steps, "files": files, "arguments": dict(worker.build_args), "base": base_tag}
     return hashlib.sha256(canonical_json(ingredients).encode()).hexdigest()[:16]
+
+
+def extracting(dockerfile: str) -> str:
+    """The worker's Dockerfile, ending in a stage that holds the models and nothing else."""
+    return f"{up_to(dockerfile, STAGE)}\n{TAKEN_OUT}"
 
 
 def up_to(dockerfile: str, stage: str) -> str:
@@ -73,13 +82,6 @@ def copied(dockerfile: str) -> list[str]:
         if words[:1] == ["COPY"] and not any(word.startswith("--from") for word in words):
             found += [word.removesuffix("/") for word in words[1:-1] if not word.startswith("--")]
     return sorted(set(found))
-
-
-def _within(path: str, source: str) -> bool:
-    if "*" in source:
-        pattern = "[^/]*".join(map(re.escape, source.split("*")))
-        return re.fullmatch(pattern, path) is not None
-    return path == source or path.startswith(f"{source}/")
 
 
 def _build(cloud: Cloud, base: BuildPlan, worker: BuildPlan, dockerfile: str, folder: Path, platform: str) -> None:
@@ -108,8 +110,11 @@ def _build(cloud: Cloud, base: BuildPlan, worker: BuildPlan, dockerfile: str, fo
         with made_whole(folder) as draft:
             request = _request(worker, f"type=local,dest={draft}", platform, _exporting(cloud, dockerfile))
             _run(tools, cloud, request, reference)
-            if not (draft / INSIDE / "model.json").exists():
-                raise Refusal(f"The stage {STAGE!r} of images/worker/Dockerfile left no model in /out/{INSIDE}.")
+            missing = [name for name in NEEDED if not (draft / INSIDE / name).exists()]
+            if missing:
+                raise Refusal(
+                    f"The stages of images/worker/Dockerfile left no {' and no '.join(missing)} in /{INSIDE}."
+                )
     finally:
         supervisor.stop()
 
@@ -128,11 +133,10 @@ def _request(plan: BuildPlan, export: str, platform: str, dockerfile_folder: Pat
 
 
 def _exporting(cloud: Cloud, dockerfile: str) -> Path:
-    """A folder with the worker's Dockerfile, ending in a stage that holds the models and nothing else."""
+    """A folder with the Dockerfile that BuildKit is given."""
     folder = cloud.folder / "model-build"
     folder.mkdir(parents=True, exist_ok=True)
-    text = f"{up_to(dockerfile, STAGE)}\nFROM scratch\nCOPY --from={STAGE} /out/ /\n"
-    (folder / "Dockerfile").write_text(text)
+    (folder / "Dockerfile").write_text(extracting(dockerfile))
     return folder
 
 

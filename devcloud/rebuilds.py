@@ -68,7 +68,7 @@ class Build:
 
     def readers(self, path: str) -> tuple[Step, ...]:
         """The steps that read a file of the context."""
-        return tuple(step for step in self.steps if any(_covers(source, path) for source in step.reads))
+        return tuple(step for step in self.steps if any(covers(source, path) for source in step.reads))
 
     def users(self, argument: str) -> tuple[Step, ...]:
         """The steps whose result depends on a build argument."""
@@ -249,7 +249,7 @@ def _clean(source: str) -> str:
     return WHOLE_CONTEXT if plain == "." else plain
 
 
-def _covers(source: str, path: str) -> bool:
+def covers(source: str, path: str) -> bool:
     """Whether a source of COPY holds a file: it is the file, a folder above it, or a pattern for either."""
     if source == WHOLE_CONTEXT:
         return True

@@ -104,13 +104,22 @@ def dockerfiles() -> list[str]:
     """What hadolint has to say of the Dockerfiles, but for the rules that do not hold here."""
     problems = []
     for image in RECIPES:
-        ignored = [argument for rule in HADOLINT_IGNORED for argument in ("--ignore", rule)]
         file = f"images/{image}/Dockerfile"
-        done = subprocess.run(["hadolint", *ignored, file], cwd=ROOT, capture_output=True, text=True, check=False)
-        problems += [line for line in (done.stdout + done.stderr).splitlines() if line]
-        if done.returncode == 0:
+        found = hadolint(file)
+        problems += found
+        if not found:
             row(image, f"{file} follows hadolint's rules")
     return problems
+
+
+def hadolint(file: str) -> list[str]:
+    """What hadolint has to say of one Dockerfile, whose path is relative to the repository."""
+    ignored = [argument for rule in HADOLINT_IGNORED for argument in ("--ignore", rule)]
+    done = subprocess.run(
+        ["hadolint", "--no-color", *ignored, file], cwd=ROOT, capture_output=True, text=True, check=False
+    )
+    found = [line for line in (done.stdout + done.stderr).splitlines() if line]
+    return found or ([f"{file}: hadolint failed (exit {done.returncode})."] if done.returncode else [])
 
 
 def _locks() -> list[str]:

@@ -14,7 +14,7 @@ from devcloud.bench import page, plots, report
 from devcloud.bench.builds import Tools
 from devcloud.bench.checkout import Checkout
 from devcloud.bench.plan import Step, steps
-from devcloud.bench.results import Record, Results
+from devcloud.bench.results import NOTE, Record, Results
 from devcloud.bench.session import Bench, Session, now
 from devcloud.bench.store import Store
 from devcloud.bootstrap import ROOT, cache_folder
@@ -38,6 +38,7 @@ def main() -> int:
     parser.add_argument("--only", default="", help="scenarios, groups, contenders and models, with commas between")
     parser.add_argument("--fresh", action="store_true", help="forget what was measured before")
     parser.add_argument("--report", action="store_true", help="measure nothing: write the pages from docs/benchmarks")
+    parser.add_argument("--note", default="", help="what a reader should know of the circumstances: on the pages")
     parser.add_argument("--list", action="store_true", help="print the measurements that are still to be made")
     asked = parser.parse_args()
     try:
@@ -45,10 +46,13 @@ def main() -> int:
             raise Refusal(f"RUNS={asked.runs} is no number of runs: use 1 or more.")
         results_file = cache_folder() / "bench" / "results.json"
         if asked.report:
-            return write(Results.load(DOCS / "benchmarks" / "results.json"))
+            results = Results.load(DOCS / "benchmarks" / "results.json")
+            noted(results, asked.note)
+            return write(results)
         if asked.fresh:
             results_file.unlink(missing_ok=True)
         results = Results(results_file, facts())
+        noted(results, asked.note)
         only = [name.strip() for name in asked.only.split(",") if name.strip()]
         planned = list(steps(asked.runs, only, results.done))
         if asked.list:
@@ -64,18 +68,23 @@ def main() -> int:
         return 130
 
 
+def noted(results: Results, note: str) -> None:
+    """Have a person's note among the facts, in place of the one before."""
+    if note:
+        results.facts[NOTE] = note
+
+
 def measure(planned: list[Step], results: Results) -> None:
     """Make the measurements on a cloud of their own, which is ended after them."""
     if not planned:
         say("everything is measured")
         return
     command = Command(Cloud.named(CLOUD), LOCAL, [])
-    command.start()
-    wants_bake = any(step.contender == "bake" for step in planned)
-    bench = prepared(command, wants_bake)
     session: Session | None = None
     begun = time.monotonic()
     try:
+        command.start()
+        bench = prepared(command, any(step.contender == "bake" for step in planned))
         for number, step in enumerate(planned, 1):
             if session is None or (session.model, session.contender) != (step.model, step.contender):
                 if session:
@@ -89,6 +98,7 @@ def measure(planned: list[Step], results: Results) -> None:
     finally:
         if session:
             session.end()
+        command.services.stop()
     say(f"bench: {len(planned)} measurements in {seconds(time.monotonic() - begun)}; results in {results.file}")
 
 

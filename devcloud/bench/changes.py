@@ -23,8 +23,8 @@ PACKAGES = (
         "a163dcaede0f1c021485e957a39245190e74249897e2ae4b2aa38595db237ee0",
     ),
     (
-        "zipp==3.23.0",
-        "071652d6115ed432f5ce1d34c336c0adfd6a882660d1e9712a256d3d3bd4b14e",
+        "blinker==1.9.0",
+        "ba0efaa9080b619ff2f3459d1d500c57bddea4a6b424b60a91141db6fd2f08bc",
     ),
     (
         "toolz==1.0.0",
@@ -70,7 +70,7 @@ def requirement_worker(root: Path, run: int) -> None:
 
 
 def argument(root: Path, run: int) -> None:
-    """Another value of a build argument: the name that the model bears."""
+    """Another value of a build argument: MODELS, with another name for its model."""
     models = _models(root)
     models[0]["name"] = f"{models[0]['name']}-{run}"
     _set_models(root, models)

@@ -6,7 +6,7 @@ from html import escape
 
 from devcloud.bench.figures import ratio_shown, summary_shown
 from devcloud.bench.plan import CONTENDERS, LOCAL, OURS
-from devcloud.bench.report import GROUPS, MODELS, Row, date, notes
+from devcloud.bench.report import GROUPS, MODELS, Row, date, missing, notes, spread
 from devcloud.bench.results import Results
 
 HEADLINES = (
@@ -52,7 +52,7 @@ def render(table: Sequence[Row], results: Results, plots: Mapping[str, str]) -> 
         f"<title>Slipway, measured</title><style>{STYLE}</style></head><body>",
         "<h1>Slipway, measured</h1>",
         f"<p>What its images cost to build, push, start and run, beside what teams start out with. Measured on "
-        f"{date(results)} in one run on one machine by <code>make bench</code>.</p>",
+        f"{date(results)} on one machine by <code>make bench</code>. {escape(spread(table))}</p>",
         _headlines(table),
     ]
     for group, title in GROUPS.items():
@@ -113,16 +113,19 @@ def _cell(row: Row, contender: str) -> str:
 
 
 def _method(table: Sequence[Row], results: Results) -> str:
+    left = missing(results)
     scenarios = {row.scenario.title: row.scenario.about for row in table}
     return "\n".join(
         [
             "<h2>How</h2>",
-            "<p>A figure is the median of several runs; below it stand the least and the most. A ratio says how many "
-            "times better Slipway is: x 2.00 is twice as good. All contenders use the same BuildKit, registry, base "
-            "image and machine, one after the other; what one left in the builder is gone before the next.</p>",
+            "<p>A figure is the median of its runs; below it stand the least and the most, where they differ. A ratio "
+            "says how many times better Slipway is: x 2.00 is twice as good. All contenders use the same BuildKit, "
+            "registry, base image and machine, one after the other; what one left in the builder is gone before the "
+            "next.</p>",
             _list({one.title: one.about for one in CONTENDERS}),
             "<h2>What was measured</h2>",
             _list(scenarios),
+            *(["<h2>What was not</h2>", _list(dict(left))] if left else []),
             "<h2>Where</h2>",
             _list(results.facts),
         ]

@@ -129,7 +129,7 @@ SCENARIOS = (
     _build("many", "100 files, 10 MB", "100 new files of random bytes, 10 MB together, in app/api."),
     _build("requirement-api", "a requirement of the API", "One more pinned package in its lock."),
     _build("requirement-worker", "a requirement of the worker", "One more pinned package in its lock.", BOTH),
-    _build("argument", "a build argument", "MODEL_NAME, which the image's model bears."),
+    _build("argument", "a build argument", "MODELS, with another name for the same model."),
     _build("model", "another model", "A model of random weights in BERT-base's shape, of another seed each run."),
     _build("base", "the base", "One more pinned package in the base's lock, and its next VERSION."),
     _build("system", "a system package", "One more package of Debian's in the image that runs the model."),

@@ -123,10 +123,9 @@ def markdown(table: Sequence[Row], results: Results, plots: Sequence[str]) -> st
     lines = [
         "# Benchmarks",
         "",
-        f"Measured on {date(results)} by `make bench` in one run on one machine, one contender after the other. "
-        "Medians, with the least and the most of several runs in brackets. A ratio says how many times better ours is: "
-        "`x 2.00` is twice as good. [The same as a page](benchmarks/index.html); "
-        "[every measurement](benchmarks/results.json).",
+        f"Measured on {date(results)} by `make bench` on one machine, one contender after the other. {spread(table)} "
+        "A ratio says how many times better ours is: `x 2.00` is twice as good. "
+        "[The same as a page](benchmarks/index.html); [every measurement](benchmarks/results.json).",
         "",
         *(f"- {name}: {text}" for name, text in results.facts.items()),
         "",
@@ -149,7 +148,34 @@ def markdown(table: Sequence[Row], results: Results, plots: Sequence[str]) -> st
             cells = " | ".join(cell_shown(row, one.name) for one in shown)
             lines.append(f"| {what}{model} | {cells} | {notes(row)} |")
         lines += ["", *(f"- {name}: {about}" for name, about in _abouts(of_group))]
+    left = missing(results)
+    if left:
+        lines += ["", "## Not measured", "", *(f"- {title}: {whom}" for title, whom in left)]
     return "\n".join(lines) + "\n"
+
+
+def spread(table: Sequence[Row]) -> str:
+    """How often things were measured, and so what a figure is."""
+    runs = {cell.summary.runs for row in table if row.scenario.most_runs != 1 for cell in row.cells.values()}
+    if runs <= {1}:
+        return "Each figure is that of one run: there is no spread."
+    often = f"{min(runs)} to {max(runs)}" if len(runs) > 1 else str(max(runs))
+    return f"Medians, with the least and the most in brackets, of {often} runs; sizes were taken once."
+
+
+def missing(results: Results) -> list[tuple[str, str]]:
+    """What the plan has and the results have not: a scenario's title, and of whom and with which model."""
+    done = {(step.model, step.contender, step.scenario) for step in results.done}
+    found = []
+    for scenario in SCENARIOS:
+        whom = [
+            f"{MODELS[model]} ({', '.join(left)})"
+            for model in scenario.models
+            if (left := [name for name in scenario.contenders if (model, name, scenario.name) not in done])
+        ]
+        if whom:
+            found.append((scenario.title, "; ".join(whom)))
+    return found
 
 
 def _abouts(table: Sequence[Row]) -> list[tuple[str, str]]:

@@ -10,6 +10,8 @@ from devcloud.bench.plan import Step
 from devcloud.console import Refusal
 
 SCHEMA = 1
+NOTE = "note"
+"""A fact that a person adds: what else the machine was doing, say."""
 
 
 @dataclass(frozen=True)
@@ -35,6 +37,8 @@ class Results:
         if not file.exists():
             return
         stored = _read(file)
+        if NOTE in stored["facts"]:
+            self.facts[NOTE] = stored["facts"][NOTE]
         differing = sorted(name for name in facts if stored["facts"].get(name) != facts[name])
         if differing:
             raise Refusal(

@@ -1,6 +1,7 @@
 """The worker's model out of its Dockerfile: what goes into it, and so when it is built anew."""
 
 import dataclasses
+import re
 from pathlib import Path
 
 import pytest
@@ -15,7 +16,7 @@ from infra.lib.content import ContextFile
 DOCKERFILE = """ARG P
 FROM ${P} AS tools
 COPY lock /build/
-FROM tools AS models
+FROM tools AS prototypes
 COPY --chown=1:1 a/one.py \\
     a/two.py /build/
 COPY --from=tools /x /y
@@ -39,7 +40,7 @@ def changed(plan: BuildPlan, path: str) -> BuildPlan:
 
 
 def test_a_dockerfile_is_cut_after_the_stage() -> None:
-    assert model_folder.up_to(DOCKERFILE, "models") == DOCKERFILE[: DOCKERFILE.index("FROM tools AS code")]
+    assert model_folder.up_to(DOCKERFILE, "prototypes") == DOCKERFILE[: DOCKERFILE.index("FROM tools AS code")]
     assert model_folder.up_to(DOCKERFILE, "code") == DOCKERFILE
 
 
@@ -52,10 +53,14 @@ def test_what_is_copied_from_the_context_is_found_and_nothing_else() -> None:
     assert model_folder.copied(DOCKERFILE) == ["a/one.py", "a/two.py", "app", "b", "lock"]
 
 
-def test_the_worker_s_dockerfile_has_the_stage_that_make_dev_takes_the_model_out_of() -> None:
+def test_the_worker_s_dockerfile_has_the_stages_that_make_dev_takes_the_model_out_of() -> None:
     text = (ROOT / "images/worker/Dockerfile").read_text()
     steps = model_folder.up_to(text, model_folder.STAGE)
-    assert f"/out/{model_folder.INSIDE}" in steps
+    for stage, folder in re.findall(r"--from=(\w+) (\S+?)/? /$", model_folder.TAKEN_OUT, re.MULTILINE):
+        assert f" AS {stage}\n" in steps
+        # As in the image that runs: the same folders, copied to the same place.
+        assert f"COPY --from={stage} {folder}/ /\n" in text
+        assert f" {folder}/{model_folder.INSIDE}" in steps
     assert model_folder.copied(steps)
 
 
@@ -69,10 +74,21 @@ def test_the_worker_s_loop_does_not_make_its_model_anew_but_the_exporter_does(pl
     before = key(worker)
     assert key(changed(worker, "app/worker/work.py")) == before
     assert key(changed(worker, "images/worker/requirements.lock")) == before
-    assert key(changed(worker, "images/worker/export_model.py")) != before
-    assert key(changed(worker, "app/worker/encoder.py")) != before
+    for read in ("images/worker/fetch_model.py", "images/worker/export_model.py", "app/worker/encoder.py"):
+        assert key(changed(worker, read)) != before
+    # What the categories are, and how a name is told to be one.
+    assert key(changed(worker, "app/worker/categories.json")) != before
+    assert key(changed(worker, "app/worker/categoriser.py")) != before
     assert key(worker, "another base") != before
-    assert key(dataclasses.replace(worker, build_args={**worker.build_args, "MODEL_NAME": "x"})) != before
+    assert key(dataclasses.replace(worker, build_args={**worker.build_args, "MODELS": "[]"})) != before
+
+
+def test_a_model_that_is_a_folder_of_ours_counts(plans: dict[str, BuildPlan]) -> None:
+    text = (ROOT / "images/worker/Dockerfile").read_text()
+    worker = plans["worker"]
+    config = dataclasses.replace(worker.files[0], path="models/ours/config.json")
+    with_folder = dataclasses.replace(worker, files=(*worker.files, config))
+    assert model_folder.key(with_folder, "base", text) != model_folder.key(worker, "base", text)
 
 
 def test_the_folder_that_is_taken_out_holds_the_models_alone(tmp_path: Path) -> None:
@@ -81,5 +97,5 @@ def test_the_folder_that_is_taken_out_holds_the_models_alone(tmp_path: Path) -> 
 
     folder = model_folder._exporting(Cloud(), DOCKERFILE)  # type: ignore[arg-type]
     text = (folder / "Dockerfile").read_text()
-    assert text.endswith("FROM scratch\nCOPY --from=models /out/ /\n")
+    assert text.endswith("FROM scratch\nCOPY --from=exported /out/ /\nCOPY --from=prototypes /made/ /\n")
     assert "AS code" not in text

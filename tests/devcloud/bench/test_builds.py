@@ -86,7 +86,7 @@ def test_buildctl_is_told_all_of_a_build(tmp_path: Path) -> None:
 def test_a_build_without_a_cache_asks_for_none(settings: Settings) -> None:
     (request,) = builds.monolith_requests(ROOT, settings, REGISTRY)
     assert not any("cache" in word for word in buildctl(request, "a", None, Path("m")))
-    assert {"TORCH_SOURCE", "MODEL_SOURCE"} <= request.build_args.keys()
+    assert {"TORCH_SOURCE", "MODELS"} <= request.build_args.keys()
 
 
 def test_the_two_tiers_differ_from_ours_in_the_worker_and_build_it_all(settings: Settings) -> None:

@@ -85,6 +85,7 @@ def test_the_markdown_has_a_table_for_each_group_with_figures(table: list[Row], 
         "Size",
         "Build and push",
         "The worker at work",
+        "Not measured",
     ]
     assert "Measured on 2026-11-25" in text
     assert "![size-images](benchmarks/size-images.svg)" in text
@@ -132,3 +133,20 @@ def test_the_committed_results_leave_no_ratio_below_1_without_a_reason() -> None
     file = ROOT / "docs" / "benchmarks" / "results.json"
     if file.exists():
         assert report.unexplained(report.rows(Results.load(file))) == []
+
+
+def test_the_pages_say_what_was_not_measured(table: list[Row], results: Results) -> None:
+    left = dict(report.missing(results))
+    assert left["one file of the API"].startswith("MiniLM (two-tier); BERT-base's shape")
+    assert "size" in left  # two tiers, bake
+    text = report.markdown(table, results, [])
+    assert f"- one file of the API: {left['one file of the API']}" in text[text.index("## Not measured") :]
+    assert "What was not" in page.render(table, results, {})
+
+
+def test_a_figure_of_one_run_is_not_called_a_median(tmp_path: Path) -> None:
+    once = Results(tmp_path / "once.json", FACTS)
+    once.add(Record(Step(LOCAL, OURS, "nothing", 1), {"seconds": 1.0}, "2026-11-25T10:00:00Z"))
+    assert report.spread(report.rows(once)) == "Each figure is that of one run: there is no spread."
+    once.add(Record(Step(LOCAL, OURS, "nothing", 2), {"seconds": 2.0}, "2026-11-25T10:00:00Z"))
+    assert "of 2 runs" in report.spread(report.rows(once))

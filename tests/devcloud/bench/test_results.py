@@ -46,3 +46,10 @@ def test_results_are_read_with_their_facts_and_missing_ones_are_refused(tmp_path
     assert Results.load(tmp_path / "results.json").facts == FACTS
     with pytest.raises(Refusal, match="There are no results in"):
         Results.load(tmp_path / "other.json")
+
+
+def test_a_person_s_note_stays_with_the_figures(tmp_path: Path) -> None:
+    results = Results(tmp_path / "results.json", FACTS)
+    results.facts["note"] = "another cloud ran beside"
+    results.add(record(1, 4.0))
+    assert Results(tmp_path / "results.json", FACTS).facts["note"] == "another cloud ran beside"

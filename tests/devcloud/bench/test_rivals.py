@@ -1,5 +1,9 @@
 """The rivals' helpers, as far as they need no torch."""
 
+import pytest
+
+from devcloud import validate
+from devcloud.bench.changes import RIVALS
 from devcloud.bench.rivals.without import without
 from devcloud.bootstrap import ROOT
 
@@ -26,3 +30,16 @@ def test_what_torch_takes_the_place_of_is_in_the_worker_s_lock() -> None:
     lock = (ROOT / "images/worker/requirements.lock").read_text()
     for name in ("onnxruntime", "numpy", "tokenizers"):
         assert without(lock, {name}) != lock
+
+
+@pytest.mark.parametrize("dockerfile", RIVALS)
+def test_hadolint_has_nothing_to_say_of_a_rival(dockerfile: str) -> None:
+    assert validate.hadolint(dockerfile) == []
+
+
+@pytest.mark.parametrize("dockerfile", RIVALS)
+def test_a_rival_gets_its_model_as_our_worker_does(dockerfile: str) -> None:
+    text = (ROOT / dockerfile).read_text()
+    assert "ARG MODELS\n" in text
+    for name in ("fetch_model.py", "model_list.py", "random_model.py"):
+        assert (ROOT / "images/worker" / name).is_file()
