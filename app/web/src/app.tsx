@@ -1,7 +1,7 @@
 /** The frame around every page: where it is, who is signed in, and whether the server is there. */
 
 import { useIsFetching, useQuery } from "@tanstack/react-query";
-import { lazy, type ReactNode, Suspense, useEffect } from "react";
+import { type ReactNode, useEffect } from "react";
 import { Link, Redirect, Route, Switch, useLocation } from "wouter";
 import type { Account } from "./api.ts";
 import { api, queries } from "./client.ts";
@@ -13,12 +13,10 @@ import { Panels } from "./pages/panels.tsx";
 import { Report } from "./pages/report.tsx";
 import { Reports } from "./pages/reports.tsx";
 import { SignIn } from "./pages/sign-in.tsx";
+import { Trends } from "./pages/trends.tsx";
 import { ChatIcon, Mark, PanelsIcon, ReportsIcon, TrendsIcon } from "./parts/icons.tsx";
-import { Empty, Loading, Title } from "./parts/parts.tsx";
+import { Empty, Title } from "./parts/parts.tsx";
 import { signedOut, useSession } from "./session.ts";
-
-// The plots bring a library of their own, which other pages need not wait for.
-const Trends = lazy(() => import("./pages/trends.tsx"));
 
 const SECTIONS = [
   { path: "/panels", name: "Panels", icon: <PanelsIcon /> },
@@ -94,33 +92,31 @@ function Inside() {
         </div>
       </header>
       <main id="content" tabIndex={-1}>
-        <Suspense fallback={<Loading what="the page" />}>
-          <Switch>
-            <Route path="/panels" component={Panels} />
-            <Route path="/panels/new" component={NewPanel} />
-            <Route path="/panels/:id">{({ id }) => <Panel id={id} />}</Route>
-            <Route path="/reports" component={Reports} />
-            <Route path="/reports/new" component={NewReport} />
-            <Route path="/reports/:id">{({ id }) => <Report id={id} />}</Route>
-            <Route path="/trends" component={Trends} />
-            <Route path="/chat">
-              <Chat />
-            </Route>
-            <Route path="/chat/:id">{({ id }) => <Chat id={id} key={id} />}</Route>
-            <Route path="/sign-in">
-              <Arrived />
-            </Route>
-            <Route path="/sign-up">
-              <Arrived />
-            </Route>
-            <Route path="/">
-              <Redirect to="/panels" replace />
-            </Route>
-            <Route>
-              <NotFound />
-            </Route>
-          </Switch>
-        </Suspense>
+        <Switch>
+          <Route path="/panels" component={Panels} />
+          <Route path="/panels/new" component={NewPanel} />
+          <Route path="/panels/:id">{({ id }) => <Panel id={id} />}</Route>
+          <Route path="/reports" component={Reports} />
+          <Route path="/reports/new" component={NewReport} />
+          <Route path="/reports/:id">{({ id }) => <Report id={id} />}</Route>
+          <Route path="/trends" component={Trends} />
+          <Route path="/chat">
+            <Chat />
+          </Route>
+          <Route path="/chat/:id">{({ id }) => <Chat id={id} key={id} />}</Route>
+          <Route path="/sign-in">
+            <Arrived />
+          </Route>
+          <Route path="/sign-up">
+            <Arrived />
+          </Route>
+          <Route path="/">
+            <Redirect to="/panels" replace />
+          </Route>
+          <Route>
+            <NotFound />
+          </Route>
+        </Switch>
       </main>
     </div>
   );

@@ -10,7 +10,7 @@ import { CategoryChip, Empty, Loading, Problem, Title } from "../parts/parts.tsx
 const FRAME: Frame = { width: 480, height: 190, left: 50, right: 16, top: 12, bottom: 30 };
 
 /** How each test goes from month to month. */
-export default function Trends() {
+export function Trends() {
   const category = new URLSearchParams(useSearch()).get("category") ?? "";
   const [, navigate] = useLocation();
   const trends = useQuery({
