@@ -142,6 +142,8 @@ class Cloud(pulumi_mocks.Mocks):
 
 
 Run = Callable[..., tuple[Cloud, dict[str, Any]]]
+PLAIN_RUNS: dict[bool, tuple[Cloud, dict[str, Any]]] = {}
+"""The runs of the stack `dev` with nothing but its secrets set, by whether they are previews."""
 
 
 @pytest.fixture
@@ -154,6 +156,15 @@ def run(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> Run:
     builder.parent.mkdir(parents=True)
     builder.write_text('{"Driver": "docker-container"}')
     monkeypatch.setenv("BUILDX_CONFIG", str(tmp_path / "buildx"))
+
+    def run_once(*arguments: Any, **options: Any) -> tuple[Cloud, dict[str, Any]]:
+        """Most tests look at the same run, which takes most of a second: as it stands in the repository."""
+        if arguments or set(options) - {"preview"}:
+            return run_program(*arguments, **options)
+        preview = options.get("preview", False)
+        if preview not in PLAIN_RUNS:
+            PLAIN_RUNS[preview] = run_program(preview=preview)
+        return PLAIN_RUNS[preview]
 
     def run_program(
         stack: str = "dev",
@@ -182,7 +193,7 @@ def run(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> Run:
         resolved = {name: loop.run_until_complete(_value(output)) for name, output in exported.items()}
         return cloud, resolved
 
-    return run_program
+    return run_once
 
 
 def settings_of(stack: str, values: Mapping[str, Any] | None = None) -> settings_module.Settings:

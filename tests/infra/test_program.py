@@ -239,7 +239,7 @@ def test_a_change_under_an_unchanged_version_is_a_warning_and_gets_no_tag(
     run: Run, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr(base_version, "inputs", lambda _: "0" * 16)
-    cloud, _ = run()
+    cloud, _ = run("dev")  # anew, for what was changed
     assert not cloud.ecr.tags
     (warning,) = [warning for warning in cloud.warnings if "images/base has changed" in warning]
     assert "make base-version VERSION=" in warning
