@@ -9,6 +9,8 @@ import pytest
 from app.__main__ import service_module
 from app.common.environment import SettingError
 
+pytestmark = pytest.mark.services
+
 
 def test_each_service_has_its_module() -> None:
     assert service_module({"SERVICE_TYPE": "api"}) == "app.api.service"

@@ -5,6 +5,8 @@ import sys
 
 import pytest
 
+pytestmark = pytest.mark.services
+
 MODEL = ("torch", "transformers", "onnxruntime", "tokenizers", "numpy", "app.worker")
 CHAT = ("langgraph", "langchain_core", "openai", "app.chat")
 HTTP = ("fastapi", "starlette", "uvicorn", "pydantic")

@@ -13,6 +13,8 @@ import pytest
 from devcloud.foreground import Group, Process, clear_dead, readable
 from devcloud.process import alive
 
+pytestmark = pytest.mark.services
+
 LINGER = "import time; print('started', flush=True); time.sleep(60)"
 
 

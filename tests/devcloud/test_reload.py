@@ -11,6 +11,8 @@ import pytest
 
 from devcloud.bootstrap import ROOT
 
+pytestmark = pytest.mark.services
+
 SERVICE = """
 import signal, sys, time
 signal.signal(signal.SIGTERM, lambda *_: (print("ended well", flush=True), sys.exit()))

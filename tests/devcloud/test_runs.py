@@ -14,6 +14,8 @@ from devcloud.console import Refusal
 from devcloud.process import alive, started_at
 from devcloud.runs import OWNER, Runs
 
+pytestmark = pytest.mark.services
+
 
 @pytest.fixture
 def runs(tmp_path: Path) -> Runs:

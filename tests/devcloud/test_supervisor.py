@@ -11,6 +11,8 @@ import pytest
 from devcloud.process import alive
 from devcloud.supervisor import Program, Supervisor
 
+pytestmark = pytest.mark.services
+
 SLEEP = Program("sleeper", ["sleep", "60"], priority=1)
 
 

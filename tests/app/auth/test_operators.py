@@ -42,6 +42,7 @@ def test_nobody_is_made_an_operator_who_has_no_account(database: str) -> None:
     assert "There is no account with the address nobody@lab.example" in done.stderr
 
 
+@pytest.mark.services
 def test_a_missing_database_is_one_sentence() -> None:
     assert run("grant", "ada@lab.example").stderr.startswith("DATABASE_URL is not set")
     done = run("grant", "a@b.example", DATABASE_URL=f"postgresql://u:hunter2@127.0.0.1:{servers.free_port()}/x")

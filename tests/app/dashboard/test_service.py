@@ -43,6 +43,7 @@ def test_only_the_release_is_optional() -> None:
             Settings.read({key: value for key, value in ENVIRONMENT.items() if key != name})
 
 
+@pytest.mark.services
 def test_the_dashboard_imports_neither_the_chat_nor_the_other_services() -> None:
     code = (
         "import sys, app.dashboard.service; "

@@ -12,6 +12,8 @@ import pytest
 from devcloud.process import alive
 from devcloud.toolchain.bridges import SLOTS, Bridge, end_abandoned, key, stop_bridges, take
 
+pytestmark = pytest.mark.services
+
 ENGINE = "127.0.0.1:1"
 
 

@@ -15,6 +15,8 @@ from devcloud.process import alive
 from devcloud.toolchain.protocol import language_pb2_grpc, provider_pb2_grpc
 from devcloud.toolchain.versions import AWS, PULUMI
 
+pytestmark = pytest.mark.services
+
 HOST = [sys.executable, "-m", "devcloud.toolchain.language_host"]
 FORWARDER = [sys.executable, "-m", "devcloud.toolchain.aws_forwarder", "/no/bridge", "/no/provider"]
 ENVIRONMENT = {**os.environ, "PYTHONPATH": str(ROOT)}

@@ -18,6 +18,8 @@ from pulumi.runtime.proto import (
 from devcloud.bootstrap import ROOT
 from devcloud.toolchain.language_host import LanguageHost
 
+pytestmark = pytest.mark.services
+
 
 class Engine(engine_pb2_grpc.EngineServicer, resource_pb2_grpc.ResourceMonitorServicer):
     """As much of the engine as a program without resources speaks to."""

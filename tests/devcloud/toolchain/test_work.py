@@ -20,6 +20,8 @@ from devcloud.toolchain.work import (
     version_of,
 )
 
+pytestmark = pytest.mark.services
+
 
 @pytest.mark.parametrize(
     ("said", "version"),
