@@ -7,6 +7,7 @@ import contextlib
 import json
 import os
 import random
+import re
 import shutil
 import signal
 import subprocess
@@ -234,14 +235,18 @@ def _descendants(pid: int) -> Iterator[int]:
 
 
 def left_of(cloud: Cloud) -> list[str]:
-    """The processes and mounts that have to do with a cloud: what they were started with names its folder."""
-    folder = f"{cloud.folder}/".encode()
-    left = [line for line in Path("/proc/mounts").read_text().splitlines() if folder.decode() in line]
+    """The processes and mounts that have to do with a cloud: what they were started with names its folder.
+
+    The tests' checkout lies in the folder too, and the processes of any cloud that it started name that: they are not
+    meant.
+    """
+    ours = re.compile(re.escape(f"{cloud.folder}/").encode() + rb"(?!checkout)")
+    left = [line for line in Path("/proc/mounts").read_text().splitlines() if ours.search(line.encode())]
     for process in Path("/proc").iterdir():
         if process.name.isdigit() and int(process.name) != os.getpid() and alive(int(process.name)):
             with contextlib.suppress(OSError):
                 command = (process / "cmdline").read_bytes()
-                if folder in command or folder in (process / "environ").read_bytes():
+                if ours.search(command) or ours.search((process / "environ").read_bytes()):
                     left.append(command.decode(errors="replace").replace("\0", " "))
     return left
 
