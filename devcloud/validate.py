@@ -38,7 +38,7 @@ def run(cloud: Cloud) -> int:
         try:
             _committed(stack)
             settings = settings_module.load_file(rehearsal.config_file(cloud, stack), stack)
-            plans = plan_builds(settings, ROOT, _taken(settings)) if settings.images.builds else {}
+            plans = _plans(settings) if settings.images.builds else {}
         except (SettingsError, ContentError, ReleaseError) as error:
             problems += [f"Pulumi.{stack}.yaml: {line}" for line in str(error).splitlines()]
             continue
@@ -87,15 +87,14 @@ def _documents() -> list[str]:
     return ["docs/settings.md is not what infra/settings.py says: run `make docs`."]
 
 
-def _taken(settings: Settings) -> dict[str, str]:
-    """Images that are not built, by what stands for their digests: those only the registry knows."""
-    version = settings.images.base_version
-    return {} if version is None else {base_version.IMAGE: version}
+def _plans(settings: Settings) -> dict[str, BuildPlan]:
+    """The builds, as far as they are known without the registry."""
+    return plan_builds(settings, ROOT, base_version.unresolved(settings.images.base_version))
 
 
 def _tag(plan: BuildPlan, settings: Settings) -> str:
     """A content tag, where it can be known without the registry."""
-    if plan.parent in _taken(settings):
+    if plan.parent in base_version.unresolved(settings.images.base_version):
         return f"tag by the digest of {plan.parent} {settings.images.base_version}"
     return plan.content_tag
 

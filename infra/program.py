@@ -69,12 +69,11 @@ def deploy(settings: Settings) -> None:
     """Declare everything that a stack is made of."""
     # What can be wrong is found before the first resource is declared.
     released = None if settings.images.builds else release.read_release_file(ROOT / settings.images.source, RECIPES)
+    plans: Mapping[str, BuildPlan] = {}
     if settings.images.builds:
         builder.check(settings.images.builder, os.environ)
         settings.build_secrets(os.environ)
-        # With the version in place of a pinned base's digest, which only the registry knows.
-        version = settings.images.base_version
-        plan_builds(settings, ROOT, {} if version is None else {base_version.IMAGE: version})
+        plans = plan_builds(settings, ROOT, base_version.unresolved(settings.images.base_version))
 
     prefix, path = settings.prefix, f"/{settings.project}/{settings.stack}"
     provider = aws.Provider(
@@ -84,13 +83,13 @@ def deploy(settings: Settings) -> None:
         default_tags={"tags": {"Project": settings.project, "Stack": settings.stack}},
     )
     pinned = _pinned(settings, provider)
-    plans: Mapping[str, BuildPlan] = {}
-    if settings.images.builds:
+    if pinned:
+        # Again, for what is built from a pinned base has a tag by the digest that the registry told.
         plans = plan_builds(settings, ROOT, {image: entry.digest for image, entry in pinned.items()})
-        for plan in plans.values():
-            content.stage(plan.files, ROOT / plan.context)
-        for warning in _warnings(settings, plans):
-            pulumi.log.warn(warning)
+    for plan in plans.values():
+        content.stage(plan.files, ROOT / plan.context)
+    for warning in _warnings(settings, plans):
+        pulumi.log.warn(warning)
 
     options = pulumi.ResourceOptions(providers=[provider])
     account_id = aws.get_caller_identity_output(opts=pulumi.InvokeOptions(provider=provider)).account_id

@@ -28,6 +28,11 @@ class VersionError(Exception):
     """A version cannot be used; the message is a sentence that says why, and what to do."""
 
 
+def unresolved(version: str | None) -> dict[str, str]:
+    """What stands for the base in a plan of builds where a version is pinned: its digest, only the registry knows."""
+    return {} if version is None else {IMAGE: version}
+
+
 def read(root: Path) -> str:
     """The version in the checkout at `root`. Raises VersionError where it is none."""
     text = (root / VERSION).read_text("utf-8").strip()
