@@ -82,6 +82,7 @@ class LookUp:
     def __init__(self, session: boto3.Session, endpoint: str | None) -> None:
         self._session = session
         self._endpoint = endpoint
+        self._clients: dict[str, Any] = {}
 
     def identity(self, resource: Pending) -> str | None:
         """The id by which the provider reads the resource, or None where there is no such thing.
@@ -98,8 +99,11 @@ class LookUp:
             return None
 
     def client(self, service: str) -> Any:
-        """A client of an AWS service."""
-        return self._session.client(service, endpoint_url=self._endpoint)  # type: ignore[call-overload]
+        """A client of an AWS service; the same one each time."""
+        if service not in self._clients:
+            made = self._session.client(service, endpoint_url=self._endpoint)  # type: ignore[call-overload]
+            self._clients[service] = made
+        return self._clients[service]
 
     def tagged(self, operation: str, key: str, identity: str) -> Callable[[Mapping[str, Any]], str]:
         """Finds an EC2 object by its Name tag."""

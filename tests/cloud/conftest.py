@@ -35,6 +35,8 @@ from devcloud.toolchain.bridges import stop_bridges
 CLOUD = "test"
 FIRST_SECONDS = 30.0
 """A first `up` is killed somewhere in these: the cloud starts in them, and the first resources are made."""
+LATEST_SECONDS = 45.0
+"""A stack that is new on a cloud which runs is killed before this: by then it is nearly up."""
 UP_TIMEOUT_SECONDS = 1800
 """A first `up` builds everything; CI ends a run after 90 minutes."""
 
@@ -271,6 +273,15 @@ def first_up(checkout: Checkout) -> Done:
     for earliest, latest in ((0.5, 6), (6, FIRST_SECONDS)):
         checkout.kill(random.uniform(earliest, latest), "all")
     return checkout.up()
+
+
+@pytest.fixture(scope="session")
+def dev_up(checkout: Checkout, first_up: Done) -> Done:
+    """The stack `dev` beside it, after two ups of which the command was killed alone, then the engine alone."""
+    checkout.restore()
+    for victims in ("the command", "the engine"):
+        checkout.kill(random.uniform(5, LATEST_SECONDS), victims, stack="dev")
+    return checkout.up("dev")
 
 
 @pytest.fixture

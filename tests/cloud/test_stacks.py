@@ -10,10 +10,9 @@ pytestmark = pytest.mark.cloud
 
 
 @pytest.fixture(scope="module")
-def promoted(checkout: Checkout, first_up: Done) -> Checkout:
+def promoted(checkout: Checkout, dev_up: Done) -> Checkout:
     """dev up, promoted to prod, prod up with BuildKit stopped."""
     checkout.restore()
-    checkout.up("dev")
     done = checkout.run("promote", "--from", "dev", "--to", "prod")
     assert done.code == 0, done.said
     assert checkout.run("stop-builder").code == 0

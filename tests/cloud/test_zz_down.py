@@ -2,6 +2,7 @@
 
 import subprocess
 from collections.abc import Iterator
+from concurrent.futures import ThreadPoolExecutor
 
 import pytest
 
@@ -46,8 +47,10 @@ def test_down_leaves_no_resource_no_process_no_container_and_no_mount(
 ) -> None:
     checkout.restore()
     before = life(neighbour.cloud)
-    for stack in ("prod", "dev"):
-        assert checkout.run("down", stack=stack).code == 0
+    with ThreadPoolExecutor() as side_by_side:
+        ended = list(side_by_side.map(lambda stack: checkout.run("down", stack=stack), ("prod", "dev")))
+    for done in ended:
+        assert done.code == 0, done.said
     done = checkout.run("down")
     assert done.code == 0, done.said
     assert "empty but for" in done.said

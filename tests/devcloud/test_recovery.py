@@ -1,13 +1,18 @@
 """What a killed run began to create: found and imported, or cleared."""
 
+import functools
 from typing import Any
 
 import boto3
+import botocore.loaders
+import botocore.session
 import pytest
 from moto import mock_aws
 
 from devcloud import recovery
 from devcloud.recovery import Pending
+
+pytestmark = pytest.mark.services
 
 URN = "urn:pulumi:local::slipway::aws:x::it"
 
@@ -16,6 +21,8 @@ URN = "urn:pulumi:local::slipway::aws:x::it"
 def account(monkeypatch: pytest.MonkeyPatch) -> Any:
     monkeypatch.delenv("AWS_ENDPOINT_URL", raising=False)
     monkeypatch.delenv("AWS_CA_BUNDLE", raising=False)
+    # What botocore reads of each service takes longer than all the rest here; it is the same each time.
+    monkeypatch.setattr(botocore.session, "create_loader", functools.cache(botocore.loaders.create_loader))
     with mock_aws():
         yield
 

@@ -142,15 +142,16 @@ class Cloud(pulumi_mocks.Mocks):
 
 
 Run = Callable[..., tuple[Cloud, dict[str, Any]]]
-PLAIN_RUNS: dict[bool, tuple[Cloud, dict[str, Any]]] = {}
-"""The runs of the stack `dev` with nothing but its secrets set, by whether they are previews."""
+RUNS: dict[str, tuple[Cloud, dict[str, Any]]] = {}
+"""The runs of this process, by what they were given."""
 
 
 @pytest.fixture
 def run(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> Run:
     """Runs the program: `run(stack, settings, preview=False)` gives the cloud that was asked, and the outputs.
 
-    `tags` are the tags that the base's repository has already.
+    `tags` are the tags that the base's repository has already. A run that was given the same before is not made
+    again, but where it is asked for `anew`, for what a test changed.
     """
     builder = tmp_path / "buildx" / "instances" / settings_module.Images().builder
     builder.parent.mkdir(parents=True)
@@ -158,13 +159,14 @@ def run(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> Run:
     monkeypatch.setenv("BUILDX_CONFIG", str(tmp_path / "buildx"))
 
     def run_once(*arguments: Any, **options: Any) -> tuple[Cloud, dict[str, Any]]:
-        """Most tests look at the same run, which takes most of a second: as it stands in the repository."""
-        if arguments or set(options) - {"preview"}:
+        """Most tests look at the same run, which takes most of a second."""
+        anew = options.pop("anew", False)
+        given = json.dumps([arguments, options], sort_keys=True)
+        if anew:
             return run_program(*arguments, **options)
-        preview = options.get("preview", False)
-        if preview not in PLAIN_RUNS:
-            PLAIN_RUNS[preview] = run_program(preview=preview)
-        return PLAIN_RUNS[preview]
+        if given not in RUNS:
+            RUNS[given] = run_program(*arguments, **options)
+        return RUNS[given]
 
     def run_program(
         stack: str = "dev",

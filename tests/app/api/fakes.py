@@ -15,6 +15,7 @@ from app.api.schemas import CategorisedTest, JobView, NewPanel, NewReport, Panel
 from app.api.store import KeyReused, Send
 from app.common.identity import Identity
 from app.common.jobs import Job
+from tests.app.swapped import Swapped
 
 ADA = Identity(uuid4(), "ada@lab.example", "user")
 BEN = Identity(uuid4(), "ben@lab.example", "user")
@@ -194,16 +195,21 @@ class MemoryTokens(Neighbor):
         return TOKENS.get(token)
 
 
+NEIGHBORS = Swapped(), Swapped(), Swapped(), Swapped()
+APP = create_app(*NEIGHBORS)  # type: ignore[arg-type]
+
+
 class Api:
-    """The app with its neighbors, and a client that asks it one thing at a time, as `ada` unless told otherwise."""
+    """The app, its neighbors as new, and a client that asks one thing at a time, as `ada` unless told otherwise."""
 
     def __init__(self) -> None:
         self.store, self.queue = MemoryStore(), MemoryQueue()
-        self.cache, self.tokens = MemoryCache(), MemoryTokens()
-        self.app = create_app(self.store, self.queue, self.tokens, self.cache)  # type: ignore[arg-type]
+        self.tokens, self.cache = MemoryTokens(), MemoryCache()
+        for neighbor, to in zip(NEIGHBORS, (self.store, self.queue, self.tokens, self.cache), strict=True):
+            neighbor.to = to
 
     def ask(self, method: str, path: str, who: str | None = "ada", **options: Any) -> httpx.Response:
-        return ask(self.app, method, path, who, **options)
+        return ask(APP, method, path, who, **options)
 
 
 def ask(app: Any, method: str, path: str, token: str | None = None, **options: Any) -> httpx.Response:

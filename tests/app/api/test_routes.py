@@ -186,12 +186,16 @@ def test_a_panel_outlives_a_queue_that_is_away(api: Api) -> None:
     assert asyncio.run(outbox.send()) == 0
 
 
-def test_the_outbox_sends_at_once_when_it_is_woken_and_by_itself_when_not(api: Api) -> None:
+def test_the_outbox_sends_at_once_when_it_is_woken_and_by_itself_when_not(
+    api: Api, monkeypatch: pytest.MonkeyPatch
+) -> None:
     async def run() -> None:
         outbox = Outbox(api.store, api.queue)
         running = asyncio.create_task(outbox.run())
         await asyncio.sleep(0)
         await api.store.add_panel(ADA.user_id, _new_panel(), None)
+        # It sleeps for two seconds now.
+        monkeypatch.setattr("app.api.outbox.POLL_SECONDS", 0.1)
         outbox.wake()
         await asyncio.wait_for(_until(lambda: len(api.queue.jobs) == 1), 0.5)
         # As the worker adds an `aggregate`: nobody wakes anyone.

@@ -1,8 +1,10 @@
 """The client of OpenAI, against a fake on loopback that speaks OpenAI's protocol."""
 
 import asyncio
+import functools
 import json
-from collections.abc import Sequence
+import ssl
+from collections.abc import Iterator, Sequence
 from typing import Any
 
 import pytest
@@ -14,6 +16,14 @@ from app.chat.tools import describe
 from tests.app.chat.fakes import HBA1C, QUESTION, Answers, FakeOpenAI, MemoryLabs, completion, failure
 
 KEY = "sk-test-0123456789"
+
+
+@pytest.fixture(autouse=True, scope="module")
+def _the_same_certificates() -> Iterator[None]:
+    """Each client reads the authorities' certificates anew, which takes longer than what is tested here, over HTTP."""
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(ssl, "create_default_context", functools.cache(ssl.create_default_context))
+        yield
 
 
 def ask(

@@ -17,6 +17,7 @@ from app.chat.store import MAX_MESSAGES
 from app.common.identity import Identity
 from app.common.web import application
 from tests.app.chat.fakes import HBA1C, MemoryLabs, MemoryStore, ScriptedFakeChat, calls
+from tests.app.swapped import Swapped
 
 ANN = Identity(UUID(int=1), "ann@example.org", "user")
 BOB = Identity(UUID(int=2), "bob@example.org", "user")
@@ -31,18 +32,22 @@ async def current(person: Annotated[str | None, Header()] = None) -> Identity:
     return PEOPLE[person]
 
 
+STORE, MODEL = Swapped(), Swapped()
+APP = application("test", "test", lambda _: contextlib.nullcontext())  # type: ignore[arg-type]
+APP.include_router(router(STORE, MODEL, current))  # type: ignore[arg-type]
+
+
 class Api:
-    """An app with nothing but the chat, and a client that asks it one thing at a time."""
+    """An app with nothing but the chat, what it stands on as new, and a client that asks it one thing at a time."""
 
     def __init__(self, *script: Assistant | Exception) -> None:
         self.model = ScriptedFakeChat(*(script or (ANSWER,)))
         self.store = MemoryStore()
-        self.app = application("test", "test", lambda _: contextlib.nullcontext())  # type: ignore[arg-type]
-        self.app.include_router(router(self.store, self.model, current))
+        STORE.to, MODEL.to = self.store, self.model
 
     def ask(self, person: str | None, method: str, path: str, **options: Any) -> httpx.Response:
         async def asked() -> httpx.Response:
-            transport = httpx.ASGITransport(self.app, raise_app_exceptions=False)
+            transport = httpx.ASGITransport(APP, raise_app_exceptions=False)
             headers = {"person": person} if person else {}
             async with httpx.AsyncClient(transport=transport, base_url="http://api", headers=headers) as client:
                 return await client.request(method, path, **options)

@@ -23,13 +23,20 @@ from tests.app.dashboard.fakes import (
     MemoryReleases,
     MemorySessions,
 )
+from tests.app.swapped import Swapped
 
 AWAY = EndpointConnectionError(endpoint_url="http://aws")
 HERE = {"origin": "http://dashboard.example"}
 
 
+NOW = Swapped()
+"""The dashboard that a test made last."""
+SESSIONS, RECORDS, QUEUE, RELEASES = Swapped(), Swapped(), Swapped(), Swapped()
+APP = create_app(SESSIONS, SESSIONS, RECORDS, QUEUE, RELEASES, lambda: NOW.check_cache())
+
+
 class Dashboard:
-    """The app with its neighbors, and a browser's cookies."""
+    """The app, its neighbors as new, and a browser's cookies."""
 
     def __init__(self) -> None:
         self.sessions = MemorySessions()
@@ -38,7 +45,8 @@ class Dashboard:
         self.releases = MemoryReleases()
         self.cache_away: Exception | None = None
         self.cookies = httpx.Cookies()
-        self.app = create_app(self.sessions, self.sessions, self.records, self.queue, self.releases, self.check_cache)
+        NOW.to, SESSIONS.to, RECORDS.to, QUEUE.to = self, self.sessions, self.records, self.queue
+        RELEASES.to = self.releases
 
     async def check_cache(self) -> None:
         if self.cache_away:
@@ -46,7 +54,7 @@ class Dashboard:
 
     def ask(self, method: str, path: str, scheme: str = "http", **options: Any) -> httpx.Response:
         async def asked() -> httpx.Response:
-            transport = httpx.ASGITransport(self.app, raise_app_exceptions=False)
+            transport = httpx.ASGITransport(APP, raise_app_exceptions=False)
             base = f"{scheme}://dashboard.example"
             async with httpx.AsyncClient(transport=transport, base_url=base, cookies=self.cookies) as client:
                 answer = await client.request(method, path, **options)

@@ -29,7 +29,16 @@ REBUILT = {
 
 @pytest.fixture
 def copy(tmp_path: Path) -> Path:
-    root = tmp_path / "copy"
+    return copied(tmp_path / "copy")
+
+
+@pytest.fixture(scope="module")
+def as_committed(tmp_path_factory: pytest.TempPathFactory) -> dict[str, str]:
+    """The tags of a copy that nobody changed."""
+    return tags(copied(tmp_path_factory.mktemp("as") / "committed"))
+
+
+def copied(root: Path) -> Path:
     for name in COPIED:
         source, target = ROOT / name, root / name
         target.parent.mkdir(parents=True, exist_ok=True)
@@ -47,11 +56,12 @@ def tags(root: Path) -> dict[str, str]:
 
 
 @pytest.mark.parametrize("scenario", sorted(REBUILT))
-def test_a_change_gives_the_images_that_it_is_about_another_tag_and_no_other(copy: Path, scenario: str) -> None:
-    before = tags(copy)
+def test_a_change_gives_the_images_that_it_is_about_another_tag_and_no_other(
+    as_committed: dict[str, str], copy: Path, scenario: str
+) -> None:
     changes.apply(copy, scenario, 1)
     after = tags(copy)
-    assert {image for image in before if before[image] != after[image]} == REBUILT[scenario]
+    assert {image for image in as_committed if as_committed[image] != after[image]} == REBUILT[scenario]
 
 
 @pytest.mark.parametrize("scenario", ["code-api", "many", "requirement-api", "argument", "base", "system"])

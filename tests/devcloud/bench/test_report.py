@@ -16,9 +16,9 @@ from devcloud.bootstrap import ROOT
 FACTS = {"commit": "abc1234", "machine": "2 cores of <x>"}
 
 
-@pytest.fixture
-def results(tmp_path: Path) -> Results:
-    made = Results(tmp_path / "results.json", FACTS)
+@pytest.fixture(scope="module")
+def results(tmp_path_factory: pytest.TempPathFactory) -> Results:
+    made = Results(tmp_path_factory.mktemp("results") / "results.json", FACTS)
 
     def add(contender: str, scenario: str, model: str = LOCAL, **figures: list[float]) -> None:
         for run in range(max(map(len, figures.values()))):
@@ -38,6 +38,11 @@ def results(tmp_path: Path) -> Results:
 @pytest.fixture
 def table(results: Results) -> list[Row]:
     return report.rows(results)
+
+
+@pytest.fixture(scope="module")
+def drawn(results: Results) -> dict[str, str]:
+    return plots.draw(report.rows(results))
 
 
 def row(table: list[Row], scenario: str, metric: str, model: str = LOCAL) -> Row:
@@ -107,8 +112,7 @@ def test_charts_have_a_bar_for_each_contender_and_a_category_for_each_row(table:
     assert "start-time" not in charts
 
 
-def test_plots_are_small_and_the_same_bytes_each_time(table: list[Row]) -> None:
-    drawn = plots.draw(table)
+def test_plots_are_small_and_the_same_bytes_each_time(table: list[Row], drawn: dict[str, str]) -> None:
     first, *_ = plots.charts(table)
     assert plots.svg(first) == drawn[first.name]
     for svg in drawn.values():
@@ -117,8 +121,8 @@ def test_plots_are_small_and_the_same_bytes_each_time(table: list[Row]) -> None:
         assert "ours" in svg
 
 
-def test_the_page_is_one_file_that_asks_for_nothing(table: list[Row], results: Results) -> None:
-    text = page.render(table, results, plots.draw(table))
+def test_the_page_is_one_file_that_asks_for_nothing(table: list[Row], results: Results, drawn: dict[str, str]) -> None:
+    text = page.render(table, results, drawn)
     assert not re.search(r"<(?:script|link|img|iframe)\b", text)
     assert not re.search(r'(?:src|href)="(?!#)', text)
     assert "2 cores of &lt;x&gt;" in text
