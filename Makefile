@@ -14,7 +14,7 @@ DEVCLOUD = $(RUN) devcloud --cloud $(CLOUD) --stack $(STACK)
 
 .DEFAULT_GOAL := help
 .PHONY: help up preview refresh build down clean status logs outputs env promote builder validate cache clean-cache \
-	stop-builder toolchain test unit unit-half unit-rest check hooks format lock docs base base-version report dev bench
+	stop-builder toolchain test test-cloud test-services unit unit-half unit-rest check hooks format lock docs base base-version report dev bench
 
 help: ## What there is
 	@grep -hE '^[a-z-]+:.*## ' $(MAKEFILE_LIST) | sed -E 's/:.*## /\t/' | expand -t 16
@@ -65,10 +65,14 @@ bench: ## Measure ours against what teams start out with: RUNS=3 ONLY=cold,ours 
 
 toolchain: ## Find or make every tool
 	$(DEVCLOUD) toolchain
-test: ## Everything: unit tests, then the cloud's
+test: ## Everything: unit tests, then those of the cloud beside those of services
 	$(DEVCLOUD) toolchain --tests
 	@$(MAKE) --no-print-directory unit
-	$(RUN) pytest -m 'cloud or services' --dist loadgroup --numprocesses 2 $(ARGS)
+	@$(MAKE) --no-print-directory --jobs 2 test-cloud test-services
+test-cloud:
+	$(RUN) pytest -m cloud tests/cloud $(ARGS)
+test-services:
+	$(RUN) pytest -m 'cloud or services' tests --ignore=tests/cloud $(ARGS)
 unit: ## The unit tests alone, in seconds
 	@$(MAKE) --no-print-directory --jobs 2 --output-sync=target unit-half unit-rest
 unit-half:

@@ -8,7 +8,7 @@ import pytest
 from images.lock import CPU, LOCKS, ROOT
 
 # Needs no cloud, but the network: not for `make check`.
-pytestmark = [pytest.mark.cloud, pytest.mark.xdist_group("audit")]
+pytestmark = pytest.mark.cloud
 
 PROBE = "images/api/installer.lock"
 """One package, which every database knows."""
