@@ -106,7 +106,7 @@ def tools() -> Tools:
     base = "requirements-cpu.lock" if wheels else "requirements-pypi.lock"
     locks = [ROOT / "images/base" / base, ROOT / "images/worker/requirements-export.lock"]
     key = hashlib.sha256(b"\0".join(lock.read_bytes() for lock in locks) + sys.version.encode()).hexdigest()[:12]
-    venv = cache_folder() / "models-python" / key
+    venv = cache_folder() / "models-python" / f"{key}-compiled"
     done = venv / ".done"
     if not done.exists():
         subprocess.run([sys.executable, "-m", "venv", "--clear", str(venv)], check=True)
@@ -115,7 +115,8 @@ def tools() -> Tools:
         subprocess.run(
             [
                 *(str(Path(sys.executable).with_name("uv")), "pip", "install", "--quiet", "--no-deps"),
-                *("--require-hashes", "--python", str(venv / "bin/python"), *links, *given),
+                # PyTorch takes five seconds to import as source, and some machines forbid to keep what was compiled.
+                *("--compile-bytecode", "--require-hashes", "--python", str(venv / "bin/python"), *links, *given),
             ],
             check=True,
         )
