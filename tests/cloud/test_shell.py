@@ -22,7 +22,7 @@ def shell(checkout: Checkout, script: str) -> subprocess.CompletedProcess[str]:
 def test_the_field_s_own_commands_work(up: Checkout) -> None:
     done = shell(up, "aws ecs list-clusters; docker ps --quiet >&2; pulumi preview -s local --expect-no-changes >&2")
     assert done.returncode == 0, done.stderr
-    assert [arn.rpartition("/")[2] for arn in json.loads(done.stdout)["clusterArns"]] == [up.outputs()["cluster"]]
+    assert up.outputs()["cluster"] in {arn.rpartition("/")[2] for arn in json.loads(done.stdout)["clusterArns"]}
 
 
 def test_an_up_by_hand_finds_nothing_to_do(up: Checkout) -> None:
