@@ -19,7 +19,8 @@ from devcloud.bench.session import Bench, Session, now
 from devcloud.bench.store import Store
 from devcloud.bootstrap import ROOT, cache_folder
 from devcloud.cloud import Cloud
-from devcloud.console import Refusal, say, seconds
+from devcloud.console import Refusal, row, say, seconds
+from devcloud.console import step as progress
 from devcloud.process import output
 from devcloud.rehearsal import LOCAL
 from devcloud.services import BUILDER
@@ -90,11 +91,10 @@ def measure(planned: list[Step], results: Results) -> None:
                 if session:
                     session.end()
                 session = Session(bench, step.model, step.contender)
-            started = time.monotonic()
-            figures = session.measure(step)
+            with progress(f"{number} of {len(planned)}", str(step)):
+                figures = session.measure(step)
             results.add(Record(step, figures, now()))
-            told = ", ".join(f"{name} {value:,.4g}" for name, value in figures.items())
-            say(f"  {number} of {len(planned)}  {step}: {told}  [{seconds(time.monotonic() - started)}]")
+            row("", ", ".join(f"{name} {value:,.4g}" for name, value in figures.items()))
     finally:
         if session:
             session.end()
