@@ -64,6 +64,7 @@ class Running:
         self.scratch = scratch
         self.account = Account(services.cloud)
         self._token = ""
+        self._queue_name = QUEUE
         self._user = uuid4()
 
     def prepare(self) -> None:
@@ -73,8 +74,9 @@ class Running:
             self.engine.pull(image)
         self.services.drop_database(DATABASE)
         self.services.create_database(DATABASE)
-        self.account.client("sqs").create_queue(QueueName=QUEUE, Attributes={"VisibilityTimeout": "300"})
-        self.account.client("sqs").purge_queue(QueueUrl=self._queue)
+        # A queue of its own each time: SQS purges one but once a minute.
+        self._queue_name = f"{QUEUE}-{uuid4().hex[:12]}"
+        self.account.client("sqs").create_queue(QueueName=self._queue_name, Attributes={"VisibilityTimeout": "300"})
         migrate = Container("bench-migrate", self.image("api"), self._environment("migrate"), self._role("migrate"))
         self.engine.run(migrate, detach=False)
         self._make_account()
@@ -181,17 +183,13 @@ class Running:
             "SERVICE_TYPE": service,
             "DATABASE_URL": f"postgresql://slipway:slipway@{host}:5432/{DATABASE}",
             "REDIS_URL": f"redis://{host}:6379/1",
-            "JOBS_QUEUE_URL": f"http://{host}:{self.services.cloud.ports.aws}/123456789012/{QUEUE}",
+            "JOBS_QUEUE_URL": f"http://{host}:{self.services.cloud.ports.aws}/123456789012/{self._queue_name}",
             "AWS_REGION": REGION,
             "OPENAI_API_KEY": "local-dummy-key",
             "OPENAI_MODEL": "gpt-4o-mini",
             "LOG_LEVEL": "INFO",
             "HOME": "/tmp",  # noqa: S108  inside the container, where nothing else can be written
         }
-
-    @property
-    def _queue(self) -> str:
-        return f"{self.services.cloud.endpoint}/123456789012/{QUEUE}"
 
     def _client(self, address: str) -> httpx.Client:
         headers = {"Authorization": f"Bearer {self._token}"}
