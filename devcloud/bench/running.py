@@ -36,6 +36,7 @@ READS = 10_000
 """As many answers as the memory bar asks for."""
 READ_SECONDS, WRITE_SECONDS, MOST_LOADS = 10, 10, 12
 SETTLE_SECONDS = 2.0
+SENT_SECONDS = 120
 SENDERS = 8
 NAMES = (
     *("HbA1c", "LDL cholesterol", "TSH", "serum creatinine", "ALT (SGPT)", "platelet count", "ferritin", "troponin I"),
@@ -126,6 +127,7 @@ class Running:
             refused = [answer for answer in answers if answer.status_code != httpx.codes.ACCEPTED]
             if refused:
                 raise Refusal(f"The API refused {len(refused)} of {count} panels: {refused[0].text[:200]}")
+            self._sent()
         with self.worker():
             deadline = time.monotonic() + most_seconds
             while self._done() < count and time.monotonic() < deadline:
@@ -266,6 +268,14 @@ class Running:
 
     def _resident(self, container: str) -> float:
         return memory.resident_mib(self._processes(container))
+
+    def _sent(self) -> None:
+        """Wait until the API's outbox has given every job to the queue: it ends with the API."""
+        deadline = time.monotonic() + SENT_SECONDS
+        while int(self.services.query(DATABASE, "SELECT count(*) FROM jobs WHERE sent_at IS NULL")):
+            if time.monotonic() > deadline:
+                raise Refusal(f"The API did not send its jobs within {SENT_SECONDS} s: {self.engine.logs('bench-api')}")
+            time.sleep(0.5)
 
     def _done(self) -> int:
         return int(self.services.query(DATABASE, f"SELECT count(*) {FINISHED}"))
