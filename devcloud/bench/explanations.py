@@ -29,8 +29,8 @@ EXPLANATIONS: tuple[Explanation, ...] = (
         contenders=("monolith",),
     ),
     Explanation(
-        "One image, out of a builder that still holds all of it, with no registry cache to look up or to push. Ours asks "
-        "for four images and leaves behind what the next empty builder needs (row `from an empty builder`).",
+        "One image, out of a builder that still holds all of it, with no registry cache to look up or to push. Ours "
+        "asks for four images and leaves behind what the next empty builder needs (row `from an empty builder`).",
         scenarios=("nothing", "code-api", "code-worker"),
         metrics=("seconds",),
         contenders=("monolith",),
