@@ -5,6 +5,7 @@ import subprocess
 
 import pytest
 
+from devcloud.stack import with_resources
 from tests.cloud.conftest import CLOUD, Checkout
 
 pytestmark = pytest.mark.cloud
@@ -22,7 +23,8 @@ def shell(checkout: Checkout, script: str) -> subprocess.CompletedProcess[str]:
 def test_the_field_s_own_commands_work(up: Checkout) -> None:
     done = shell(up, "aws ecs list-clusters; docker ps --quiet >&2; pulumi preview -s local --expect-no-changes >&2")
     assert done.returncode == 0, done.stderr
-    assert up.outputs()["cluster"] in {arn.rpartition("/")[2] for arn in json.loads(done.stdout)["clusterArns"]}
+    listed = {arn.rpartition("/")[2] for arn in json.loads(done.stdout)["clusterArns"]}
+    assert listed == {up.outputs(stack)["cluster"] for stack in with_resources(up.cloud)}
 
 
 def test_an_up_by_hand_finds_nothing_to_do(up: Checkout) -> None:

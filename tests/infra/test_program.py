@@ -251,11 +251,12 @@ def test_a_registry_that_is_not_ecrs_is_asked_for_no_tag(run: Run) -> None:
 
 
 def test_pytorch_with_cuda_says_what_it_costs(run: Run) -> None:
-    cloud, _ = run("dev", {"slipway:images": {"torch": {"source": "pypi"}}}, preview=True)
-    (warning,) = [warning for warning in cloud.warnings if "CUDA" in warning]
-    assert "about 3 GB" in warning
-    assert "over its budget of 1,300 MB" in warning
-    assert "2.6 minutes" in warning
+    for preview in (True, False):
+        cloud, _ = run("dev", {"slipway:images": {"torch": {"source": "pypi"}}}, preview=preview)
+        (warning,) = [warning for warning in cloud.warnings if "CUDA" in warning]
+        assert "about 3 GB" in warning
+        assert "over its budget of 1,300 MB" in warning
+        assert "2.6 minutes" in warning
 
 
 def test_a_cpu_build_of_pytorch_says_nothing(run: Run) -> None:
