@@ -65,7 +65,8 @@ class Running:
         self.scratch = scratch
         self.account = Account(services.cloud)
         self._token = ""
-        self._queue_name = QUEUE
+        # A queue of its own, in place of one that is purged: SQS purges one but once a minute.
+        self._queue = f"{QUEUE}-{uuid4().hex[:12]}"
         self._user = uuid4()
 
     def prepare(self) -> None:
@@ -75,9 +76,7 @@ class Running:
             self.engine.pull(image)
         self.services.drop_database(DATABASE)
         self.services.create_database(DATABASE)
-        # A queue of its own each time: SQS purges one but once a minute.
-        self._queue_name = f"{QUEUE}-{uuid4().hex[:12]}"
-        self.account.client("sqs").create_queue(QueueName=self._queue_name, Attributes={"VisibilityTimeout": "300"})
+        self.account.client("sqs").create_queue(QueueName=self._queue, Attributes={"VisibilityTimeout": "300"})
         migrate = Container("bench-migrate", self.image("api"), self._environment("migrate"), self._role("migrate"))
         self.engine.run(migrate, detach=False)
         self._make_account()
@@ -104,8 +103,8 @@ class Running:
             return {"seconds": seconds, "rss": self._resident("bench-worker")}
 
     def read(self) -> dict[str, float]:
-        """Read one panel until 10,000 requests were answered."""
-        with self.api() as (address, _):
+        """Read one panel until 10,000 requests were answered. With no worker: one that is done comes from the cache."""
+        with self.api(role="api") as (address, _):
             made = self._client(address).post("/labs", json=panel(0))
             if made.status_code != httpx.codes.ACCEPTED:
                 raise Refusal(f"The API refused a panel ({made.status_code}): {made.text[:200]}")
@@ -113,8 +112,8 @@ class Running:
             return self._loaded(address, script, READ_SECONDS, READS)
 
     def write(self) -> dict[str, float]:
-        """Enter panels for some seconds."""
-        with self.api() as (address, _):
+        """Enter panels for some seconds, with no worker beside it."""
+        with self.api(role="api") as (address, _):
             script = load.script("POST", "/labs", self._token, panel(0))
             return self._loaded(address, script, WRITE_SECONDS, 1)
 
@@ -127,7 +126,7 @@ class Running:
             refused = [answer for answer in answers if answer.status_code != httpx.codes.ACCEPTED]
             if refused:
                 raise Refusal(f"The API refused {len(refused)} of {count} panels: {refused[0].text[:200]}")
-            self._sent()
+            self._wait_until_sent()
         with self.worker():
             deadline = time.monotonic() + most_seconds
             while self._done() < count and time.monotonic() < deadline:
@@ -185,7 +184,7 @@ class Running:
             "SERVICE_TYPE": service,
             "DATABASE_URL": f"postgresql://slipway:slipway@{host}:5432/{DATABASE}",
             "REDIS_URL": f"redis://{host}:6379/1",
-            "JOBS_QUEUE_URL": f"http://{host}:{self.services.cloud.ports.aws}/123456789012/{self._queue_name}",
+            "JOBS_QUEUE_URL": f"http://{host}:{self.services.cloud.ports.aws}/123456789012/{self._queue}",
             "AWS_REGION": REGION,
             "OPENAI_API_KEY": "local-dummy-key",
             "OPENAI_MODEL": "gpt-4o-mini",
@@ -269,7 +268,7 @@ class Running:
     def _resident(self, container: str) -> float:
         return memory.resident_mib(self._processes(container))
 
-    def _sent(self) -> None:
+    def _wait_until_sent(self) -> None:
         """Wait until the API's outbox has given every job to the queue: it ends with the API."""
         deadline = time.monotonic() + SENT_SECONDS
         while int(self.services.query(DATABASE, "SELECT count(*) FROM jobs WHERE sent_at IS NULL")):
