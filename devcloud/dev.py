@@ -7,7 +7,6 @@ ends it all; what the database holds stays for the next time.
 
 import argparse
 import contextlib
-import fcntl
 import hashlib
 import json
 import os
@@ -17,7 +16,7 @@ import shutil
 import socket
 import sys
 import time
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -32,6 +31,7 @@ from devcloud.foreground import Group, Process, clear_dead, interrupt_on_signals
 from devcloud.process import output
 from devcloud.supervisor import wait_for_port
 from devcloud.toolchain import some
+from devcloud.toolchain.work import only_one
 
 CLOUD = "make-dev"
 """Its folder, ports and databases, apart from those of every cloud."""
@@ -101,7 +101,7 @@ class Dev:
     def run(self, *, fresh: bool) -> int:
         """Start everything, then wait."""
         self.cloud.folder.mkdir(parents=True, exist_ok=True)
-        with only_one(self.cloud.folder / "lock"):
+        with only_one(self.cloud.folder / "lock", "make dev"):
             left = clear_dead(self.cloud.folder / "processes.json")
             if left:
                 row("dev", f"ended {left} process(es) of a run that was killed")
@@ -256,17 +256,6 @@ def reloading(command: Sequence[str], packages: Sequence[str]) -> list[str]:
     """A command that is started anew whenever a file of these packages of app/ changes."""
     watched = [str(ROOT / "app" / package) for package in packages if (ROOT / "app" / package).is_dir()]
     return [sys.executable, "-m", "devcloud.reload", *watched, "--", *command]
-
-
-@contextlib.contextmanager
-def only_one(file: Path) -> Iterator[None]:
-    """Hold a lock as long as `make dev` runs. Raises Refusal where another one holds it."""
-    with file.open("a") as lock:
-        try:
-            fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
-        except BlockingIOError:
-            raise Refusal("`make dev` runs on this machine already: end that one by Ctrl-C first.") from None
-        yield
 
 
 def check_ports(ports: Sequence[int]) -> None:

@@ -25,7 +25,7 @@ from devcloud.process import output
 from devcloud.rehearsal import LOCAL
 from devcloud.services import BUILDER
 from devcloud.toolchain import debian, golang, versions
-from devcloud.toolchain.work import Work, locked
+from devcloud.toolchain.work import Work, locked, only_one
 
 CLOUD = "bench"
 """A cloud of the bench's own: what `make up` left running is not touched."""
@@ -59,7 +59,8 @@ def main() -> int:
         if asked.list:
             print("\n".join(map(str, planned)))
             return 0
-        measure(planned, results)
+        with only_one(results_file.parent / "lock", "make bench"):
+            measure(planned, results)
         return write(results)
     except Refusal as problem:
         say(f"\n{problem}")

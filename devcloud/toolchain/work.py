@@ -131,6 +131,18 @@ def locked(file: Path, waiting: Callable[[], None]) -> Iterator[None]:
 
 
 @contextlib.contextmanager
+def only_one(file: Path, command: str) -> Iterator[None]:
+    """Hold a lock as long as a command runs. Raises Refusal where another process holds it."""
+    file.parent.mkdir(parents=True, exist_ok=True)
+    with file.open("a") as lock:
+        try:
+            fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        except BlockingIOError:
+            raise Refusal(f"`{command}` runs on this machine already: end that one by Ctrl-C first.") from None
+        yield
+
+
+@contextlib.contextmanager
 def made_whole(target: Path) -> Iterator[Path]:
     """A temporary folder that becomes `target` when all has gone well, and is gone otherwise."""
     target.parent.mkdir(parents=True, exist_ok=True)

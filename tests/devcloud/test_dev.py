@@ -14,6 +14,7 @@ from devcloud import dev
 from devcloud.bootstrap import ROOT
 from devcloud.cloud import Cloud
 from devcloud.console import Refusal
+from devcloud.toolchain.work import only_one
 
 
 @pytest.fixture
@@ -55,9 +56,10 @@ def test_a_taken_port_is_named() -> None:
 
 def test_a_second_one_is_refused(tmp_path: Path) -> None:
     lock = tmp_path / "lock"
-    with dev.only_one(lock), pytest.raises(Refusal, match="runs on this machine already"), dev.only_one(lock):
+    again = pytest.raises(Refusal, match="`make dev` runs on this machine already")
+    with only_one(lock, "make dev"), again, only_one(lock, "make dev"):
         pass
-    with dev.only_one(tmp_path / "lock"):
+    with only_one(lock, "make dev"):
         pass
 
 
