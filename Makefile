@@ -7,14 +7,16 @@ STACK ?= local
 CLOUD ?= default
 RUN = @$(PYTHON) devcloud/bootstrap.py
 GROUPS = --group pyproject.toml:cloud --group pyproject.toml:app --group pyproject.toml:dev
-# Half the time of a unit test is its imports: two processes that import half each are faster than two that share all.
 UNIT = $(RUN) pytest -m 'not cloud and not services' -p no:schemathesis -p no:hypothesispytest
+# Half the time of a unit test is its imports: two processes that import half each are faster than two that share all.
 UNIT_HALF = tests/app tests/images
+SLOW = $(RUN) pytest -m 'cloud or services'
 DEVCLOUD = $(RUN) devcloud --cloud $(CLOUD) --stack $(STACK)
 
 .DEFAULT_GOAL := help
 .PHONY: help up preview refresh build down clean status logs outputs env promote builder validate cache clean-cache \
-	stop-builder toolchain test test-cloud test-services unit unit-half unit-rest check hooks format lock docs base base-version report dev bench
+	stop-builder toolchain test test-cloud test-services unit unit-half unit-rest check hooks format lock docs base \
+	base-version report dev bench
 
 help: ## What there is
 	@grep -hE '^[a-z-]+:.*## ' $(MAKEFILE_LIST) | sed -E 's/:.*## /\t/' | expand -t 16
@@ -70,9 +72,9 @@ test: ## Everything: unit tests, then those of the cloud beside those of service
 	@$(MAKE) --no-print-directory unit
 	@$(MAKE) --no-print-directory --jobs 2 test-cloud test-services
 test-cloud:
-	$(RUN) pytest -m cloud tests/cloud $(ARGS)
+	$(SLOW) tests/cloud $(ARGS)
 test-services:
-	$(RUN) pytest -m 'cloud or services' tests --ignore=tests/cloud $(ARGS)
+	$(SLOW) tests --ignore=tests/cloud $(ARGS)
 unit: ## The unit tests alone, in seconds
 	@$(MAKE) --no-print-directory --jobs 2 --output-sync=target unit-half unit-rest
 unit-half:
