@@ -29,8 +29,8 @@ EXPLANATIONS: tuple[Explanation, ...] = (
         contenders=("monolith",),
     ),
     Explanation(
-        "One image, out of a builder that still holds all of it, with no registry cache to look up or to push. Ours "
-        "asks for four images and leaves behind what the next empty builder needs (row `from an empty builder`).",
+        "The builder still holds all of it, and there is no registry cache to look up or to push. Ours leaves behind "
+        "what the next empty builder needs (row `from an empty builder`).",
         scenarios=("nothing", "code-api", "code-worker"),
         metrics=("seconds",),
         contenders=("monolith",),
@@ -54,11 +54,6 @@ EXPLANATIONS: tuple[Explanation, ...] = (
         scenarios=("nothing",),
         metrics=("seconds",),
         contenders=("bake",),
-    ),
-    Explanation(
-        "Not understood yet: the API's code is the same in both. Measured once each, at other moments of one machine.",
-        scenarios=("read",),
-        contenders=("monolith",),
     ),
 )
 

@@ -125,7 +125,8 @@ def markdown(table: Sequence[Row], results: Results, plots: Sequence[str]) -> st
         "",
         f"Measured on {date(results)} by `make bench` on one machine, one contender after the other. {spread(table)} "
         "A ratio says how many times better ours is: `x 2.00` is twice as good. "
-        "[The same as a page](benchmarks/index.html); [every measurement](benchmarks/results.json).",
+        "`make bench ARGS=--report` writes the same as a page, docs/benchmarks/index.html, out of "
+        "[every measurement](benchmarks/results.json).",
         "",
         *(f"- {name}: {text}" for name, text in results.facts.items()),
         "",
