@@ -137,12 +137,22 @@ def _end_session(session: int) -> None:
     for pid in processes:
         with contextlib.suppress(ProcessLookupError):
             os.kill(pid, signal.SIGINT if pid == session else signal.SIGTERM)
-    deadline = time.monotonic() + GRACE_SECONDS
-    while _session_members(session) and time.monotonic() < deadline:
-        time.sleep(0.1)
+    if _gone(session, GRACE_SECONDS):
+        return
     for pid in _session_members(session):
         with contextlib.suppress(ProcessLookupError):
             os.kill(pid, signal.SIGKILL)
+    _gone(session, GRACE_SECONDS)  # the kernel ends a process a moment after it was told to
+
+
+def _gone(session: int, within: float) -> bool:
+    """Wait until a session has no process, for so many seconds at most; whether it has none."""
+    deadline = time.monotonic() + within
+    while _session_members(session):
+        if time.monotonic() >= deadline:
+            return False
+        time.sleep(0.1)
+    return True
 
 
 def _holder(lock: Path) -> int:

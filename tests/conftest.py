@@ -1,6 +1,7 @@
 """What a run of the tests says at its end, besides what passed: what could not be checked here, and why."""
 
 import gc
+import signal
 from collections.abc import Callable
 
 import pytest
@@ -9,9 +10,14 @@ NOTES = pytest.StashKey[list[str]]()
 
 
 def pytest_configure(config: pytest.Config) -> None:
-    """Begin without notes, and without looking for garbage among all that is imported."""
+    """Begin without notes, and without looking for garbage among all that is imported.
+
+    A shell starts a background job with SIGINT ignored, and every process inherits that: here it is heard again, so
+    that tests mean the same in such a job, as a CI may be one.
+    """
     config.stash[NOTES] = []
     gc.disable()
+    signal.signal(signal.SIGINT, signal.default_int_handler)
 
 
 def pytest_collection_finish() -> None:

@@ -52,9 +52,14 @@ class Done:
 class Checkout:
     """A copy of this repository, and its commands on the tests' cloud."""
 
-    def __init__(self, root: Path) -> None:
+    def __init__(self, root: Path, cloud: str = CLOUD) -> None:
         self.root = root
-        self.cloud = Cloud(CLOUD, cache_folder())
+        self.cloud = Cloud(cloud, cache_folder())
+
+    @classmethod
+    def on(cls, cloud: str) -> "Checkout":
+        """The copy that a cloud of the tests' has in its folder."""
+        return cls(cache_folder() / "clouds" / cloud / "checkout", cloud)
 
     def copy(self) -> None:
         """Bring the copy to this repository's state, as a repository of its own."""
@@ -256,7 +261,7 @@ def left_of(cloud: Cloud) -> list[str]:
 @pytest.fixture(scope="session")
 def checkout() -> Iterator[Checkout]:
     """The copy, its cloud empty; the cloud is ended with the session."""
-    copy = Checkout(cache_folder() / "clouds" / CLOUD / "checkout")
+    copy = Checkout.on(CLOUD)
     copy.copy()
     copy.end()
     yield copy

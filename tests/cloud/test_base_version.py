@@ -1,6 +1,7 @@
 """The base by its version: named once, pinned, and missing."""
 
 from collections.abc import Iterator
+from typing import Any
 
 import pytest
 import yaml
@@ -20,13 +21,18 @@ def pin(checkout: Checkout, version: str) -> None:
     checkout.configure({"slipway:images": {**images, "baseVersion": version}})
 
 
-@pytest.fixture
-def as_committed(up: Checkout) -> Iterator[Checkout]:
-    """What runs is what is committed, before and after."""
-    up.up()
-    yield up
-    up.restore()
-    up.up()
+@pytest.fixture(scope="module")
+def pinned(checkout: Checkout, first_up: object) -> Iterator[tuple[Checkout, dict[str, Any]]]:
+    """The stack `local` up with its base pinned to the version that it built before, and its outputs from then."""
+    checkout.restore()
+    checkout.up()
+    before = checkout.outputs()
+    pin(checkout, base_version.read(checkout.root))
+    assert checkout.planned()["base-image"] == "delete"  # from the state alone: the image stays in its repository
+    checkout.up()
+    yield checkout, before
+    checkout.restore()
+    checkout.up()
 
 
 def test_the_base_that_was_built_has_the_tag_of_its_version(up: Checkout) -> None:
@@ -50,24 +56,24 @@ def test_the_command_refuses_a_version_that_this_checkout_is_not(up: Checkout) -
     assert "VERSION=9.9.9 is not what images/base/VERSION says here" in done.said
 
 
-def test_with_its_base_pinned_a_stack_runs_the_same_and_no_change_of_the_base_counts(as_committed: Checkout) -> None:
-    up, before = as_committed, as_committed.outputs()
-    pin(up, base_version.read(up.root))
-    planned = up.planned()
-    assert planned["base-image"] == "delete"  # from the state alone: the image stays in its repository
-    up.up()
-    assert up.outputs()["digests"] == before["digests"]
-    assert up.outputs()["contentTags"]["base"] == before["contentTags"]["base"]
-    up.append("images/base/requirements-cpu.lock", "# a line")
-    up.append("images/base/requirements-pypi.lock", "# a line")
-    up.append("images/base/Dockerfile", "# a line")
-    assert up.planned() == {}
+def test_with_its_base_pinned_a_stack_runs_the_same(pinned: tuple[Checkout, dict[str, Any]]) -> None:
+    stack, before = pinned
+    assert stack.outputs()["digests"] == before["digests"]
+    assert stack.outputs()["contentTags"]["base"] == before["contentTags"]["base"]
 
 
-def test_a_pinned_stack_builds_its_base_by_the_command_that_the_sentence_names(as_committed: Checkout) -> None:
-    up, version = as_committed, base_version.read(as_committed.root)
-    pin(up, version)
-    up.up()
-    done = up.run("base", version)
+def test_a_pinned_stack_builds_its_base_by_the_command_that_the_sentence_names(
+    pinned: tuple[Checkout, dict[str, Any]],
+) -> None:
+    stack, _ = pinned
+    version = base_version.read(stack.root)
+    done = stack.run("base", version)
     assert done.code == 0, done.said
     assert f"is {version} now" in done.said
+
+
+def test_no_change_of_a_pinned_base_counts(pinned: tuple[Checkout, dict[str, Any]]) -> None:
+    stack, _ = pinned
+    for file in ("requirements-cpu.lock", "requirements-pypi.lock", "Dockerfile"):
+        stack.append(f"images/base/{file}", "# a line")
+    assert stack.planned() == {}

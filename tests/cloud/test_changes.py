@@ -1,10 +1,15 @@
-"""A change rebuilds what it changes, and nothing else."""
+"""A change rebuilds what it changes, and nothing else.
+
+The tests are one story, in this order: what is only previewed, two changes that go up one upon the other, and back.
+"""
 
 import re
+from collections.abc import Iterator
+from typing import Any
 
 import pytest
 
-from tests.cloud.conftest import Checkout
+from tests.cloud.conftest import Checkout, Done
 
 pytestmark = pytest.mark.cloud
 
@@ -12,10 +17,14 @@ CODE_CHANGE_BYTES = 300_000
 """What a change of code may push, in bytes of compressed layers."""
 
 
-@pytest.fixture(autouse=True)
-def _as_committed(up: Checkout) -> None:
-    """What runs is what is committed: the change before was undone in the copy only."""
-    up.up()
+@pytest.fixture(scope="module")
+def committed(checkout: Checkout, first_up: Done) -> Iterator[dict[str, Any]]:
+    """The outputs of the stack as it is committed, which it is again after the module's tests."""
+    checkout.restore()
+    checkout.up()
+    yield checkout.outputs()
+    checkout.restore()
+    checkout.up()
 
 
 def layers(checkout: Checkout, image: str) -> dict[str, int]:
@@ -24,31 +33,7 @@ def layers(checkout: Checkout, image: str) -> dict[str, int]:
     return {layer["digest"]: layer["size"] for layer in manifest["layers"]}
 
 
-def test_a_line_of_the_api_changes_the_api_and_the_release(up: Checkout) -> None:
-    before, old = up.outputs()["digests"], layers(up, "api")
-    up.append("app/api/routes.py", "# a line")
-    assert up.planned() == {"api-image": "update", "release": "update"}
-    up.up()
-    after = up.outputs()["digests"]
-    assert {image for image in after if after[image] != before[image]} == {"api"}
-    pushed = sum(size for digest, size in layers(up, "api").items() if digest not in old)
-    assert 0 < pushed < CODE_CHANGE_BYTES
-    release = up.client("ssm").get_parameter(Name="/slipway/local/release")["Parameter"]["Value"]
-    assert after["api"] in release
-
-
-def test_a_line_of_the_worker_changes_the_worker_its_task_and_its_service(up: Checkout) -> None:
-    before = up.outputs()
-    up.append("app/worker/work.py", "# a line")
-    planned = up.planned()
-    assert planned.keys() == {"worker-image", "worker-task", "worker-service"}
-    up.up()
-    after = up.outputs()
-    assert after["taskDefinition"] != before["taskDefinition"]
-    task = up.client("ecs").describe_task_definition(taskDefinition=after["taskDefinition"])["taskDefinition"]
-    assert task["containerDefinitions"][0]["image"].endswith(after["digests"]["worker"])
-
-
+@pytest.mark.usefixtures("committed")
 def test_a_requirement_of_the_base_changes_the_base_the_worker_and_not_the_api(up: Checkout) -> None:
     # The same lock but for a comment: what the change means is known before anything is built.
     up.append("images/base/requirements-cpu.lock", "# a line")
@@ -58,33 +43,55 @@ def test_a_requirement_of_the_base_changes_the_base_the_worker_and_not_the_api(u
     assert not {"api-image", "release"} & planned
 
 
+@pytest.mark.usefixtures("committed")
 def test_a_line_elsewhere_changes_nothing(up: Checkout) -> None:
     for path in ("README.md", "docs/settings.md", "infra/lib/cost.py", "tests/__init__.py"):
         up.append(path, "# a line")
     assert up.planned() == {}
 
 
-def test_a_reverted_change_goes_through_with_every_cache_empty(up: Checkout) -> None:
-    before = up.outputs()
-    up.append("app/api/routes.py", "# another line")
-    up.up()
-    assert up.outputs()["digests"]["api"] != before["digests"]["api"]
-    up.restore()
-    assert up.run("clean-cache").code == 0
-    up.up()
-    after = up.outputs()
-    assert after["contentTags"] == before["contentTags"]
-    assert after["digests"] == before["digests"]
+def test_a_line_of_the_api_changes_the_api_and_the_release(checkout: Checkout, committed: dict[str, Any]) -> None:
+    before, old = committed["digests"], layers(checkout, "api")
+    checkout.append("app/api/routes.py", "# a line")
+    assert checkout.planned() == {"api-image": "update", "release": "update"}
+    checkout.up()
+    after = checkout.outputs()["digests"]
+    assert {image for image in after if after[image] != before[image]} == {"api"}
+    pushed = sum(size for digest, size in layers(checkout, "api").items() if digest not in old)
+    assert 0 < pushed < CODE_CHANGE_BYTES
+    release = checkout.client("ssm").get_parameter(Name="/slipway/local/release")["Parameter"]["Value"]
+    assert after["api"] in release
 
 
-def test_a_tag_that_names_another_digest_is_one_clear_sentence(up: Checkout) -> None:
-    outputs = up.outputs()
+def test_a_line_of_the_worker_changes_the_worker_its_task_and_its_service(
+    checkout: Checkout, committed: dict[str, Any]
+) -> None:
+    checkout.append("app/worker/work.py", "# a line")
+    assert checkout.planned().keys() == {"worker-image", "worker-task", "worker-service"}
+    checkout.up()
+    after = checkout.outputs()
+    assert after["taskDefinition"] != committed["taskDefinition"]
+    task = checkout.client("ecs").describe_task_definition(taskDefinition=after["taskDefinition"])["taskDefinition"]
+    assert task["containerDefinitions"][0]["image"].endswith(after["digests"]["worker"])
+
+
+def test_reverted_changes_go_through_with_every_cache_empty(checkout: Checkout, committed: dict[str, Any]) -> None:
+    assert checkout.outputs()["digests"] != committed["digests"]
+    checkout.restore()
+    assert checkout.run("clean-cache").code == 0
+    checkout.up()
+    after = checkout.outputs()
+    assert after["contentTags"] == committed["contentTags"]
+    assert after["digests"] == committed["digests"]
+
+
+def test_a_tag_that_names_another_digest_is_one_clear_sentence(up: Checkout, committed: dict[str, Any]) -> None:
     up.append("app/api/routes.py", "# a third line")
     # Somebody built the same content to other bytes: the tag that this change will have is taken.
     said = up.run("validate").said
     tag = re.findall(r"local .*api [^(]*\(([0-9a-f]{20})\)", said)[0]
     found = up.client("ecr").batch_get_image(
-        repositoryName="slipway-local/api", imageIds=[{"imageDigest": outputs["digests"]["api"]}]
+        repositoryName="slipway-local/api", imageIds=[{"imageDigest": committed["digests"]["api"]}]
     )["images"][0]
     up.client("ecr").put_image(
         repositoryName="slipway-local/api",

@@ -7,6 +7,7 @@ from concurrent.futures import ThreadPoolExecutor
 import pytest
 
 from devcloud.cloud import Cloud
+from devcloud.services import Services
 from devcloud.supervisor import Supervisor
 from tests.cloud.conftest import CLOUD, Checkout, Done, left_of
 
@@ -16,10 +17,9 @@ pytestmark = pytest.mark.cloud
 @pytest.fixture(scope="module")
 def neighbour(checkout: Checkout, first_up: Done) -> Iterator[Checkout]:
     """Another cloud that runs beside the session's, as the one that `make up` left running would."""
-    found = Checkout(checkout.root)
-    found.cloud = Cloud("test-neighbour", checkout.cloud.cache)
+    found = Checkout(checkout.root, "test-neighbour")
     checkout.restore()
-    assert found.run("preview").code == 0
+    Services(found.cloud, found.tools).start(builds=False)
     yield found
     found.run("clean")
 

@@ -87,6 +87,26 @@ def test_an_engine_that_was_never_put_on_record_is_ended_with_its_lock(runs: Run
     assert not file.exists()
 
 
+def test_an_engine_that_does_not_end_when_asked_is_killed(runs: Runs, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("devcloud.runs.GRACE_SECONDS", 0.5)
+    # A background job of a shell starts with SIGINT ignored, so even an idle process may not hear it.
+    deaf = "trap '' INT TERM; echo ready; while :; do sleep 0.1; done"
+    engine = subprocess.Popen(["sh", "-c", deaf], start_new_session=True, stdout=subprocess.PIPE)
+    assert engine.stdout is not None
+    assert engine.stdout.readline() == b"ready\n"
+    record(
+        runs,
+        session=engine.pid,
+        started=started_at(engine.pid),
+        owner=dead_pid(),
+        ownerStarted="1",
+        command="up",
+    )
+    threading.Thread(target=engine.wait).start()
+    assert runs.clear_dead("local")
+    assert not alive(engine.pid)
+
+
 def test_the_lock_of_a_dead_process_is_removed(runs: Runs) -> None:
     file = lock(runs, dead_pid())
     assert runs.clear_dead("local")
