@@ -73,6 +73,14 @@ def test_each_run_changes_something_else(copy: Path, tmp_path: Path, scenario: s
     assert tags(copy) != tags(other)
 
 
+def test_the_line_for_an_empty_builder_is_one_that_no_measurement_pushed_before(copy: Path, tmp_path: Path) -> None:
+    other = tmp_path / "other"
+    shutil.copytree(copy, other)
+    changes.apply(copy, "code-api", 1)
+    changes.apply(other, "empty", 1)
+    assert tags(copy) != tags(other)
+
+
 def test_the_many_files_are_100_and_10_megabytes_and_alike_everywhere(copy: Path, tmp_path: Path) -> None:
     other = tmp_path / "other"
     shutil.copytree(copy, other)
