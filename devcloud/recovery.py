@@ -76,6 +76,20 @@ def adopted(state: Mapping[str, Any], found: Mapping[str, str]) -> dict[str, Any
     return {**state, "deployment": deployment}
 
 
+def unread(state: Mapping[str, Any]) -> list[str]:
+    """The names of resources that are in a state by their ids, but were never read: nothing is known of them.
+
+    A run that was killed after it took them in, and before its refresh was done, leaves them so. An `up` would take
+    each for one that changed in everything, and replace it.
+    """
+    resources = (state.get("deployment") or {}).get("resources") or []
+    return [
+        resource["urn"].rpartition("::")[2]
+        for resource in resources
+        if resource.get("id") and resource["type"] in FINDERS and not resource.get("outputs")
+    ]
+
+
 class LookUp:
     """Finds a resource by what its inputs say of it: its name, or its Name tag."""
 

@@ -69,11 +69,10 @@ class Stack:
         state = self.export()
         pending = recovery.pending_creates(state)
         if pending:
-            found = recovery.find(pending, self.environment)
-            text = json.dumps(recovery.adopted(state, found))
-            self._pulumi("stack", "import", "--stack", self.name, give=text)
-            if found:
-                self._follow("refresh", "--yes", "--skip-preview", what="reading what a killed run created")
+            state = recovery.adopted(state, recovery.find(pending, self.environment))
+            self._pulumi("stack", "import", "--stack", self.name, give=json.dumps(state))
+        if recovery.unread(state):
+            self._follow("refresh", "--yes", "--skip-preview", what="reading what a killed run created")
 
     def end_dead_run(self) -> None:
         """End the processes of a run that was killed, the bridges it worked through included, and remove its lock."""

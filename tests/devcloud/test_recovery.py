@@ -91,6 +91,20 @@ def test_the_state_takes_in_what_exists_and_drops_the_rest() -> None:
     assert adopted == {"version": 3, "deployment": {"resources": resources}}
 
 
+def test_what_was_taken_in_is_to_be_read_even_by_the_run_after_one_that_was_killed_before_it_did() -> None:
+    kind = "aws:ec2/subnet:Subnet"
+    operations = [{"type": "creating", "resource": {"urn": f"{URN}-new", "type": kind, "inputs": {"a": "b"}}}]
+    read = {"urn": f"{URN}-old", "type": kind, "id": "subnet-1", "outputs": {"arn": "arn"}}
+    component = {"urn": URN, "type": "slipway:index:Network"}
+    state = {"deployment": {"resources": [component, read], "pending_operations": operations}}
+    assert recovery.unread(state) == []
+    adopted = recovery.adopted(state, {f"{URN}-new": "subnet-2"})
+    assert recovery.unread(adopted) == ["it-new"]
+    adopted["deployment"]["resources"][-1]["outputs"] = {"arn": "arn"}
+    assert recovery.unread(adopted) == []
+    assert recovery.unread({"deployment": {}}) == []
+
+
 def test_a_parameter_is_made_again_since_read_back_it_would_differ_for_ever() -> None:
     ssm = boto3.client("ssm", "us-east-1")
     ssm.put_parameter(Name="/slipway/dev/release", Value="{}", Type="String")
