@@ -13,7 +13,7 @@ from collections.abc import Callable
 import httpx
 from botocore.exceptions import BotoCoreError, ClientError
 
-from devcloud import caches, rebuilds, rehearsal, summary, validate
+from devcloud import caches, rebuilds, rehearsal, room, summary, validate
 from devcloud import report as explain
 from devcloud.bootstrap import ROOT
 from devcloud.cloud import NOT_PASSED_ON, Cloud
@@ -102,6 +102,7 @@ def up(command: Command) -> None:
     services = command.start()
     stack = command.stack()
     stack.prepare()
+    room.ask_for_it(stack, RegistryReader(command.cloud))
     result = stack.up(*command.extra)
     outputs = stack.outputs()
     say()
@@ -134,6 +135,7 @@ def build(command: Command) -> None:
     command.start()
     stack = command.stack()
     stack.prepare()
+    room.ask_for_it(stack, RegistryReader(command.cloud))
     if image == base_version.IMAGE:
         # Of itself, a stack that pins a version of the base builds none.
         stack.config = rehearsal.unpinned_file(command.cloud, stack.config)
