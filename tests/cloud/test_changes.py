@@ -9,6 +9,7 @@ from typing import Any
 
 import pytest
 
+from devcloud.bench import changes
 from tests.cloud.conftest import Checkout, Done
 
 pytestmark = pytest.mark.cloud
@@ -31,6 +32,13 @@ def layers(checkout: Checkout, image: str) -> dict[str, int]:
     """The layers of the image that runs: bytes by digest."""
     manifest = checkout.registry.manifest(f"slipway-local/{image}", checkout.outputs()["digests"][image])
     return {layer["digest"]: layer["size"] for layer in manifest["layers"]}
+
+
+def stages_run(checkout: Checkout) -> set[str]:
+    """The stages of which the last `up` ran a command, as BuildKit said: it had none of those in its cache."""
+    said = (checkout.cloud.logs / "pulumi-up-local.log").read_text()
+    cached = set(re.findall(r"#(\d+) CACHED", said))
+    return {stage for number, stage in re.findall(r"#(\d+) \[(\S+) \d+/\d+\] RUN", said) if number not in cached}
 
 
 @pytest.mark.usefixtures("committed")
@@ -73,6 +81,16 @@ def test_a_line_of_the_worker_changes_the_worker_its_task_and_its_service(
     assert after["taskDefinition"] != committed["taskDefinition"]
     task = checkout.client("ecs").describe_task_definition(taskDefinition=after["taskDefinition"])["taskDefinition"]
     assert task["containerDefinitions"][0]["image"].endswith(after["digests"]["worker"])
+
+
+def test_a_requirement_of_the_worker_neither_fetches_nor_exports_a_model_again(
+    checkout: Checkout, committed: dict[str, Any]
+) -> None:
+    changes.requirement_worker(checkout.root, 1)
+    done = checkout.run("build", "worker")
+    assert done.code == 0, done.said
+    assert checkout.outputs()["digests"]["worker"] != committed["digests"]["worker"]
+    assert stages_run(checkout) == {"venv"}
 
 
 def test_reverted_changes_go_through_with_every_cache_empty(checkout: Checkout, committed: dict[str, Any]) -> None:
