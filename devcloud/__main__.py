@@ -135,12 +135,13 @@ def build(command: Command) -> None:
     command.start()
     stack = command.stack()
     stack.prepare()
-    room.ask_for_it(stack, RegistryReader(command.cloud))
     if image == base_version.IMAGE:
         # Of itself, a stack that pins a version of the base builds none.
         stack.config = rehearsal.unpinned_file(command.cloud, stack.config)
     parent = RECIPES[image].parent
     chain = [image] if parent is None or stack.pins(parent) else [parent, image]
+    if base_version.IMAGE in chain:
+        room.ask_for_it(stack, RegistryReader(command.cloud))
     # A component is a resource too: what is made for the first time needs its parent among the targets.
     targets = ["**pulumi:providers:**", "**slipway:index:Registry::**", "**aws:ecr/**"]
     targets += [target for name in chain for target in (f"**slipway:index:Image::{name}", f"**::{name}-image")]

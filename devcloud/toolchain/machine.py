@@ -24,18 +24,19 @@ def check_machine(cache: Path, *, disk: bool = True) -> list[str]:
     # Go's caches are what takes the disk of a first run: another checkout's run has made them before.
     made = ready or all(golang.built(program, cache) for program in _to_build(cache))
     return [
-        *(_disk(cache, LATER_RUN_GB if made else FIRST_RUN_GB) if disk else ()),
+        *(disk_problem(cache, LATER_RUN_GB if made else FIRST_RUN_GB) if disk else ()),
         *_root(cache),
         *([] if ready else _sources(cache)),
     ]
 
 
-def _disk(cache: Path, needed_gb: int) -> Iterator[str]:
+def disk_problem(cache: Path, needed_gb: int, what: str = "this run") -> Iterator[str]:
+    """A sentence where the cache folder's disk has less free than `what` needs."""
     folder = next(parent for parent in (cache, *cache.parents) if parent.exists())
     free_gb = shutil.disk_usage(folder).free / 1e9
     if free_gb < needed_gb:
         yield (
-            f"{cache} is on a disk with {free_gb:.1f} GB free, and this run needs {needed_gb} GB: free some, or name a "
+            f"{cache} is on a disk with {free_gb:.1f} GB free, and {what} needs {needed_gb} GB: free some, or name a "
             "folder on another disk with SLIPWAY_CACHE."
         )
 

@@ -19,7 +19,7 @@ def neighbour(checkout: Checkout, first_up: Done) -> Iterator[Checkout]:
     """Another cloud that runs beside the session's, as the one that `make up` left running would."""
     found = Checkout(checkout.root, "test-neighbour")
     checkout.restore()
-    Services(found.cloud, found.tools).start(builds=False)
+    Services(found.cloud, found.tools).start(builds=True)
     yield found
     found.run("clean")
 

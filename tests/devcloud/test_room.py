@@ -1,7 +1,6 @@
 """A base with PyPI's PyTorch is refused before its build where the disk has no room for it."""
 
 from pathlib import Path
-from typing import NamedTuple
 
 import pytest
 
@@ -13,14 +12,9 @@ from devcloud.registry import RegistryReader
 from devcloud.stack import Stack
 from infra import settings as settings_module
 from infra.settings import Settings
+from tests.devcloud.disk import Disk
 
 LOCAL = settings_module.load_file(ROOT / "Pulumi.local.yaml", "local", ROOT)
-
-
-class Disk(NamedTuple):
-    total: float
-    used: float
-    free: float
 
 
 class OneStack(Stack):

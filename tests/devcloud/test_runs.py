@@ -27,6 +27,11 @@ def record(runs: Runs, **values: object) -> None:
     (runs.folder / "local.json").write_text(json.dumps(values))
 
 
+def record_abandoned(runs: Runs, pid: int) -> None:
+    """Put a process on record as a run whose owner is dead."""
+    record(runs, session=pid, started=started_at(pid), owner=dead_pid(), ownerStarted="1", command="up")
+
+
 def lock(runs: Runs, pid: int) -> Path:
     file = runs.state / ".pulumi" / "locks" / "organization" / "slipway" / "local" / "one.json"
     file.parent.mkdir(parents=True)
@@ -42,14 +47,7 @@ def dead_pid() -> int:
 
 def test_what_a_killed_run_left_running_is_ended(runs: Runs) -> None:
     orphan = subprocess.Popen(["sleep", "60"], start_new_session=True)
-    record(
-        runs,
-        session=orphan.pid,
-        started=started_at(orphan.pid),
-        owner=dead_pid(),
-        ownerStarted="1",
-        command="up",
-    )
+    record_abandoned(runs, orphan.pid)
     assert runs.clear_dead("local")
     orphan.wait(timeout=5)
     assert not alive(orphan.pid)
@@ -94,14 +92,7 @@ def test_an_engine_that_does_not_end_when_asked_is_killed(runs: Runs, monkeypatc
     engine = subprocess.Popen(["sh", "-c", deaf], start_new_session=True, stdout=subprocess.PIPE)
     assert engine.stdout is not None
     assert engine.stdout.readline() == b"ready\n"
-    record(
-        runs,
-        session=engine.pid,
-        started=started_at(engine.pid),
-        owner=dead_pid(),
-        ownerStarted="1",
-        command="up",
-    )
+    record_abandoned(runs, engine.pid)
     threading.Thread(target=engine.wait).start()
     assert runs.clear_dead("local")
     assert not alive(engine.pid)

@@ -57,6 +57,18 @@ def everything(checkout: Checkout, stack: str = "local") -> tuple[dict[str, list
     return inventory(checkout.cloud.endpoint), with_resources(checkout.cloud).get(stack, 0)
 
 
+def test_it_is_refused_before_a_first_resource_too(empty: Checkout) -> None:
+    local = (empty.root / "Pulumi.local.yaml").read_text()
+    (empty.root / "Pulumi.fresh.yaml").write_text(local)
+    empty.configure({"slipway:worker": {"cpu": 512, "memoryMib": 8192}}, stack="fresh")
+    before = everything(empty, "fresh")
+    done = empty.run("up", stack="fresh")
+    assert done.code != 0
+    assert "slipway:worker.memoryMib is 8192" in done.said
+    assert everything(empty, "fresh") == before
+    assert before[1] == 0
+
+
 @pytest.mark.parametrize("what", BAD)
 def test_it_is_refused_before_any_resource(empty: Checkout, what: str) -> None:
     values, key, also = BAD[what]

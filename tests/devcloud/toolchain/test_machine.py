@@ -1,18 +1,12 @@
 """What is said before a run that this machine cannot do."""
 
 from pathlib import Path
-from typing import NamedTuple
 
 import pytest
 
 from devcloud.toolchain import assembly, debian, golang, machine, official, terraform
 from devcloud.toolchain.machine import check_machine
-
-
-class Disk(NamedTuple):
-    total: float
-    used: float
-    free: float
+from tests.devcloud.disk import Disk
 
 
 @pytest.fixture(autouse=True)
