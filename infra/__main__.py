@@ -1,4 +1,4 @@
-"""The entry point that Pulumi runs."""
+"""The entry point that Pulumi runs: the settings first, then the program."""
 
 import sys
 from pathlib import Path
@@ -6,6 +6,36 @@ from pathlib import Path
 # Pulumi runs this file by its path, which puts its own folder on the module path and not the repository.
 sys.path.insert(0, str(Path(__file__).resolve().parents[1]))
 
-from infra.program import main
+import pulumi
+from pulumi.runtime import config as pulumi_config
+
+from infra.lib import base_version, builder, content, release
+from infra.settings import ROOT, Settings, SettingsError, load
+
+
+def main() -> None:
+    """Load the settings, or say in a sentence a problem what is wrong with them; then deploy."""
+    try:
+        settings = stack_settings()
+        # Only now: the SDK for AWS takes most of a second, which the word that a setting is wrong need not wait for.
+        from infra.program import deploy
+
+        deploy(settings)
+    except (
+        SettingsError,
+        content.ContentError,
+        release.ReleaseError,
+        builder.BuilderError,
+        base_version.VersionError,
+    ) as error:
+        raise pulumi.RunError(str(error)) from None
+
+
+def stack_settings() -> Settings:
+    """The settings of the stack that runs. Raises SettingsError."""
+    values = {key: str(value) for key, value in pulumi_config.CONFIG.get().items()}
+    secret_keys = [key for key in values if pulumi.runtime.is_config_secret(key)]
+    return load(pulumi.get_project(), pulumi.get_stack(), values, ROOT, secret_keys)
+
 
 main()

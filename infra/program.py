@@ -11,9 +11,7 @@ from pathlib import Path
 
 import pulumi
 import pulumi_aws as aws
-from pulumi.runtime import config as pulumi_config
 
-from infra import settings as settings_module
 from infra.components.api_host import ApiHost, ApiHostArgs
 from infra.components.budget import Budget, BudgetArgs
 from infra.components.image import Image, ImageArgs
@@ -24,7 +22,7 @@ from infra.components.secrets import Secrets, SecretsArgs
 from infra.components.worker import Worker, WorkerArgs
 from infra.lib import base_version, builder, content, cost, release
 from infra.lib.build_plan import PARENT_ARGUMENT, RECIPES, BuildPlan, plan_builds
-from infra.settings import ROOT, Settings, SettingsError
+from infra.settings import ROOT, Settings
 
 REPOSITORIES = ("base", "worker", "api", "web")
 SERVICES = {"migrate": "api", "auth": "api", "api": "api", "dashboard": "api", "caddy": "web"}
@@ -46,23 +44,6 @@ class Running:
     """`repository@digest` by image."""
     digests: Mapping[str, pulumi.Output[str]]
     content_tags: Mapping[str, str]
-
-
-def main() -> None:
-    """Load the settings, or say in a sentence a problem what is wrong with them; then deploy."""
-    try:
-        values = {key: str(value) for key, value in pulumi_config.CONFIG.get().items()}
-        secret_keys = [key for key in values if pulumi.runtime.is_config_secret(key)]
-        settings = settings_module.load(pulumi.get_project(), pulumi.get_stack(), values, ROOT, secret_keys)
-        deploy(settings)
-    except (
-        SettingsError,
-        content.ContentError,
-        release.ReleaseError,
-        builder.BuilderError,
-        base_version.VersionError,
-    ) as error:
-        raise pulumi.RunError(str(error)) from None
 
 
 def deploy(settings: Settings) -> None:

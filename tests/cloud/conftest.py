@@ -289,6 +289,15 @@ def dev_up(checkout: Checkout, first_up: Done) -> Done:
     return checkout.up("dev")
 
 
+@pytest.fixture(scope="module")
+def committed(checkout: Checkout, first_up: Done) -> Iterator[dict[str, Any]]:
+    """The outputs of `local` as the copy was committed: so it is up again after a module's tests that change it."""
+    checkout.restore()
+    yield checkout.outputs()
+    checkout.restore()
+    checkout.up()
+
+
 @pytest.fixture
 def up(checkout: Checkout, first_up: Done) -> Iterator[Checkout]:
     """The copy with `local` up; what a test changed in the copy is undone after it."""

@@ -1,6 +1,5 @@
 """The base by its version: named once, pinned, and missing."""
 
-from collections.abc import Iterator
 from typing import Any
 
 import pytest
@@ -22,17 +21,12 @@ def pin(checkout: Checkout, version: str) -> None:
 
 
 @pytest.fixture(scope="module")
-def pinned(checkout: Checkout, first_up: object) -> Iterator[tuple[Checkout, dict[str, Any]]]:
-    """The stack `local` up with its base pinned to the version that it built before, and its outputs from then."""
-    checkout.restore()
-    checkout.up()
-    before = checkout.outputs()
+def pinned(checkout: Checkout, committed: dict[str, Any]) -> Checkout:
+    """The stack `local` up with its base pinned to the version that it built before."""
     pin(checkout, base_version.read(checkout.root))
     assert checkout.planned()["base-image"] == "delete"  # from the state alone: the image stays in its repository
     checkout.up()
-    yield checkout, before
-    checkout.restore()
-    checkout.up()
+    return checkout
 
 
 def test_the_base_that_was_built_has_the_tag_of_its_version(up: Checkout) -> None:
@@ -56,25 +50,21 @@ def test_the_command_refuses_a_version_that_this_checkout_is_not(up: Checkout) -
     assert "VERSION=9.9.9 is not what images/base/VERSION says here" in done.said
 
 
-def test_with_its_base_pinned_a_stack_runs_the_same(pinned: tuple[Checkout, dict[str, Any]]) -> None:
-    stack, before = pinned
-    assert stack.outputs()["digests"] == before["digests"]
-    assert stack.outputs()["contentTags"]["base"] == before["contentTags"]["base"]
+def test_with_its_base_pinned_a_stack_runs_the_same(pinned: Checkout, committed: dict[str, Any]) -> None:
+    outputs = pinned.outputs()
+    assert outputs["digests"] == committed["digests"]
+    assert outputs["contentTags"]["base"] == committed["contentTags"]["base"]
 
 
-def test_no_change_of_a_pinned_base_counts(pinned: tuple[Checkout, dict[str, Any]]) -> None:
-    stack, _ = pinned
+def test_no_change_of_a_pinned_base_counts(pinned: Checkout) -> None:
     for file in ("requirements-cpu.lock", "requirements-pypi.lock", "Dockerfile"):
-        stack.append(f"images/base/{file}", "# a line")
-    assert stack.planned() == {}
-    stack.git("checkout", "--quiet", "--", "images/base")
+        pinned.append(f"images/base/{file}", "# a line")
+    assert pinned.planned() == {}
+    pinned.git("checkout", "--quiet", "--", "images/base")
 
 
-def test_a_pinned_stack_builds_its_base_by_the_command_that_the_sentence_names(
-    pinned: tuple[Checkout, dict[str, Any]],
-) -> None:
-    stack, _ = pinned
-    version = base_version.read(stack.root)
-    done = stack.run("base", version)
+def test_a_pinned_stack_builds_its_base_by_the_command_that_the_sentence_names(pinned: Checkout) -> None:
+    version = base_version.read(pinned.root)
+    done = pinned.run("base", version)
     assert done.code == 0, done.said
     assert f"is {version} now" in done.said

@@ -4,29 +4,18 @@ The tests are one story, in this order: what is only previewed, two changes that
 """
 
 import re
-from collections.abc import Iterator
 from typing import Any
 from uuid import uuid4
 
 import pytest
 
 from devcloud.bench import changes
-from tests.cloud.conftest import Checkout, Done
+from tests.cloud.conftest import Checkout
 
 pytestmark = pytest.mark.cloud
 
 CODE_CHANGE_BYTES = 300_000
 """What a change of code may push, in bytes of compressed layers."""
-
-
-@pytest.fixture(scope="module")
-def committed(checkout: Checkout, first_up: Done) -> Iterator[dict[str, Any]]:
-    """The outputs of the stack as it is committed, which it is again after the module's tests."""
-    checkout.restore()
-    checkout.up()
-    yield checkout.outputs()
-    checkout.restore()
-    checkout.up()
 
 
 def layers(checkout: Checkout, image: str) -> dict[str, int]:
