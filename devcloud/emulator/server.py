@@ -14,6 +14,7 @@ from moto.moto_server.werkzeug_app import DomainDispatcherApplication, MotoReque
 from werkzeug.serving import BaseWSGIServer, make_server
 
 from devcloud.emulator import application_autoscaling, budgets, ec2, ecr, ecs, sqs, ssm
+from devcloud.emulator.retries import Retries, attempt
 
 
 def install(registry_url: str | None, registry_address: str | None) -> None:
@@ -30,7 +31,10 @@ def install(registry_url: str | None, registry_address: str | None) -> None:
 
 
 class Log:
-    """One line a request on standard error: when, which call, how it ended, milliseconds. Never a body."""
+    """One line a request on standard error: when, which call, how it ended, milliseconds. Never a body.
+
+    A call that an SDK sent again is told as such: `ec2 CreateVpc (attempt 2) 200 0 ms`.
+    """
 
     def __init__(self, application: WSGIApplication) -> None:
         self.application = application
@@ -64,7 +68,8 @@ class Log:
             # The old query protocol has the action in the body; moto reads it there too and puts it back.
             body = DomainDispatcherApplication._get_body(None, environ)  # type: ignore[arg-type]
             action = parse_qs(body or "").get("Action", [""])[0]
-        return f"{service} {action or environ['REQUEST_METHOD'] + ' ' + environ['PATH_INFO']}"
+        again = f" (attempt {number})" if (number := attempt(environ)) > 1 else ""
+        return f"{service} {action or environ['REQUEST_METHOD'] + ' ' + environ['PATH_INFO']}{again}"
 
 
 class Handler(MotoRequestHandler):
@@ -79,7 +84,7 @@ def serve(addresses: list[tuple[str, int]]) -> None:
 
     Raises SystemExit with a sentence where an address cannot be had.
     """
-    application = Log(DomainDispatcherApplication(create_backend_app))
+    application = Log(Retries(DomainDispatcherApplication(create_backend_app)))
     servers = [listener(host, port, application) for host, port in addresses]
     stop = threading.Event()
     for number in (signal.SIGTERM, signal.SIGINT):

@@ -60,6 +60,22 @@ def test_the_log_names_each_call_and_how_it_ended_and_no_value(
     assert secret not in log
 
 
+def test_what_was_created_is_not_created_again_where_the_answer_was_lost(
+    emulator: Emulator, ec2: Any, name: str
+) -> None:
+    def as_a_second_attempt(request: Any, **_: Any) -> None:
+        request.headers["amz-sdk-invocation-id"] = name
+        request.headers["amz-sdk-request"] = f"attempt={len(made) + 1}; max=2"
+
+    made: list[str] = []
+    ec2.meta.events.register("before-send.ec2.CreateSecurityGroup", as_a_second_attempt)
+    vpc = ec2.create_vpc(CidrBlock="10.0.0.0/16")["Vpc"]["VpcId"]
+    for _ in range(2):
+        made.append(ec2.create_security_group(GroupName=name, Description="of a test", VpcId=vpc)["GroupId"])
+    assert made[0] == made[1]
+    assert " ec2 CreateSecurityGroup (attempt 2) 200 " in emulator.aws_log.read_text()
+
+
 def test_the_log_never_shows_the_registrys_token(emulator: Emulator, token: str) -> None:
     assert token not in emulator.aws_log.read_text()
     assert token not in emulator.front_log.read_text()
