@@ -6,8 +6,7 @@ import subprocess
 from pathlib import Path
 
 from devcloud.bench import changes
-from devcloud.bootstrap import ROOT
-from devcloud.process import output
+from devcloud.copying import copy_repository
 
 DOCKERIGNORE = """# What the rivals are given: whole folders, as is usual.
 *
@@ -30,17 +29,7 @@ class Checkout:
 
     def copy(self, model: str) -> None:
         """Bring it to this repository's state, as it stands, with a model of plan.BOTH; the rivals' needs beside it."""
-        listed = output(["git", "ls-files", "--cached", "--others", "--exclude-standard", "-z"], cwd=ROOT)
-        shutil.rmtree(self.root, ignore_errors=True)
-        for name in listed.split("\0"):
-            if name and (ROOT / name).is_file():
-                target = self.root / name
-                target.parent.mkdir(parents=True, exist_ok=True)
-                shutil.copy2(ROOT / name, target)
-        shared = self.root.parent / "shared"
-        shared.unlink(missing_ok=True)
-        if (ROOT.parent / "shared").is_dir():
-            shared.symlink_to(ROOT.parent / "shared")
+        copy_repository(self.root)
         (self.root / ".dockerignore").write_text(DOCKERIGNORE)
         self._take_wheels()
         changes.use_model(self.root, model)

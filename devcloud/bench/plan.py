@@ -91,6 +91,14 @@ PUSHED = Metric("pushed", "pushed", "B")
 CACHE = Metric("cache_pushed", "pushed to the cache", "B")
 PULLED = Metric("pulled", "pulled by hosts with the release before", "B")
 BUILD = (SECONDS, PUSHED, CACHE, PULLED)
+START = (SECONDS, Metric("rss", "resident, idle", "MiB"))
+SERVE = (
+    Metric("rate", "requests a second", "1/s", more_is_better=True),
+    Metric("p99", "99th percentile", "ms"),
+    Metric("rss", "resident, after", "MiB"),
+)
+WORK = (Metric("rate", "jobs a second", "1/s", more_is_better=True), Metric("peak", "resident, peak", "MiB"))
+UP = (SECONDS, Metric("image", "build and push of the image", "s"))
 
 ALL = (OURS, MONOLITH, TWO_TIER, BAKE)
 APIS, WORKERS = (OURS, MONOLITH), (OURS, MONOLITH, TWO_TIER)
@@ -143,7 +151,7 @@ SCENARIOS = (
         "API: start to ready",
         "start",
         "From the container's start, within 1 CPU and 2 GB, to the first good /health.",
-        (SECONDS, Metric("rss", "resident, idle", "MiB")),
+        START,
         APIS,
         BOTH,
     ),
@@ -152,7 +160,7 @@ SCENARIOS = (
         "worker: start to ready",
         "start",
         "From the container's start, within 0.5 CPU and 3 GB, to its word that it is ready.",
-        (SECONDS, Metric("rss", "resident, idle", "MiB")),
+        START,
         WORKERS,
         BOTH,
     ),
@@ -161,11 +169,7 @@ SCENARIOS = (
         "API: reading a panel",
         "serve",
         "GET /labs/{id} over 16 connections within 1 CPU and 2 GB, until 10,000 were answered.",
-        (
-            Metric("rate", "requests a second", "1/s", more_is_better=True),
-            Metric("p99", "99th percentile", "ms"),
-            Metric("rss", "resident, after", "MiB"),
-        ),
+        SERVE,
         APIS,
         BOTH,
     ),
@@ -174,11 +178,7 @@ SCENARIOS = (
         "API: entering a panel",
         "serve",
         "POST /labs over 16 connections within 1 CPU and 2 GB, for 10 s; the queue is the emulator's, which is slow.",
-        (
-            Metric("rate", "requests a second", "1/s", more_is_better=True),
-            Metric("p99", "99th percentile", "ms"),
-            Metric("rss", "resident, after", "MiB"),
-        ),
+        SERVE,
         APIS,
         BOTH,
     ),
@@ -187,10 +187,7 @@ SCENARIOS = (
         "worker: panels",
         "work",
         "200 panels of 8 tests within 0.5 CPU and 3 GB; what is done after 5 minutes counts.",
-        (
-            Metric("rate", "jobs a second", "1/s", more_is_better=True),
-            Metric("peak", "resident, peak", "MiB"),
-        ),
+        WORK,
         WORKERS,
         BOTH,
     ),
@@ -199,10 +196,7 @@ SCENARIOS = (
         "worker: 1,000 panels",
         "work",
         "1,000 panels of 8 tests within 0.5 CPU and 3 GB; what is done after 15 minutes counts.",
-        (
-            Metric("rate", "jobs a second", "1/s", more_is_better=True),
-            Metric("peak", "resident, peak", "MiB"),
-        ),
+        WORK,
         (OURS, TWO_TIER),
         (RANDOM,),
         most_runs=1,
@@ -220,7 +214,7 @@ SCENARIOS = (
         "`pulumi up`, one file of the API",
         "up",
         "The same, after a line in app/api: build, push, release.",
-        (SECONDS, Metric("image", "build and push of the image", "s")),
+        UP,
         (OURS,),
     ),
     Scenario(
@@ -228,7 +222,7 @@ SCENARIOS = (
         "`pulumi up`, one file of the worker",
         "up",
         "The same, after a line in app/worker: build, push, task, service.",
-        (SECONDS, Metric("image", "build and push of the image", "s")),
+        UP,
         (OURS,),
     ),
 )

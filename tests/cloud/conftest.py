@@ -23,8 +23,9 @@ import boto3
 import pytest
 import yaml
 
-from devcloud.bootstrap import ROOT, cache_folder
+from devcloud.bootstrap import cache_folder
 from devcloud.cloud import REGION, Cloud
+from devcloud.copying import copy_repository
 from devcloud.docker import Engine
 from devcloud.process import alive
 from devcloud.registry import RegistryReader
@@ -63,22 +64,7 @@ class Checkout:
 
     def copy(self) -> None:
         """Bring the copy to this repository's state, as a repository of its own."""
-        listed = subprocess.run(
-            ["git", "ls-files", "--cached", "--others", "--exclude-standard", "-z"],
-            cwd=ROOT,
-            capture_output=True,
-            check=True,
-        )
-        shutil.rmtree(self.root, ignore_errors=True)
-        for name in listed.stdout.decode().split("\0"):
-            if name and (ROOT / name).is_file():
-                target = self.root / name
-                target.parent.mkdir(parents=True, exist_ok=True)
-                shutil.copy2(ROOT / name, target)
-        shared = self.root.parent / "shared"
-        shared.unlink(missing_ok=True)
-        if (ROOT.parent / "shared").is_dir():
-            shared.symlink_to(ROOT.parent / "shared")
+        copy_repository(self.root)
         self.git("init", "--quiet")
         self.commit("copy")
 
