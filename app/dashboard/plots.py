@@ -19,6 +19,8 @@ STYLE = Style(label_font_size=FONT, major_label_font_size=FONT, value_font_size=
 MOST_CATEGORIES = 12
 STACKED_CATEGORIES = 5
 OTHERS = "all others"
+INDISTINCT = 1e-9
+"""A spread of values, as a part of the greatest, that no plot shows."""
 
 
 def categories(totals: Sequence[CategoryTotal]) -> Markup:
@@ -85,8 +87,25 @@ def sparkline(trend: TrendLine) -> Markup:
         stroke_style={},
     )
     chart.x_labels = [f"{month:%b %Y}" for month, _ in trend.means]
-    chart.add(trend.test_name, [mean for _, mean in trend.means], formatter=lambda mean: f"{mean:.4g}")
+    means = [mean for _, mean in trend.means]
+    points = [
+        {"value": height, "formatter": lambda _, mean=mean: f"{mean:.4g}"}
+        for height, mean in zip(heights(means), means, strict=True)
+    ]
+    chart.add(trend.test_name, points)
     return inline(chart, f"Monthly means of {trend.test_name}")
+
+
+def heights(means: Sequence[float]) -> list[float]:
+    """Where each mean lies between the least (0) and the greatest (1); 0.5 for all where no eye could part them.
+
+    pygal's own scale never ends over values that differ in their last bit, and overflows near the largest of floats.
+    """
+    # Halves: the distance of two floats may be no float, that of their halves is one.
+    least, most = min(means) / 2, max(means) / 2
+    if most - least <= INDISTINCT * max(abs(least), abs(most)):
+        return [0.5] * len(means)
+    return [(mean / 2 - least) / (most - least) for mean in means]
 
 
 def common(height: int, **more: Any) -> dict[str, Any]:

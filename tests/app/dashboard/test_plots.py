@@ -45,6 +45,26 @@ def test_a_value_shows_itself_when_pointed_at() -> None:
     assert "Feb 2025: 5.9" in titles(plots.sparkline(TrendLine("hba1c", "%", 3, ((MONTHS[0], 6.1), (MONTHS[1], 5.9)))))
 
 
+@pytest.mark.parametrize(
+    "means",
+    [
+        ((5.6 + 5.6 + 5.6) / 3, 5.6),  # differ in the last bit only
+        (100.0, 100.00000000000001),
+        (1e300, 1.0),
+        (1.7e308, -1.7e308),
+        (5e-324, 0.0),
+        (0.0, 0.0),
+    ],
+)
+def test_no_value_is_too_near_or_too_far_from_another_to_be_drawn(means: tuple[float, float]) -> None:
+    svg = plots.sparkline(TrendLine("hba1c", "%", 3, tuple(zip(MONTHS, means, strict=False))))
+    assert f"Jan 2025: {means[0]:.4g}" in titles(svg)
+
+
+def test_the_least_is_below_and_the_greatest_above() -> None:
+    assert plots.heights([5.0, 6.0, 5.5]) == [0.0, 1.0, 0.5]
+
+
 def test_names_are_text_and_nothing_else() -> None:
     svg = plots.categories([CategoryTotal("<script>alert(1)</script>", 3), CategoryTotal("a & b", 2)])
     assert "<script" not in svg
