@@ -1,6 +1,7 @@
 """Settings from the environment, with one clear sentence for each that is missing or wrong."""
 
 import os
+import re
 from collections.abc import Mapping
 from urllib.parse import urlsplit
 
@@ -35,10 +36,16 @@ def address(name: str, schemes: tuple[str, ...], example: str, environment: Mapp
 
 
 def database_url(driver: str, environment: Mapping[str, str]) -> str:
-    """DATABASE_URL (`postgresql://...`) as SQLAlchemy wants it for `driver` (asyncpg, psycopg)."""
+    """DATABASE_URL (`postgresql://...`) as SQLAlchemy wants it for `driver` (asyncpg, psycopg).
+
+    `sslmode` among its parameters, PostgreSQL's own, is what asyncpg calls `ssl`.
+    """
     example = "postgresql://user:password@host:5432/name"
     value = address("DATABASE_URL", ("postgresql", "postgres"), example, environment)
-    return f"postgresql+{driver}://{value.partition('://')[2]}"
+    rest, mark, parameters = value.partition("://")[2].partition("?")
+    if driver == "asyncpg":
+        parameters = re.sub(r"(^|&)sslmode=", r"\1ssl=", parameters)
+    return f"postgresql+{driver}://{rest}{mark}{parameters}"
 
 
 def redis_url(environment: Mapping[str, str]) -> str:

@@ -69,7 +69,10 @@ def measurement_after(text: str, at: int) -> Measurement | None:
         return None
     if unit is not None and unit[0].casefold() in _DOSES:
         return None
-    return Measurement(_value(number[1]), unit[0][:LONGEST_UNIT] if unit else None, at + number.start(1))
+    value = _value(number[1])
+    if value is None:
+        return None
+    return Measurement(value, unit[0][:LONGEST_UNIT] if unit else None, at + number.start(1))
 
 
 def is_unit(text: str, at: int) -> bool:
@@ -78,8 +81,12 @@ def is_unit(text: str, at: int) -> bool:
     return before[-1:].isdigit() and _UNIT.match(text, at) is not None
 
 
-def _value(written: str) -> float:
-    """The number as written: a comma before exactly three digits parts thousands, any other is a decimal one."""
+def _value(written: str) -> float | None:
+    """The number as written: a comma before exactly three digits parts thousands, any other is a decimal one.
+
+    None where that makes no number, such as "0,123,456".
+    """
     if re.fullmatch(r"[1-9]\d{0,2}(?:,\d{3})+(?:\.\d+)?", written):
         return float(written.replace(",", ""))
-    return float(written.replace(",", "."))
+    decimal = written.replace(",", ".")
+    return float(decimal) if decimal.count(".") <= 1 else None

@@ -28,6 +28,12 @@ def test_a_database_address_gets_the_driver_that_reads_it(scheme: str) -> None:
     assert url == "postgresql+psycopg://u:p%40ss@host:5432/labs"
 
 
+@pytest.mark.parametrize(("driver", "name"), [("psycopg", "sslmode"), ("asyncpg", "ssl")])
+def test_each_driver_is_told_of_encryption_by_its_own_name(driver: str, name: str) -> None:
+    url = env.database_url(driver, {"DATABASE_URL": "postgresql://u:p@host/labs?application_name=a&sslmode=require"})
+    assert url == f"postgresql+{driver}://u:p@host/labs?application_name=a&{name}=require"
+
+
 def test_the_log_level_is_info_unless_said_otherwise() -> None:
     assert env.log_level({}) == "INFO"
     assert env.log_level({"LOG_LEVEL": "debug"}) == "DEBUG"

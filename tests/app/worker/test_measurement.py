@@ -72,6 +72,8 @@ def test_a_measurement_is_read_with_its_unit(text: str, value: float, unit: str 
         "drinks| 3 cups of coffee",
         "nodes| of up to 3 cm",
         "ascites| drained, 6 litres",
+        "creatinine| 0,123,456 mg/dL",
+        "creatinine| 000,123.5 mg/dL",
         "ferritin|, transferrin and iron 30 ug/dL",
     ],
 )

@@ -33,23 +33,29 @@ export function Chat({ id }: { id?: string }) {
   const asking = useMutation({
     mutationFn: (text: string) => api.call<ChatAnswer>("/api/chat", { method: "POST", body: { message: text, ...(id ? { chat_id: id } : {}) }, timeoutMs: CHAT_TIMEOUT_MS }),
     onMutate: (text) => setAsked(text),
-    onSuccess: async (answer, text) => {
-      setMessage("");
-      void cache.invalidateQueries({ queryKey: ["chats"] });
-      if (id) {
-        await cache.invalidateQueries({ queryKey: ["chat", id] });
-        setAsked(null);
-      } else {
-        const messages = [
-          { role: "user" as const, content: text, tools: [] },
-          { role: "assistant" as const, content: answer.answer, tools: answer.tools },
-        ];
-        cache.setQueryData<ChatShape>(["chat", answer.chat_id], { id: answer.chat_id, created_at: new Date().toISOString(), messages });
-        navigate(`/chat/${answer.chat_id}`);
-      }
-    },
     onError: () => setAsked(null),
   });
+  function ask(text: string) {
+    // What happens with the answer is given here and not above: it then ends with the page. A person who went on to
+    // another page is not called back from it, nor does one who signs in next see the answer.
+    asking.mutate(text, {
+      onSuccess: async (answer) => {
+        setMessage("");
+        void cache.invalidateQueries({ queryKey: ["chats"] });
+        if (id) {
+          await cache.invalidateQueries({ queryKey: ["chat", id] });
+          setAsked(null);
+        } else {
+          const messages = [
+            { role: "user" as const, content: text, tools: [] },
+            { role: "assistant" as const, content: answer.answer, tools: answer.tools },
+          ];
+          cache.setQueryData<ChatShape>(["chat", answer.chat_id], { id: answer.chat_id, created_at: new Date().toISOString(), messages });
+          navigate(`/chat/${answer.chat_id}`);
+        }
+      },
+    });
+  }
 
   const lines = linesOf(chat.data);
   useEffect(() => {
@@ -60,7 +66,7 @@ export function Chat({ id }: { id?: string }) {
   function submit(event?: FormEvent) {
     event?.preventDefault();
     const text = message.trim();
-    if (text && !tooLong && !asking.isPending) asking.mutate(text);
+    if (text && !tooLong && !asking.isPending) ask(text);
   }
   function key(event: KeyboardEvent) {
     if (event.key === "Enter" && !event.shiftKey && !event.nativeEvent.isComposing) {
@@ -94,7 +100,7 @@ export function Chat({ id }: { id?: string }) {
               <div className="chat-start">
                 <p className="quiet">For example:</p>
                 {SUGGESTIONS.map((text) => (
-                  <button key={text} type="button" className="suggestion" onClick={() => asking.mutate(text)}>
+                  <button key={text} type="button" className="suggestion" onClick={() => ask(text)}>
                     {text}
                   </button>
                 ))}
