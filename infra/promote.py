@@ -1,6 +1,6 @@
 """`make promote FROM=dev TO=prod`: the very same digests, through a reviewable change; nothing is rebuilt.
 
-Writes `releases/<to>.json` out of what the first stack runs, and tags those digests `release-<to>-<n>`, which the
+Writes `releases/<to>.json` out of what the first stack runs, and tags those digests `release-<to>.<n>`, which the
 repositories' first lifecycle rule keeps: ECR itself does not know what is in use.
 """
 
@@ -18,7 +18,7 @@ import boto3
 from botocore.exceptions import BotoCoreError, ClientError
 
 from infra.lib.build_plan import RECIPES
-from infra.lib.lifecycle import PROMOTED_PREFIX
+from infra.lib.lifecycle import promoted_prefix
 from infra.lib.registry_tags import add_tag
 from infra.lib.release import ReleasedImage, ReleaseError, ReleaseFile, next_promoted_tag, write_release_file
 from infra.lib.sentences import SettingsError
@@ -58,7 +58,7 @@ def tag(ecr: Any, images: Mapping[str, Candidate], target: str) -> str:
 
     Digests that have such a tag in common already keep it. Raises ReleaseError for a digest that is not there.
     """
-    prefix = f"{PROMOTED_PREFIX}{target}-"
+    prefix = promoted_prefix(target)
     known: list[str] = []
     shared: set[str] | None = None
     for image in images.values():

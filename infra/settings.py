@@ -133,7 +133,7 @@ class Registry(Group):
     )
     keep_promoted: Annotated[int, Field(ge=1, le=1000)] = Field(
         default=10,
-        description="Promoted images (tags `release-<stack>-...`) kept besides those, for each stack of promotedTo.",
+        description="Promoted images (tags `release-<stack>.<n>`) kept besides those, for each stack of promotedTo.",
     )
     promoted_to: Annotated[
         tuple[StackName, ...], Field(strict=False, max_length=20), Legal("a list of at most 20 stacks, such as [prod]")
@@ -401,7 +401,7 @@ class Network(Group):
         tuple[Cidr, ...],
         Field(strict=False),
         Legal("a list of 1 to 20 IPv4 networks such as 203.0.113.0/24"),
-    ] = Field(default=("0.0.0.0/0",), description="Networks that may reach the API by HTTP(S).")
+    ] = Field(default=("0.0.0.0/0",), description="Networks that may reach the API, by HTTP: there is no TLS yet.")
 
     @field_validator("ingress_cidrs")
     @classmethod

@@ -6,7 +6,7 @@ from dataclasses import dataclass
 import pulumi
 import pulumi_aws as aws
 
-HTTPS, POSTGRES, REDIS = 443, 5432, 6379
+HTTPS, POSTGRES = 443, 5432
 ANYWHERE = "0.0.0.0/0"
 HOST_NUMBER = 10
 """The host's place in its subnet: AWS keeps the first four addresses and the last for itself."""
@@ -58,7 +58,12 @@ class Network(pulumi.ComponentResource):
             tags=self._tags("routes"),
             opts=self._child,
         )
-        zones = aws.get_availability_zones_output(state="available", opts=pulumi.InvokeOptions(parent=self))
+        zones = aws.get_availability_zones_output(
+            state="available",
+            # Not the Local Zones that an account opted into: they sort before the region's own.
+            filters=[{"name": "opt-in-status", "values": ["opt-in-not-required"]}],
+            opts=pulumi.InvokeOptions(parent=self),
+        )
         self.zone = zones.names[0]
         self.subnet_ids = []
         for index, cidr in enumerate(args.subnet_cidrs):
@@ -81,12 +86,10 @@ class Network(pulumi.ComponentResource):
         for cidr in args.ingress_cidrs:
             self._ingress(host, f"http-from-{_label(cidr)}", args.http_port, cidr=cidr)
         self._ingress(host, "postgres-from-worker", POSTGRES, group=worker)
-        self._ingress(host, "redis-from-worker", REDIS, group=worker)
         # Out: the registries, AWS's endpoints and OpenAI, all HTTPS.
         self._egress("host", host, "https", HTTPS, cidr=ANYWHERE)
         self._egress("worker", worker, "https", HTTPS, cidr=ANYWHERE)
         self._egress("worker", worker, "postgres", POSTGRES, group=host)
-        self._egress("worker", worker, "redis", REDIS, group=host)
         self.host_group_id = host.id
         self.worker_group_id = worker.id
         self.register_outputs({"hostAddress": self.host_address})

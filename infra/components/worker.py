@@ -9,6 +9,8 @@ import pulumi_aws as aws
 from infra.lib import iam, task_definition
 
 CONTAINER = "worker"
+HEALTHY = task_definition.HealthCheck(["/opt/venv/bin/python", "-m", "app.worker", "--health"])
+"""Fargate does not look at the check that the image has: a task that hangs would count as one that runs."""
 SPOT = "FARGATE_SPOT"
 
 
@@ -79,7 +81,11 @@ class Worker(pulumi.ComponentResource):
                 environment=dict(args.environment),
                 secrets=dict(args.secrets),
                 log_group=logs.name,
-            ).apply(lambda known: task_definition.container_definitions(name=CONTAINER, region=args.region, **known)),
+            ).apply(
+                lambda known: task_definition.container_definitions(
+                    name=CONTAINER, region=args.region, health_check=HEALTHY, **known
+                )
+            ),
             # A revision that ran is what a rollback goes to: none is ever taken away.
             skip_destroy=True,
             opts=child,

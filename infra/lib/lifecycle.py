@@ -10,8 +10,14 @@ from typing import Any
 from infra.lib.task_definition import canonical_json
 
 PROMOTED_PREFIX = "release-"
-"""What the tags of promoted images start with (`release-<stack>-<n>`); no content tag does, for those are
+"""What the tags of promoted images start with (`release-<stack>.<n>`); no content tag does, for those are
 hex."""
+
+
+def promoted_prefix(stack: str) -> str:
+    """What the tags of images promoted to `stack` start with. A stack's name has no dot: none is meant with `prod-eu`
+    where `prod` is."""
+    return f"{PROMOTED_PREFIX}{stack}."
 
 
 def _expire_beyond(priority: int, count: int, description: str, **selection: Any) -> dict[str, Any]:
@@ -30,7 +36,7 @@ def image_policy(*, keep_images: int, keep_promoted: int, promoted_to: Sequence[
     Each stack of `promoted_to` has a count of its own, so that many promotions to one expire nothing that another
     runs; stacks that are not named share one. (Several prefixes in one rule would mean all of them at once.)
     """
-    prefixes = [*(f"{PROMOTED_PREFIX}{stack}-" for stack in promoted_to), PROMOTED_PREFIX]
+    prefixes = [*(promoted_prefix(stack) for stack in promoted_to), PROMOTED_PREFIX]
     promoted = [
         _expire_beyond(
             priority,

@@ -12,7 +12,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from infra.lib.lifecycle import PROMOTED_PREFIX
+from infra.lib.lifecycle import promoted_prefix
 from infra.lib.task_definition import canonical_json
 
 SCHEMA = 1
@@ -158,11 +158,11 @@ def write_release_file(path: Path, release: ReleaseFile) -> bool:
 
 
 def next_promoted_tag(stack: str, tags: Iterable[str]) -> str:
-    """The tag of the next promotion to `stack`, `release-<stack>-<n>`, given all tags that the
+    """The tag of the next promotion to `stack`, `release-<stack>.<n>`, given all tags that the
     repositories have."""
-    pattern = re.compile(rf"{re.escape(PROMOTED_PREFIX + stack)}-([1-9][0-9]*)")
+    pattern = re.compile(rf"{re.escape(promoted_prefix(stack))}([1-9][0-9]*)")
     numbers = [int(match[1]) for match in map(pattern.fullmatch, tags) if match]
-    return f"{PROMOTED_PREFIX}{stack}-{max(numbers, default=0) + 1}"
+    return f"{promoted_prefix(stack)}{max(numbers, default=0) + 1}"
 
 
 def _image(where: str, name: str, entry: object) -> ReleasedImage:

@@ -39,15 +39,15 @@ def test_only_the_release_file_changed(promoted: Checkout) -> None:
 
 def test_a_promoted_digest_has_a_tag_that_the_first_lifecycle_rule_keeps(promoted: Checkout) -> None:
     for image, digest in promoted.outputs("prod")["digests"].items():
-        assert promoted.registry.digest(f"slipway/{image}", "release-prod-1") == digest
+        assert promoted.registry.digest(f"slipway/{image}", "release-prod.1") == digest
         policy = promoted.client("ecr").get_lifecycle_policy(repositoryName=f"slipway/{image}")["lifecyclePolicyText"]
-        assert json.loads(policy)["rules"][0]["selection"]["tagPrefixList"] == ["release-prod-"]
+        assert json.loads(policy)["rules"][0]["selection"]["tagPrefixList"] == ["release-prod."]
 
 
 def test_promoting_the_same_again_changes_nothing(promoted: Checkout) -> None:
     written = (promoted.root / "releases" / "prod.json").read_text()
     done = promoted.run("promote", "--from", "dev", "--to", "prod")
-    assert "release-prod-1; releases/prod.json named them already" in done.said
+    assert "release-prod.1; releases/prod.json named them already" in done.said
     assert (promoted.root / "releases" / "prod.json").read_text() == written
 
 

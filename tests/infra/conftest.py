@@ -110,7 +110,9 @@ class Cloud(pulumi_mocks.Mocks):
         answers: dict[str, dict[str, Any]] = {
             "aws:index/getCallerIdentity:getCallerIdentity": {"accountId": ACCOUNT},
             "aws:index/getAvailabilityZones:getAvailabilityZones": {
-                "names": ["us-east-1a", "us-east-1b", "us-east-1c"]
+                # An account that opted into a Local Zone, which sorts before the region's own.
+                "names": ["us-east-1-atl-1a"] * ("filters" not in args.args)
+                + ["us-east-1a", "us-east-1b", "us-east-1c"]
             },
             "aws:ssm/getParameter:getParameter": {"value": "ami-1"},
             "aws:ecr/getAuthorizationToken:getAuthorizationToken": {

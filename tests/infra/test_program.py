@@ -129,10 +129,22 @@ def test_secrets_are_handed_over_by_reference(run: Run) -> None:
         assert asked.inputs["type"] == ("String" if asked.name == "release" else "SecureString")
 
 
+def test_fargate_asks_the_worker_whether_it_is_alive(run: Run) -> None:
+    cloud, _ = run()
+    (container,) = json.loads(cloud.one(TASK).inputs["containerDefinitions"])
+    assert container["healthCheck"]["command"] == ["CMD", "/opt/venv/bin/python", "-m", "app.worker", "--health"]
+
+
+def test_the_zones_are_the_regions_own(run: Run) -> None:
+    cloud, _ = run()
+    zones = [subnet.inputs["availabilityZone"] for subnet in cloud.all("aws:ec2/subnet:Subnet")]
+    assert sorted(zones) == ["us-east-1a", "us-east-1b"]
+
+
 def test_nothing_is_open_that_is_not_used(run: Run) -> None:
     cloud, _ = run()
     open_ports = {(rule.inputs["fromPort"], rule.inputs.get("cidrIpv4", "the worker")) for rule in cloud.all(INGRESS)}
-    assert open_ports == {(80, "0.0.0.0/0"), (5432, "the worker"), (6379, "the worker")}
+    assert open_ports == {(80, "0.0.0.0/0"), (5432, "the worker")}
 
 
 def test_the_host_is_a_t2_small_with_imdsv2_and_an_encrypted_disk(run: Run) -> None:

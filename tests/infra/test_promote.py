@@ -62,7 +62,7 @@ def root(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
 def test_every_digest_gets_the_same_new_tag_and_the_file_names_them(root: Path) -> None:
     registry = Registry()
     promote.promote("dev", "prod", OUTPUTS, registry)
-    assert all("release-prod-1" in tags for found in registry.tags.values() for tags in found.values())
+    assert all("release-prod.1" in tags for found in registry.tags.values() for tags in found.values())
     written = json.loads((root / "releases" / "prod.json").read_text())
     assert {image: entry["digest"] for image, entry in written["images"].items()} == DIGESTS
 
@@ -71,14 +71,20 @@ def test_the_same_digests_again_get_no_other_tag() -> None:
     registry = Registry()
     promote.promote("dev", "prod", OUTPUTS, registry)
     said = promote.promote("dev", "prod", OUTPUTS, registry)
-    assert "release-prod-1; releases/prod.json named them already" in said
+    assert "release-prod.1; releases/prod.json named them already" in said
     assert all(len(tags) == 2 for found in registry.tags.values() for tags in found.values())
 
 
 def test_the_next_promotion_counts_on(root: Path) -> None:
     registry = Registry()
-    registry.tags["slipway/api"]["sha256:" + "e" * 64] = ["release-prod-7", "release-staging-9"]
-    assert "release-prod-8" in promote.promote("dev", "prod", OUTPUTS, registry)
+    registry.tags["slipway/api"]["sha256:" + "e" * 64] = ["release-prod.7", "release-staging.9"]
+    assert "release-prod.8" in promote.promote("dev", "prod", OUTPUTS, registry)
+
+
+def test_a_tag_of_a_stack_with_a_longer_name_is_not_taken_for_this_ones(root: Path) -> None:
+    registry = Registry()
+    promote.promote("dev", "prod-eu", OUTPUTS, registry)
+    assert "release-prod.1" in promote.promote("dev", "prod", OUTPUTS, registry)
 
 
 def test_a_stack_that_runs_nothing_cannot_be_promoted() -> None:

@@ -17,12 +17,12 @@ POLICY = image_policy(keep_images=30, keep_promoted=10, promoted_to=["prod", "st
 def test_the_first_rules_keep_promoted_images_and_count_each_stacks_by_themselves() -> None:
     promoted = rules(POLICY)[:-1]
     assert [rule["selection"]["tagPrefixList"] for rule in promoted] == [
-        ["release-prod-"],
-        ["release-staging-"],
+        ["release-prod."],
+        ["release-staging."],
         ["release-"],
     ]
     assert {rule["selection"]["countNumber"] for rule in promoted} == {10}
-    assert next_promoted_tag("prod", []).startswith("release-prod-")
+    assert next_promoted_tag("prod", []).startswith("release-prod.")
 
 
 def test_the_rule_for_all_images_comes_last_as_ecr_demands() -> None:

@@ -188,10 +188,10 @@ def test_a_release_file_that_is_no_text_is_refused(tmp_path: Path) -> None:
 @pytest.mark.parametrize(
     ("tags", "expected"),
     [
-        ([], "release-prod-1"),
-        ([HEX[:20], "release-prod-1", "release-prod-2"], "release-prod-3"),
-        (["release-prod-9", "release-prod-10"], "release-prod-11"),
-        (["release-staging-7", "release-prod-eu-8", "release-prod-x", "release-prod-0"], "release-prod-1"),
+        ([], "release-prod.1"),
+        ([HEX[:20], "release-prod.1", "release-prod.2"], "release-prod.3"),
+        (["release-prod.9", "release-prod.10"], "release-prod.11"),
+        (["release-staging.7", "release-prod-eu.8", "release-prod.x", "release-prod.0"], "release-prod.1"),
     ],
 )
 def test_promotions_are_numbered_on_by_stack(tags: list[str], expected: str) -> None:
