@@ -174,7 +174,7 @@ class Dev:
 
     def _environment(self, service: str) -> dict[str, str]:
         """What a part is given: what the cloud would give it, and where the emulator is."""
-        kept = {name: value for name, value in os.environ.items() if name not in NOT_PASSED_ON}
+        kept = {name: value for name, value in os.environ.items() if not name.startswith(NOT_PASSED_ON)}
         return {**kept, **environment(self.cloud, os.environ), "SERVICE_TYPE": service}
 
     def _make_queue(self) -> None:

@@ -11,10 +11,11 @@ from dataclasses import dataclass, field
 from pathlib import Path
 
 from devcloud.cloud import Cloud
-from devcloud.console import Refusal
+from devcloud.console import Refusal, row
 from devcloud.process import output, unmount_below
 from devcloud.supervisor import Program, Supervisor, wait_for_socket
 from devcloud.toolchain import Toolchain
+from devcloud.toolchain.work import locked
 
 LABEL = "slipway.cloud"
 """Every container and network of ours carries it, with the name of its cloud."""
@@ -53,7 +54,8 @@ class Engine:
                 host.write_text(found)
         else:
             host.unlink(missing_ok=True)
-            self._start_own(self.toolchain.dockerd)
+            with self._alone():
+                self._start_own(self.toolchain.dockerd)
         if not self._docker("network", "ls", "-q", "--filter", f"name=^{self.cloud.network}$").strip():
             self._docker("network", "create", "--label", f"{LABEL}={self.cloud.name}", self.cloud.network)
 
@@ -88,29 +90,33 @@ class Engine:
 
     def stop(self) -> None:
         """Remove this cloud's containers and network; end devcloud's own engine where no other cloud uses it."""
-        if not self.running():
-            return
-        filters = ("--filter", f"label={LABEL}={self.cloud.name}")
-        containers = self._docker("ps", "-aq", *filters).split()
-        if containers:
-            self._docker("rm", "--force", "--volumes", *containers)
-        networks = self._docker("network", "ls", "-q", *filters).split()
-        if networks:
-            self._docker("network", "rm", *networks)
-        # Asked, not concluded: an engine of the machine's own may have come up beside ours.
-        if self._supervisor.running():
+        if self.running():
+            filters = ("--filter", f"label={LABEL}={self.cloud.name}")
+            containers = self._docker("ps", "-aq", *filters).split()
+            if containers:
+                self._docker("rm", "--force", "--volumes", *containers)
+            networks = self._docker("network", "ls", "-q", *filters).split()
+            if networks:
+                self._docker("network", "rm", *networks)
+        with self._alone():
             users = self._supervisor.folder / "clouds"
             (users / self.cloud.name).unlink(missing_ok=True)
-            if not any(users.iterdir()):
+            # Asked, not concluded: an engine of the machine's own may have come up beside ours.
+            if self._supervisor.running() and not any(users.iterdir()):
                 self._supervisor.stop()
                 unmount_below(self._supervisor.folder)
 
     def clean(self) -> None:
         """Delete what devcloud's own engine kept, images above all, once no cloud uses it."""
         users = self._supervisor.folder / "clouds"
-        if not self._supervisor.running() and not (users.exists() and any(users.iterdir())):
-            unmount_below(self._supervisor.folder)
-            shutil.rmtree(self._supervisor.folder, ignore_errors=True)
+        with self._alone():
+            if not self._supervisor.running() and not (users.exists() and any(users.iterdir())):
+                unmount_below(self._supervisor.folder)
+                shutil.rmtree(self._supervisor.folder, ignore_errors=True)
+
+    def _alone(self) -> contextlib.AbstractContextManager[None]:
+        """No other cloud starts, ends or deletes the engine meanwhile: all of them share it."""
+        return locked(self.cloud.cache / "engine.lock", lambda: row("docker", "waiting for another make"))
 
     def gateway(self) -> str:
         """The address of this machine as the cloud's containers see it."""

@@ -5,6 +5,7 @@ task definition's image within the task's memory and CPU, PostgreSQL. Where the 
 through it.
 """
 
+import contextlib
 import json
 import secrets
 import time
@@ -19,6 +20,7 @@ import httpx
 
 from devcloud.console import Refusal, row, say, seconds, step
 from devcloud.docker import Container, Engine
+from devcloud.process import replace_text
 from devcloud.workloads import EDGE, PORTS, Account
 
 HOST_MEMORY_MIB = 2048
@@ -74,7 +76,7 @@ class Proof:
         self._file: Path = self.cloud.folder / "proofs.json"
 
     def give(self) -> None:
-        """Give the proof, or name the one given for the same digests on the same life of this cloud."""
+        """Give the proof, or name the one given for the same digests and task on the same life of this cloud."""
         given = self._given().get(self._key())
         if given:
             say(f"proof: given for these digests on {given['at']}, in {seconds(given['seconds'])}")
@@ -98,7 +100,7 @@ class Proof:
                 "seconds": round(took, 1),
             }
         }
-        self._file.write_text(json.dumps(proofs, indent=1, sort_keys=True) + "\n")
+        replace_text(self._file, json.dumps(proofs, indent=1, sort_keys=True) + "\n")
         row("proof", f"given in {seconds(took)}")
 
     def _run(self, release: dict[str, str], names: dict[str, str]) -> None:
@@ -236,10 +238,14 @@ class Proof:
     def _key(self) -> str:
         digests = ",".join(f"{image}={digest}" for image, digest in sorted(self.outputs["digests"].items()))
         life = self.cloud.incarnation_file.read_text()
-        return f"{life}:{self.stack}:{digests}"
+        # The task's revision stands for all else that it is about: memory, secrets, addresses, a stack that was deleted
+        # and made again.
+        return f"{life}:{self.stack}:{self.outputs['taskDefinition']}:{digests}"
 
     def _given(self) -> dict[str, Any]:
         if not self._file.exists():
             return {}
-        found: dict[str, Any] = json.loads(self._file.read_text())
-        return found
+        with contextlib.suppress(ValueError):  # cut short by a full disk: the proof is given once more
+            found: dict[str, Any] = json.loads(self._file.read_text())
+            return found
+        return {}

@@ -29,17 +29,29 @@ class Pending:
 
 
 def pending_creates(state: Mapping[str, Any]) -> list[Pending]:
-    """The creations that a stack's exported state says were begun and not ended."""
-    operations = (state.get("deployment") or {}).get("pending_operations") or []
+    """The creations that a stack's exported state says were begun and not ended.
+
+    One that was to replace a resource which is still there is left out: what its name or tag would find is that
+    resource, which the state has. The engine begins that creation again.
+    """
+    deployment = state.get("deployment") or {}
+    known = {
+        resource["urn"] for resource in deployment.get("resources") or [] if not resource.get("pendingReplacement")
+    }
     return [
         Pending(
             operation["resource"]["urn"],
             operation["resource"]["type"],
             operation["resource"].get("inputs") or {},
         )
-        for operation in operations
-        if operation["type"] == "creating"
+        for operation in deployment.get("pending_operations") or []
+        if operation["type"] == "creating" and operation["resource"]["urn"] not in known
     ]
+
+
+def interrupted(state: Mapping[str, Any]) -> bool:
+    """Whether a run was killed while it created, changed or deleted something: what is there has to be read."""
+    return bool((state.get("deployment") or {}).get("pending_operations"))
 
 
 def find(pending: list[Pending], environment: Mapping[str, str]) -> dict[str, str]:
@@ -72,7 +84,9 @@ def adopted(state: Mapping[str, Any], found: Mapping[str, str]) -> dict[str, Any
         for operation in operations
         if operation["type"] == "creating" and operation["resource"]["urn"] in found
     ]
-    deployment["resources"] = [*(deployment.get("resources") or []), *resources]
+    # What was deleted to be replaced by one of them is there no more.
+    kept = [resource for resource in deployment.get("resources") or [] if resource["urn"] not in found]
+    deployment["resources"] = [*kept, *resources]
     return {**state, "deployment": deployment}
 
 

@@ -61,11 +61,12 @@ class Runs:
         except KeyboardInterrupt:
             row("pulumi", "ending, so that nothing is lost ...")
             process.send_signal(signal.SIGINT)
-            process.wait()
             raise
         finally:
-            if process.poll() is None:
-                process.wait()
+            # Read to its end: a process whose output nobody takes may never come to one.
+            for _ in process.stdout or ():
+                pass
+            process.wait()
             record.unlink(missing_ok=True)
 
     def clear_dead(self, stack: str) -> bool:

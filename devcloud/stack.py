@@ -1,5 +1,6 @@
 """A stack on a cloud: the engine run on it, what it says, and what is left of a run that was killed."""
 
+import contextlib
 import json
 from collections.abc import Mapping, Sequence
 from pathlib import Path
@@ -45,6 +46,13 @@ def _resources(state_file: Path) -> int:
     return sum(resource["type"] != STACK_TYPE for resource in resources)
 
 
+def _empty(ecr: Any, repository: str) -> None:
+    images = ecr.list_images(repositoryName=repository)["imageIds"]
+    if images:
+        digests = {image["imageDigest"] for image in images}
+        ecr.batch_delete_image(repositoryName=repository, imageIds=[{"imageDigest": d} for d in sorted(digests)])
+
+
 class Stack:
     """One stack of the program, aimed at one cloud."""
 
@@ -67,12 +75,12 @@ class Stack:
             folder = ROOT if self.name == rehearsal.LOCAL else self.config.parent
             self._pulumi("stack", "init", self.name, "--no-select", "--secrets-provider", "passphrase", cwd=folder)
         state = self.export()
-        pending = recovery.pending_creates(state)
-        if pending:
-            state = recovery.adopted(state, recovery.find(pending, self.environment))
+        interrupted = recovery.interrupted(state)
+        if interrupted:
+            state = recovery.adopted(state, recovery.find(recovery.pending_creates(state), self.environment))
             self._pulumi("stack", "import", "--stack", self.name, give=json.dumps(state))
-        if recovery.unread(state):
-            self._follow("refresh", "--yes", "--skip-preview", what="reading what a killed run created")
+        if interrupted or recovery.unread(state):
+            self._follow("refresh", "--yes", "--skip-preview", what="reading what a killed run left")
 
     def end_dead_run(self) -> None:
         """End the processes of a run that was killed, the bridges it worked through included, and remove its lock."""
@@ -98,11 +106,9 @@ class Stack:
         ecr = Account(self.cloud).client("ecr")
         for resource in self.export()["deployment"].get("resources") or []:
             if resource["type"] == REPOSITORY_TYPE and resource.get("id"):
-                name = resource["id"]
-                images = ecr.list_images(repositoryName=name)["imageIds"]
-                if images:
-                    digests = {image["imageDigest"] for image in images}
-                    ecr.batch_delete_image(repositoryName=name, imageIds=[{"imageDigest": d} for d in sorted(digests)])
+                # One may be gone: a run that deleted the stack was killed.
+                with contextlib.suppress(ecr.exceptions.RepositoryNotFoundException):
+                    _empty(ecr, resource["id"])
 
     def show(self, command: str, *arguments: str) -> int:
         """Run a command of the engine's whose own words are the answer; its exit code."""

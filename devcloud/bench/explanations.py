@@ -31,13 +31,13 @@ EXPLANATIONS: tuple[Explanation, ...] = (
     Explanation(
         "The builder still holds all of it, and there is no registry cache to look up or to push. Ours leaves behind "
         "what the next empty builder needs (row `from an empty builder`).",
-        scenarios=("nothing", "code-api", "code-worker"),
+        scenarios=("nothing", "code-api", "code-worker", "many"),
         metrics=("seconds",),
         contenders=("monolith",),
     ),
     Explanation(
         "Ours carries the compiled bytecode beside the source, so that no start compiles it.",
-        scenarios=("code-api",),
+        scenarios=("code-api", "many"),
         metrics=("pushed", "pulled"),
         contenders=("monolith",),
     ),
@@ -59,6 +59,19 @@ EXPLANATIONS: tuple[Explanation, ...] = (
         "ready`).",
         scenarios=("cold",),
         metrics=("seconds", "cache_pushed"),
+        contenders=("two-tier",),
+    ),
+    Explanation(
+        "Under another name the model is exported, quantized and checked anew, and its prototypes are embedded: stages "
+        "that the cache holds. The others carry the model as it was fetched (rows `size` and `start to ready`).",
+        scenarios=("argument",),
+        metrics=("seconds", "cache_pushed"),
+        contenders=("monolith", "two-tier"),
+    ),
+    Explanation(
+        "Only the cache's own lists are pushed, and a worker that exports its model has more stages to list.",
+        scenarios=("nothing",),
+        metrics=("cache_pushed",),
         contenders=("two-tier",),
     ),
     Explanation(

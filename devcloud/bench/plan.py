@@ -150,7 +150,8 @@ SCENARIOS = (
         "start-api",
         "API: start to ready",
         "start",
-        "From the container's start, within 1 CPU and 2 GB, to the first good /health.",
+        "From the container's start, within 1 CPU and 2 GB, to the first good /health. The monolith's process has its "
+        "worker in it, and so loads torch and the model.",
         START,
         APIS,
         BOTH,
@@ -159,7 +160,8 @@ SCENARIOS = (
         "start-worker",
         "worker: start to ready",
         "start",
-        "From the container's start, within 0.5 CPU and 3 GB, to its word that it is ready.",
+        "From the container's start, within 0.5 CPU and 3 GB, to its word that it is ready. The two tiers' worker runs "
+        "the base's packages, which are not compiled: each start compiles torch's.",
         START,
         WORKERS,
         BOTH,

@@ -67,8 +67,10 @@ class Retries:
             return answer
 
     def _ask(self, environ: WSGIEnvironment, answer: Answer) -> None:
+        said: list[tuple[str, list[tuple[str, str]]]] = []
+
         def start(status: str, headers: list[tuple[str, str]], *_: Any) -> Any:
-            answer.status, answer.headers = status, headers
+            said.append((status, headers))
 
         body = self.application(environ, start)
         try:
@@ -76,3 +78,5 @@ class Retries:
         finally:
             if close := getattr(body, "close", None):
                 close()
+        # Only now: what fails while it is read was no answer.
+        answer.status, answer.headers = said[-1]

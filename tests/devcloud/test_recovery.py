@@ -40,6 +40,33 @@ def test_only_creations_count_among_what_was_under_way() -> None:
     assert recovery.pending_creates({"deployment": {}}) == []
 
 
+def test_a_creation_that_was_to_replace_what_is_still_there_is_begun_again_by_the_engine() -> None:
+    operations = [{"type": "creating", "resource": {"urn": URN, "type": "aws:ec2/vpc:Vpc", "inputs": {}}}]
+    state = {"deployment": {"resources": [{"urn": URN, "id": "vpc-old"}], "pending_operations": operations}}
+    assert recovery.pending_creates(state) == []
+    assert recovery.adopted(state, {}) == {"deployment": {"resources": [{"urn": URN, "id": "vpc-old"}]}}
+
+
+def test_a_creation_takes_the_place_of_what_was_deleted_for_it() -> None:
+    resource = {"urn": URN, "type": "aws:ec2/securityGroup:SecurityGroup", "inputs": {"name": "host"}}
+    state = {
+        "deployment": {
+            "resources": [{"urn": URN, "id": "sg-old", "pendingReplacement": True}],
+            "pending_operations": [{"type": "creating", "resource": resource}],
+        }
+    }
+    assert [one.urn for one in recovery.pending_creates(state)] == [URN]
+    assert recovery.adopted(state, {URN: "sg-new"}) == {"deployment": {"resources": [resource | {"id": "sg-new"}]}}
+
+
+@pytest.mark.parametrize("kind", ["creating", "updating", "deleting"])
+def test_a_run_that_was_killed_at_anything_leaves_something_to_read(kind: str) -> None:
+    operations = [{"type": kind, "resource": {"urn": URN}}]
+    assert recovery.interrupted({"deployment": {"pending_operations": operations}})
+    assert not recovery.interrupted({"deployment": {"resources": []}})
+    assert not recovery.interrupted({})
+
+
 def test_what_was_not_created_is_cleared() -> None:
     assert found("aws:iam/role:Role", {"name": "nobody"}) is None
     assert found("aws:ec2/vpc:Vpc", {"tags": {"Name": "nowhere"}}) is None

@@ -55,6 +55,20 @@ def test_a_call_that_failed_is_tried_anew(status: str) -> None:
     assert send(served, "a", 2)[0] == "200 OK"
 
 
+def test_an_answer_that_broke_off_is_none() -> None:
+    def breaks(environ: WSGIEnvironment, start_response: StartResponse) -> Iterable[bytes]:
+        start_response("200 OK", [])
+        yield b"half"
+        raise RuntimeError
+
+    application = Counting()
+    served = retries.Retries(breaks)
+    with pytest.raises(RuntimeError):
+        send(served, "a")
+    served.application = application
+    assert send(served, "a", 2)[2] == b"answer 1"
+
+
 def test_without_an_id_every_request_is_a_call() -> None:
     served = retries.Retries(Counting())
     assert [send(served, "")[2], send(served, "")[2]] == [b"answer 1", b"answer 2"]
