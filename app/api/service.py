@@ -9,6 +9,7 @@ from fastapi import FastAPI
 from app.api.queue import SqsQueue
 from app.api.routes import create_app
 from app.api.store import PostgresStore
+from app.auth.limits import RateLimits
 from app.chat import routes as chat
 from app.chat.model import ChatModel
 from app.chat.settings import chat_model
@@ -44,17 +45,18 @@ def application(settings: Settings) -> FastAPI:
     """The app with its real connections. None is opened before it is used: it starts with all of them away."""
     engine = database.engine(settings.database_url)
     kept = cache.Cache(cache.connect(settings.redis_url))
-    sessions = Sessions(engine, kept)
+    sessions, limits = Sessions(engine, kept), RateLimits(settings.redis_url)
 
     @contextlib.asynccontextmanager
     async def connections() -> AsyncIterator[None]:
         try:
             yield
         finally:
+            await limits.close()
             await kept.close()
             await engine.dispose()
 
-    talk = chat.router(PostgresChats(engine), settings.chat_model, web.current(sessions))
+    talk = chat.router(PostgresChats(engine), settings.chat_model, web.current(sessions), limits)
     return create_app(
         PostgresStore(engine),
         SqsQueue(settings.queue_url, settings.region),

@@ -2,12 +2,13 @@
 
 import logging
 from collections.abc import Awaitable, Callable, Iterable, Sequence
-from typing import Annotated
+from typing import Annotated, Protocol
 from uuid import UUID
 
 from fastapi import APIRouter, Depends, HTTPException, Query, status
 
 from app.api.pages import CursorError, Page, Place
+from app.auth.limits import TooMany
 from app.chat.agent import Agent, used
 from app.chat.model import Assistant, ChatModel, Message, ModelError, User
 from app.chat.schemas import Answer, Chat, ChatPage, Question, Said
@@ -19,18 +20,27 @@ log = logging.getLogger(__name__)
 
 TIMEOUT_SECONDS = 60.0
 """How long POST /chat may take as a whole: the agent's own limit, and time for the database."""
+QUESTIONS = "60 per hour"
+"""How much one account may ask, as `limits` writes it: each question is up to five calls that somebody pays for."""
 # What the model is reminded of when a chat goes on.
 REMEMBERED_MESSAGES = 20
 REMEMBERED_CHARACTERS = 16_000
 
 
-def router(store: Store, model: ChatModel, current: Callable[..., Awaitable[Identity]]) -> APIRouter:
+class Counts(Protocol):
+    """What counts questions: app.auth.limits.RateLimits."""
+
+    async def hit(self, rate: str, what: str, who: str) -> None:
+        """Count one of `who`. Raises TooMany where it was one too many."""
+
+
+def router(store: Store, model: ChatModel, current: Callable[..., Awaitable[Identity]], counts: Counts) -> APIRouter:
     """POST /chat, GET /chat and GET /chat/{id}. `current` is the dependency that says who is asking."""
     agent = Agent(model)
     routes = APIRouter(prefix="/chat", tags=["chat"], responses=refusals(401, 422))
     me = Depends(current)
 
-    @routes.post("", responses=refusals(400, 404, 409, 503))
+    @routes.post("", responses=refusals(400, 404, 409, 429, 503))
     async def ask(question: Question, identity: Annotated[Identity, me]) -> Answer:
         """Ask about your own labs. The answer comes from a language model that can look them up, and nothing else.
 
@@ -43,6 +53,11 @@ def router(store: Store, model: ChatModel, current: Callable[..., Awaitable[Iden
             if chat is None or chat.owner_id != identity.user_id:
                 raise not_found()
             earlier = remembered(chat.messages)
+        try:
+            await counts.hit(QUESTIONS, "chat", str(identity.user_id))
+        except TooMany as error:
+            headers = {"Retry-After": str(error.seconds)}
+            raise HTTPException(status.HTTP_429_TOO_MANY_REQUESTS, str(error), headers) from error
         try:
             turn = await agent.answer(store.labs(identity.user_id), earlier, question.message)
         except ModelError as error:

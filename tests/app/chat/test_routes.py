@@ -10,6 +10,7 @@ import httpx
 import pytest
 from fastapi import Header, HTTPException
 
+from app.auth.limits import TooMany
 from app.chat.model import Assistant, ModelError, ToolResult, User
 from app.chat.routes import router
 from app.chat.schemas import MAX_QUESTION
@@ -32,9 +33,21 @@ async def current(person: Annotated[str | None, Header()] = None) -> Identity:
     return PEOPLE[person]
 
 
-STORE, MODEL = Swapped(), Swapped()
+STORE, MODEL, COUNTS = Swapped(), Swapped(), Swapped()
 APP = application("test", "test", lambda _: contextlib.nullcontext())  # type: ignore[arg-type]
-APP.include_router(router(STORE, MODEL, current))  # type: ignore[arg-type]
+APP.include_router(router(STORE, MODEL, current, COUNTS))  # type: ignore[arg-type]
+
+
+class Counted:
+    """Counts questions, and lets as many pass as it is told."""
+
+    def __init__(self, most: int = 1000) -> None:
+        self.most = most
+
+    async def hit(self, rate: str, what: str, who: str) -> None:
+        self.most -= 1
+        if self.most < 0:
+            raise TooMany(90)
 
 
 class Api:
@@ -43,7 +56,7 @@ class Api:
     def __init__(self, *script: Assistant | Exception) -> None:
         self.model = ScriptedFakeChat(*(script or (ANSWER,)))
         self.store = MemoryStore()
-        STORE.to, MODEL.to = self.store, self.model
+        STORE.to, MODEL.to, COUNTS.to = self.store, self.model, Counted()
 
     def ask(self, person: str | None, method: str, path: str, **options: Any) -> httpx.Response:
         async def asked() -> httpx.Response:
@@ -61,6 +74,16 @@ class Api:
 @pytest.fixture
 def api() -> Api:
     return Api()
+
+
+def test_who_asks_too_much_is_told_when_to_go_on_and_costs_nothing() -> None:
+    api = Api(ANSWER, ANSWER)
+    COUNTS.to = Counted(1)
+    assert api.post("ann").status_code == 200
+    refused = api.post("ann")
+    assert refused.status_code == 429
+    assert refused.headers["Retry-After"] == "90"
+    assert len(api.model.asked) == 1
 
 
 def test_a_question_is_answered_and_the_chat_is_kept() -> None:
