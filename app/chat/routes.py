@@ -56,8 +56,8 @@ def router(store: Store, model: ChatModel, current: Callable[..., Awaitable[Iden
         try:
             await counts.hit(QUESTIONS, "chat", str(identity.user_id))
         except TooMany as error:
-            headers = {"Retry-After": str(error.seconds)}
-            raise HTTPException(status.HTTP_429_TOO_MANY_REQUESTS, str(error), headers) from error
+            wait = {"Retry-After": str(error.seconds)}
+            raise HTTPException(status.HTTP_429_TOO_MANY_REQUESTS, str(error), wait) from error
         try:
             turn = await agent.answer(store.labs(identity.user_id), earlier, question.message)
         except ModelError as error:
