@@ -13,7 +13,6 @@ import os
 import re
 import secrets
 import shutil
-import socket
 import sys
 import time
 from collections.abc import Mapping, Sequence
@@ -29,7 +28,7 @@ from devcloud.cloud import NOT_PASSED_ON, REGION, Cloud
 from devcloud.console import Refusal, row, say, step
 from devcloud.foreground import Group, Process, clear_dead, interrupt_on_signals
 from devcloud.process import output
-from devcloud.supervisor import wait_for_port
+from devcloud.supervisor import check_ports, wait_for_port
 from devcloud.toolchain import some
 from devcloud.toolchain.work import only_one
 
@@ -105,7 +104,7 @@ class Dev:
             left = clear_dead(self.cloud.folder / "processes.json")
             if left:
                 row("dev", f"ended {left} process(es) of a run that was killed")
-            check_ports([*(service.port for service in SERVICES), WEB_PORT])
+            check_ports([*(service.port for service in SERVICES), WEB_PORT], "`make dev`", "end what holds it")
             check_node()
             tools = some(self.cloud.cache, lambda _: None, ("postgresql", "redis"))
             model = model_folder.ensure(self.cloud)
@@ -256,19 +255,6 @@ def reloading(command: Sequence[str], packages: Sequence[str]) -> list[str]:
     """A command that is started anew whenever a file of these packages of app/ changes."""
     watched = [str(ROOT / "app" / package) for package in packages if (ROOT / "app" / package).is_dir()]
     return [sys.executable, "-m", "devcloud.reload", *watched, "--", *command]
-
-
-def check_ports(ports: Sequence[int]) -> None:
-    """Raise Refusal where something listens on a port that a service needs."""
-    for port in ports:
-        with socket.socket() as probe:
-            probe.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
-            try:
-                probe.bind(("127.0.0.1", port))
-            except OSError:
-                raise Refusal(
-                    f"Port {port} of 127.0.0.1 is taken, and `make dev` needs it: end what holds it."
-                ) from None
 
 
 def check_node() -> None:

@@ -17,7 +17,7 @@ from devcloud.console import row, step
 from devcloud.databases import POSTGRES_PORT, REDIS_PORT
 from devcloud.docker import Engine
 from devcloud.process import unmount_below
-from devcloud.supervisor import Program, Supervisor, wait_for_port, wait_for_socket
+from devcloud.supervisor import Program, Supervisor, check_ports, wait_for_port, wait_for_socket
 from devcloud.toolchain import Toolchain
 from devcloud.toolchain.work import locked
 
@@ -72,6 +72,11 @@ class Services:
             self._forget_stacks()
             # First, so that whatever comes up below is known to be up, even if we are killed right after it.
             self.cloud.incarnation_file.write_text(uuid.uuid4().hex)
+            self.supervisor.end_orphans()
+            # A stranger there would be taken for ours, since below it is only asked whether anything listens.
+            ports, name = self.cloud.ports, self.cloud.name
+            others = f"end what holds it, or let `make clean CLOUD={name}` give the cloud other ports"
+            check_ports((ports.aws, ports.ecr, ports.registry), f"cloud {name}", others)
             self.supervisor.start(self._programs())
         names = [*SERVICES, *([BUILDKIT] if builds else [])]
         with step("services", ", ".join(SERVICE_TITLES[name] for name in names if name in SERVICE_TITLES)):

@@ -174,6 +174,17 @@ def _escaped(text: str) -> str:
     return text.replace("%", "%%")
 
 
+def check_ports(ports: Sequence[int], whose: str, remedy: str) -> None:
+    """Raise Refusal where something listens on a port of 127.0.0.1 that `whose` services need."""
+    for port in ports:
+        with socket.socket() as probe:
+            probe.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+            try:
+                probe.bind(("127.0.0.1", port))
+            except OSError:
+                raise Refusal(f"Port {port} of 127.0.0.1 is taken, and {whose} needs it: {remedy}.") from None
+
+
 def wait_for_port(host: str, port: int, timeout_seconds: float, what: str, log: Path) -> None:
     """Wait until something accepts connections there. Raises Refusal with the end of its log."""
     deadline = time.monotonic() + timeout_seconds

@@ -2,7 +2,6 @@
 
 import json
 import os
-import socket
 import stat
 import sys
 from pathlib import Path
@@ -42,16 +41,6 @@ def test_a_part_starts_anew_when_the_code_that_it_imports_changes() -> None:
     command = dev.reloading(["python", "-m", "app"], ("api", "common", "not-there"))
     watched = [str(ROOT / "app/api"), str(ROOT / "app/common")]
     assert command == [sys.executable, "-m", "devcloud.reload", *watched, "--", "python", "-m", "app"]
-
-
-def test_a_taken_port_is_named() -> None:
-    with socket.socket() as holder:
-        holder.bind(("127.0.0.1", 0))
-        holder.listen()
-        port = holder.getsockname()[1]
-        with pytest.raises(Refusal, match=f"Port {port} of 127.0.0.1 is taken"):
-            dev.check_ports([port])
-    dev.check_ports([port])
 
 
 def test_a_second_one_is_refused(tmp_path: Path) -> None:
