@@ -9,13 +9,13 @@ from fastapi import FastAPI
 from app.api.queue import SqsQueue
 from app.api.routes import create_app
 from app.api.store import PostgresStore
-from app.auth.limits import RateLimits
 from app.chat import routes as chat
 from app.chat.model import ChatModel
 from app.chat.settings import chat_model
 from app.chat.store import PostgresStore as PostgresChats
 from app.common import cache, database, services, web
 from app.common import environment as env
+from app.common.limits import RateLimits
 from app.common.sessions import Sessions
 
 

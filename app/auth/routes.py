@@ -9,12 +9,12 @@ from typing import Annotated, Protocol
 from fastapi import Depends, FastAPI, HTTPException, Request, Response, status
 from fastapi.responses import JSONResponse
 
-from app.auth.limits import TooMany
 from app.auth.passwords import WeakPassword
 from app.auth.schemas import Credentials, Me, NewAccount, Readiness, Token
 from app.auth.sign_in import SignIn
 from app.common import web
 from app.common.identity import Identity
+from app.common.limits import TooMany
 
 SWEEP_SECONDS = 600.0
 

@@ -7,12 +7,12 @@ from dataclasses import dataclass
 from fastapi import FastAPI
 
 from app.auth.accounts import PostgresAccounts
-from app.auth.limits import RateLimits, Rates
 from app.auth.passwords import Passwords
 from app.auth.routes import create_app
 from app.auth.sign_in import SignIn
 from app.common import cache, database, services, web
 from app.common import environment as env
+from app.common.limits import RateLimits, Rates
 from app.common.sessions import Sessions
 
 

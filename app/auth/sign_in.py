@@ -5,9 +5,9 @@ from uuid import UUID
 
 from app.auth import passwords
 from app.auth.accounts import Account, Accounts
-from app.auth.limits import RateLimits, network
 from app.auth.passwords import Passwords
 from app.common.identity import Identity
+from app.common.limits import RateLimits, network
 from app.common.sessions import NewSession
 
 

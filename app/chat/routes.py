@@ -8,12 +8,12 @@ from uuid import UUID
 from fastapi import APIRouter, Depends, HTTPException, Query, status
 
 from app.api.pages import CursorError, Page, Place
-from app.auth.limits import TooMany
 from app.chat.agent import Agent, used
 from app.chat.model import Assistant, ChatModel, Message, ModelError, User
 from app.chat.schemas import Answer, Chat, ChatPage, Question, Said
 from app.chat.store import Conversation, FullError, Kept, Store
 from app.common.identity import Identity
+from app.common.limits import TooMany
 from app.common.web import refusals
 
 log = logging.getLogger(__name__)
@@ -28,7 +28,7 @@ REMEMBERED_CHARACTERS = 16_000
 
 
 class Counts(Protocol):
-    """What counts questions: app.auth.limits.RateLimits."""
+    """What counts questions: app.common.limits.RateLimits."""
 
     async def hit(self, rate: str, what: str, who: str) -> None:
         """Count one of `who`. Raises TooMany where it was one too many."""

@@ -14,10 +14,10 @@ from fastapi.exceptions import RequestValidationError
 from fastapi.responses import RedirectResponse
 from starlette.exceptions import HTTPException
 
-from app.auth.limits import TooMany
 from app.auth.passwords import MOST as MAX_PASSWORD
 from app.common import database, web
 from app.common.identity import Identity
+from app.common.limits import TooMany
 from app.common.sessions import NewSession
 from app.dashboard import pages
 from app.dashboard.cloud import Queue, Releases

@@ -7,11 +7,11 @@ from dataclasses import dataclass
 from fastapi import FastAPI
 
 from app.auth.accounts import PostgresAccounts
-from app.auth.limits import RateLimits
 from app.auth.passwords import Passwords
 from app.auth.sign_in import SignIn
 from app.common import cache, database, services, web
 from app.common import environment as env
+from app.common.limits import RateLimits
 from app.common.sessions import Sessions
 from app.dashboard.cloud import SqsQueue, SsmReleases
 from app.dashboard.records import PostgresRecords

@@ -31,7 +31,7 @@ def imported(module: str) -> set[str]:
     [
         ("app.auth.service", (*MODEL, *CHAT, *QUEUE, *PAGES, "alembic", "psycopg", "app.api", "app.migrate")),
         ("app.migrate.service", (*MODEL, *CHAT, *QUEUE, *PAGES, *HTTP, "redis", "argon2", "app.api", "app.auth")),
-        ("app.api.service", (*MODEL, *PAGES, "alembic", "psycopg", "argon2", "limits", "app.auth", "app.migrate")),
+        ("app.api.service", (*MODEL, *PAGES, "alembic", "psycopg", "argon2", "app.auth", "app.migrate")),
         ("app.__main__", (*MODEL, *CHAT, *QUEUE, *PAGES, *HTTP, "sqlalchemy", "redis", "alembic")),
         ("app.health", (*MODEL, *CHAT, *QUEUE, *PAGES, *HTTP, "sqlalchemy", "redis", "alembic", "json", "asyncio")),
     ],

@@ -10,8 +10,8 @@ import pytest
 from argon2 import PasswordHasher
 from fastapi import FastAPI
 
-from app.auth.limits import Rates
 from app.auth.service import Settings, application
+from app.common.limits import Rates
 from tests.app import servers
 
 pytestmark = pytest.mark.services

@@ -10,12 +10,12 @@ import httpx
 import pytest
 from fastapi import Header, HTTPException
 
-from app.auth.limits import TooMany
 from app.chat.model import Assistant, ModelError, ToolResult, User
 from app.chat.routes import router
 from app.chat.schemas import MAX_QUESTION
 from app.chat.store import MAX_MESSAGES
 from app.common.identity import Identity
+from app.common.limits import TooMany
 from app.common.web import application
 from tests.app.chat.fakes import HBA1C, MemoryLabs, MemoryStore, ScriptedFakeChat, calls
 from tests.app.swapped import Swapped

@@ -4,8 +4,8 @@ from collections.abc import Sequence
 from datetime import UTC, datetime, timedelta
 from uuid import UUID
 
-from app.auth.limits import TooMany
 from app.common.identity import Identity
+from app.common.limits import TooMany
 from app.common.sessions import NewSession
 from app.dashboard.cloud import Depth, Queue, Release, Releases, read_release
 from app.dashboard.records import (

@@ -5,8 +5,8 @@ import contextlib
 
 import pytest
 
-from app.auth import limits
-from app.auth.limits import RateLimits, TooMany, network
+from app.common import limits
+from app.common.limits import RateLimits, TooMany, network
 from tests.app import servers
 
 THREE = "3 per minute"
