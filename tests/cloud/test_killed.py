@@ -33,4 +33,4 @@ def test_what_a_run_took_into_the_state_and_did_not_live_to_read_is_read_by_the_
     file.write_text(json.dumps(state))
     done = checkout.run("preview", "--expect-no-changes", stack="dev")
     assert done.code == 0, done.said
-    assert "reading what a killed run created" in done.said
+    assert "reading what a killed run left" in done.said
