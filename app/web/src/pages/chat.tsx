@@ -33,17 +33,17 @@ export function Chat({ id }: { id?: string }) {
   const asking = useMutation({
     mutationFn: (text: string) => api.call<ChatAnswer>("/api/chat", { method: "POST", body: { message: text, ...(id ? { chat_id: id } : {}) }, timeoutMs: CHAT_TIMEOUT_MS }),
     onMutate: (text) => setAsked(text),
+    onSuccess: (answer) =>
+      Promise.all([cache.invalidateQueries({ queryKey: ["chats"] }), cache.invalidateQueries({ queryKey: ["chat", answer.chat_id] })]),
     onError: () => setAsked(null),
   });
   function ask(text: string) {
-    // What happens with the answer is given here and not above: it then ends with the page. A person who went on to
-    // another page is not called back from it, nor does one who signs in next see the answer.
+    // What shows the answer is given here and not above: it then ends with the page. A person who went on to another
+    // page is not called back from it, nor does one who signs in next see the answer.
     asking.mutate(text, {
-      onSuccess: async (answer) => {
+      onSuccess: (answer) => {
         setMessage("");
-        void cache.invalidateQueries({ queryKey: ["chats"] });
         if (id) {
-          await cache.invalidateQueries({ queryKey: ["chat", id] });
           setAsked(null);
         } else {
           const messages = [
