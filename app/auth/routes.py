@@ -7,14 +7,12 @@ from contextlib import AbstractAsyncContextManager
 from typing import Annotated, Protocol
 
 from fastapi import Depends, FastAPI, HTTPException, Request, Response, status
-from fastapi.responses import JSONResponse
 
 from app.auth.passwords import WeakPassword
 from app.auth.schemas import Credentials, Me, NewAccount, Readiness, Token
 from app.auth.sign_in import SignIn
 from app.common import web
 from app.common.identity import Identity
-from app.common.limits import TooMany
 
 SWEEP_SECONDS = 600.0
 
@@ -49,10 +47,6 @@ def create_app(
 
     app = web.application("Slipway accounts", "Sign-up, sign-in, sign-out.", lifespan)
     current = web.current(sessions)
-
-    @app.exception_handler(TooMany)
-    async def too_many(_: Request, error: TooMany) -> JSONResponse:
-        return web.refused(status.HTTP_429_TOO_MANY_REQUESTS, str(error), {"Retry-After": str(error.seconds)})
 
     @app.get("/health")
     async def health() -> dict[str, str]:

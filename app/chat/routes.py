@@ -2,7 +2,7 @@
 
 import logging
 from collections.abc import Awaitable, Callable, Iterable, Sequence
-from typing import Annotated, Protocol
+from typing import Annotated
 from uuid import UUID
 
 from fastapi import APIRouter, Depends, HTTPException, Query, status
@@ -13,28 +13,21 @@ from app.chat.model import Assistant, ChatModel, Message, ModelError, User
 from app.chat.schemas import Answer, Chat, ChatPage, Question, Said
 from app.chat.store import Conversation, FullError, Kept, Store
 from app.common.identity import Identity
-from app.common.limits import TooMany
+from app.common.limits import RateLimits
 from app.common.web import refusals
 
 log = logging.getLogger(__name__)
 
 TIMEOUT_SECONDS = 60.0
 """How long POST /chat may take as a whole: the agent's own limit, and time for the database."""
-QUESTIONS = "60 per hour"
-"""How much one account may ask, as `limits` writes it: each question is up to five calls that somebody pays for."""
 # What the model is reminded of when a chat goes on.
 REMEMBERED_MESSAGES = 20
 REMEMBERED_CHARACTERS = 16_000
 
 
-class Counts(Protocol):
-    """What counts questions: app.common.limits.RateLimits."""
-
-    async def hit(self, rate: str, what: str, who: str) -> None:
-        """Count one of `who`. Raises TooMany where it was one too many."""
-
-
-def router(store: Store, model: ChatModel, current: Callable[..., Awaitable[Identity]], counts: Counts) -> APIRouter:
+def router(
+    store: Store, model: ChatModel, current: Callable[..., Awaitable[Identity]], limits: RateLimits
+) -> APIRouter:
     """POST /chat, GET /chat and GET /chat/{id}. `current` is the dependency that says who is asking."""
     agent = Agent(model)
     routes = APIRouter(prefix="/chat", tags=["chat"], responses=refusals(401, 422))
@@ -53,11 +46,7 @@ def router(store: Store, model: ChatModel, current: Callable[..., Awaitable[Iden
             if chat is None or chat.owner_id != identity.user_id:
                 raise not_found()
             earlier = remembered(chat.messages)
-        try:
-            await counts.hit(QUESTIONS, "chat", str(identity.user_id))
-        except TooMany as error:
-            wait = {"Retry-After": str(error.seconds)}
-            raise HTTPException(status.HTTP_429_TOO_MANY_REQUESTS, str(error), wait) from error
+        await limits.hit(limits.rates.chat_by_account, "chat", str(identity.user_id))
         try:
             turn = await agent.answer(store.labs(identity.user_id), earlier, question.message)
         except ModelError as error:

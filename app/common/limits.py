@@ -26,6 +26,8 @@ class Rates:
     sign_in_by_address: str = "60 per minute"
     sign_in_by_account: str = "10 per 5 minutes"
     """Wrong passwords: a right one begins the count anew, so nobody is locked out by working."""
+    chat_by_account: str = "60 per hour"
+    """Each question is up to five calls of a language model, which somebody pays for."""
 
 
 class TooMany(Exception):  # noqa: N818 - a refusal

@@ -28,6 +28,7 @@ from starlette.types import ASGIApp, Lifespan, Message, Receive, Scope, Send
 from app.common import database, logs
 from app.common import environment as env
 from app.common.identity import Identifies, Identity
+from app.common.limits import TooMany
 
 log = logging.getLogger(__name__)
 
@@ -126,6 +127,11 @@ def application(
     app.add_exception_handler(RequestValidationError, invalid)
     for failure in database.FAILURES:
         app.add_exception_handler(failure, database_failed)
+
+    @app.exception_handler(TooMany)
+    async def too_many(_: Request, error: TooMany) -> JSONResponse:
+        return refused(status.HTTP_429_TOO_MANY_REQUESTS, str(error), {"Retry-After": str(error.seconds)})
+
     return app
 
 

@@ -15,7 +15,7 @@ from app.chat.routes import router
 from app.chat.schemas import MAX_QUESTION
 from app.chat.store import MAX_MESSAGES
 from app.common.identity import Identity
-from app.common.limits import TooMany
+from app.common.limits import Rates, TooMany
 from app.common.web import application
 from tests.app.chat.fakes import HBA1C, MemoryLabs, MemoryStore, ScriptedFakeChat, calls
 from tests.app.swapped import Swapped
@@ -43,6 +43,7 @@ class Counted:
 
     def __init__(self, most: int = 1000) -> None:
         self.most = most
+        self.rates = Rates()
 
     async def hit(self, rate: str, what: str, who: str) -> None:
         self.most -= 1
