@@ -72,12 +72,7 @@ class Services:
             self._forget_stacks()
             # First, so that whatever comes up below is known to be up, even if we are killed right after it.
             self.cloud.incarnation_file.write_text(uuid.uuid4().hex)
-            self.supervisor.end_orphans()
-            # A stranger there would be taken for ours, since below it is only asked whether anything listens.
-            ports, name = self.cloud.ports, self.cloud.name
-            others = f"end what holds it, or let `make clean CLOUD={name}` give the cloud other ports"
-            check_ports((ports.aws, ports.ecr, ports.registry), f"cloud {name}", others)
-            self.supervisor.start(self._programs())
+            self.supervisor.start(self._programs(), self._check_ports)
         names = [*SERVICES, *([BUILDKIT] if builds else [])]
         with step("services", ", ".join(SERVICE_TITLES[name] for name in names if name in SERVICE_TITLES)):
             for name in names:
@@ -122,6 +117,12 @@ class Services:
     def stop_builder(self) -> None:
         """Stop BuildKit alone."""
         self.supervisor.stop_program(BUILDKIT)
+
+    def _check_ports(self) -> None:
+        """Raise Refusal where a stranger holds a port: whoever answers there is taken for ours."""
+        ports, name = self.cloud.ports, self.cloud.name
+        remedy = f"end what holds it, or let `make clean CLOUD={name}` give the cloud other ports"
+        check_ports((ports.aws, ports.ecr, ports.registry), f"cloud {name}", remedy)
 
     def _forget_stacks(self) -> None:
         """The emulator begins empty, so what stacks' states say of an earlier life is no longer true."""

@@ -12,7 +12,7 @@ import subprocess
 import sys
 import time
 import xmlrpc.client
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
@@ -56,10 +56,15 @@ class Supervisor:
             return alive(pid) and b"supervisord" in Path(f"/proc/{pid}/cmdline").read_bytes()
         return False
 
-    def start(self, programs: Sequence[Program]) -> None:
-        """Start supervisord with these programs, none of them started yet."""
+    def start(self, programs: Sequence[Program], check: Callable[[], None] | None = None) -> None:
+        """Start supervisord with these programs, none of them started yet.
+
+        `check` is called once nothing of an earlier life runs any more, and before anything starts; it may raise.
+        """
         self.logs.mkdir(parents=True, exist_ok=True)
         self.end_orphans()
+        if check is not None:
+            check()
         for stale in (self.socket, self.pid_file):
             stale.unlink(missing_ok=True)
         config = self.folder / "supervisord.conf"

@@ -2,6 +2,7 @@
 
 import threading
 from collections.abc import Iterable
+from typing import Any
 from wsgiref.types import StartResponse, WSGIApplication, WSGIEnvironment
 
 import pytest
@@ -26,11 +27,12 @@ class Counting:
 def send(application: WSGIApplication, call: str, number: int = 1) -> tuple[str, list[tuple[str, str]], bytes]:
     """Send an attempt of a call; status, headers and body of the answer."""
     said: list[tuple[str, list[tuple[str, str]]]] = []
+
+    def start(status: str, headers: list[tuple[str, str]], *_: Any) -> Any:
+        said.append((status, headers))
+
     request = {"HTTP_AMZ_SDK_INVOCATION_ID": call, "HTTP_AMZ_SDK_REQUEST": f"attempt={number}; max=25"}
-    body = application(
-        request if call else {},
-        lambda status, headers, *_: said.append((status, headers)),  # type: ignore[arg-type,return-value]
-    )
+    body = application(request if call else {}, start)
     return (*said[-1], b"".join(body))
 
 
