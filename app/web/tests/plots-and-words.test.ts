@@ -23,11 +23,23 @@ describe("a plot", () => {
     }
   });
 
-  test("of one month is a point in the middle, without lines", () => {
-    const { points, mean, band } = plot([{ ...month("2026-01-01T00:00:00Z", 5), minimum: 5, maximum: 5 }], FRAME);
+  test("of one month is a point in the middle of a bar, without a line", () => {
+    const { points, mean, band } = plot([month("2026-01-01T00:00:00Z", 5)], FRAME);
     expect(points[0]?.x).toBe(254);
+    expect(mean).toBe("");
+    const across = Array.from(band.matchAll(/(\d+),/g), (at) => Number(at[1]));
+    expect([Math.min(...across), Math.max(...across)]).toEqual([245, 263]);
+  });
+
+  test("of one result has a place, though it has no height", () => {
+    const { points } = plot([{ ...month("2026-01-01T00:00:00Z", 5), minimum: 5, maximum: 5 }], FRAME);
     expect(Number.isFinite(points[0]?.y)).toBe(true);
-    expect([mean, band]).toEqual(["", ""]);
+  });
+
+  test("goes below zero only where a result does", () => {
+    const least = (mean: number) => Number(plot([month("2026-01-01T00:00:00Z", mean)], FRAME).up[0]?.label);
+    expect(least(1.1)).toBe(0);
+    expect(least(0.5)).toBeLessThan(0);
   });
 
   test("of many months names a few at equal distances, the last among them", () => {

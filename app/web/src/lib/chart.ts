@@ -7,6 +7,7 @@ import { month, quantity } from "./format.ts";
 
 /** Months named below a plot: more would touch each other. */
 const MOST_LABELS = 5;
+const HALF_A_BAR = 9;
 
 export interface Frame {
   width: number;
@@ -38,7 +39,7 @@ export interface Plot {
   up: Tick[];
 }
 
-/** The paths, points and ticks of a trend within a frame. A single month stands in the middle. */
+/** The paths, points and ticks of a trend within a frame. A single month is a bar in the middle. */
 export function plot(periods: readonly Period[], frame: Frame): Plot {
   const sorted = periods.toSorted((a, b) => a.period.localeCompare(b.period));
   const times = sorted.map((period) => new Date(period.period));
@@ -52,7 +53,8 @@ export function plot(periods: readonly Period[], frame: Frame): Plot {
   const most = Math.max(...sorted.map((period) => period.maximum));
   const air = (most - least || Math.abs(most) || 1) * 0.12;
   const y = scaleLinear()
-    .domain([least - air, most + air])
+    // Below zero only where a result is.
+    .domain([least < 0 ? least - air : Math.max(0, least - air), most + air])
     .nice(4)
     .range([frame.height - frame.bottom, frame.top]);
   const points = sorted.map((period, index) => ({ x: x(times[index] ?? first), y: y(period.mean), period }));
@@ -65,8 +67,10 @@ export function plot(periods: readonly Period[], frame: Frame): Plot {
     .x((point) => point.x)
     .y((point) => point.y)
     .curve(curveMonotoneX);
+  // The edges of a single month's bar, for the band has no width at one point.
+  const edges = points.flatMap((point) => [-1, 1].map((side) => ({ ...point, x: point.x + side * HALF_A_BAR })));
   return {
-    band: single ? "" : (band(points) ?? ""),
+    band: band(single ? edges : points) ?? "",
     mean: single ? "" : (mean(points) ?? ""),
     points,
     across: spread(points, MOST_LABELS).map((point) => ({ at: point.x, label: month(point.period.period) })),
