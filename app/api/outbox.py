@@ -3,6 +3,9 @@
 A request stores a panel with its job in one transaction and wakes the outbox; it does not wait for the queue. The
 outbox sends what is not sent yet, in batches, and looks for itself every POLL_SECONDS: for what the worker adds, and
 for what was stored while the queue was away.
+
+Nor is one lost with its message. A worker that is killed each time it takes a message says nothing, and the queue puts
+the message aside; a worker that stays away for long outlasts the message. `recover` finds such jobs.
 """
 
 import asyncio
@@ -17,6 +20,9 @@ log = logging.getLogger(__name__)
 
 POLL_SECONDS = 2.0
 RETRY_SECONDS = 5.0
+SETTLED_SECONDS = 600
+"""A job sent this long ago, and not in the queue now, has lost its message. SQS counts its messages right within a
+minute."""
 
 
 class Outbox:
@@ -35,6 +41,22 @@ class Outbox:
         """Send one batch; the number of jobs that the queue took. A crash between the sending and its note sends a job
         twice, which the worker does not mind; none is sent zero times."""
         return await self._store.send_unsent(BATCH, self._queue.send)
+
+    async def recover(self) -> None:
+        """Send jobs anew whose message is gone, and give up those that the worker took too often.
+
+        In a queue that is never empty, a message is known to be gone once the queue's retention has passed.
+        """
+        try:
+            queue = await self._queue.state()
+        except AWAY as error:
+            log.warning("the queue cannot be asked", extra={"reason": database.brief(error)})
+            return
+        age = SETTLED_SECONDS if queue.idle else queue.retention_seconds
+        lost = await self._store.recover_lost(age, queue.most_deliveries)
+        if lost.unsent or lost.failed:
+            log.warning("jobs had lost their message", extra={"sent_again": lost.unsent, "failed": lost.failed})
+            self.wake()
 
     async def run(self) -> None:
         """Send until cancelled."""

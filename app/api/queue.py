@@ -1,8 +1,10 @@
 """The jobs' queue (SQS), from the API's side."""
 
 import asyncio
+import json
 import logging
 from collections.abc import Sequence
+from dataclasses import dataclass
 from typing import TYPE_CHECKING, Protocol
 from uuid import UUID
 
@@ -25,14 +27,33 @@ BATCH = 10
 CLIENT = Config(connect_timeout=2, read_timeout=3, retries={"total_max_attempts": 2, "mode": "standard"})
 
 
+DEPTH = ("ApproximateNumberOfMessages", "ApproximateNumberOfMessagesNotVisible", "ApproximateNumberOfMessagesDelayed")
+
+
+@dataclass(frozen=True)
+class State:
+    """What tells which messages can still be in the queue.
+
+    `idle` where there is none at all, about; `retention_seconds` is how long it keeps one; after `most_deliveries` it
+    moves one to its dead-letter queue (None: never).
+    """
+
+    idle: bool
+    retention_seconds: int
+    most_deliveries: int | None
+
+
 class Queue(Protocol):
-    """Where jobs go. Both methods may raise one of AWAY."""
+    """Where jobs go. Every method may raise one of AWAY."""
 
     async def send(self, jobs: Sequence[Job]) -> set[UUID]:
         """Put at most BATCH jobs into the queue; the ids of those that it took."""
 
     async def check(self) -> None:
         """Return if the queue answers; raise what is wrong otherwise."""
+
+    async def state(self) -> State:
+        """How the queue stands."""
 
 
 class SqsQueue:
@@ -59,4 +80,19 @@ class SqsQueue:
             self._client.get_queue_attributes,
             QueueUrl=self._url,
             AttributeNames=["ApproximateNumberOfMessages"],
+        )
+
+    async def state(self) -> State:
+        """The queue's own attributes. The numbers of messages are right within a minute of the last change."""
+        answer = await asyncio.to_thread(
+            self._client.get_queue_attributes,
+            QueueUrl=self._url,
+            AttributeNames=["All"],
+        )
+        found = {str(name): value for name, value in answer["Attributes"].items()}
+        policy = found.get("RedrivePolicy")
+        return State(
+            idle=not any(int(found[name]) for name in DEPTH),
+            retention_seconds=int(found["MessageRetentionPeriod"]),
+            most_deliveries=int(json.loads(policy)["maxReceiveCount"]) if policy else None,
         )

@@ -41,6 +41,7 @@ from app.common.identity import Identifies, Identity
 from app.common.tables import DONE
 
 SWEEP_SECONDS = 3600.0
+RECOVER_SECONDS = 60.0
 # A panel that is done changes no more, but that is the worker's to promise: a minute of its mistakes is enough.
 PANEL_CACHED_SECONDS = 60
 
@@ -81,7 +82,9 @@ def create_app(
 
     @contextlib.asynccontextmanager
     async def lifespan(_: FastAPI) -> AsyncIterator[None]:
-        async with connections(), web.background(outbox.run(), web.for_ever(store.sweep, SWEEP_SECONDS)):
+        sweeping = web.for_ever(store.sweep, SWEEP_SECONDS)
+        recovering = web.for_ever(outbox.recover, RECOVER_SECONDS)
+        async with connections(), web.background(outbox.run(), sweeping, recovering):
             yield
 
     app = web.application("Slipway lab results", DESCRIPTION, lifespan, timeouts)

@@ -4,6 +4,8 @@ import functools
 import hashlib
 from collections import defaultdict
 from collections.abc import Awaitable, Callable, Sequence
+from dataclasses import dataclass
+from datetime import timedelta
 from typing import Any, Protocol
 from uuid import UUID, uuid4
 
@@ -47,6 +49,8 @@ from app.common.jobs import Job
 from app.common.tables import (
     CATEGORISE,
     EXTRACT,
+    FAILED,
+    QUEUED,
     idempotency_keys,
     jobs,
     lab_panels,
@@ -66,6 +70,14 @@ Send = Callable[[Sequence[Job]], Awaitable[set[UUID]]]
 
 class KeyReused(ValueError):  # noqa: N818 - a refusal
     """An Idempotency-Key came before, with another request."""
+
+
+@dataclass(frozen=True)
+class Lost:
+    """How many jobs without a message are to be sent again (`unsent`), and how many were given up (`failed`)."""
+
+    unsent: int
+    failed: int
 
 
 class Store(Protocol):
@@ -105,6 +117,10 @@ class Store(Protocol):
 
     async def send_unsent(self, limit: int, send: Send) -> int:
         """Give jobs that are not in the queue to `send`, the oldest first; note and count what it took."""
+
+    async def recover_lost(self, sent_seconds_ago: int, most_deliveries: int | None) -> Lost:
+        """Have jobs that still wait, and were sent so long ago or longer, sent again; give up those of them that the
+        worker took `most_deliveries` times (None: none of them)."""
 
     async def sweep(self) -> int:
         """Forget keys that are older than KEYS_KEPT_HOURS; their number."""
@@ -228,7 +244,7 @@ class PostgresStore:
         """The rows are locked while `send` runs, and skipped by whoever else sends."""
         query = (
             select(jobs.c.kind, jobs.c.id)
-            .where(jobs.c.sent_at.is_(None), jobs.c.status == "queued")
+            .where(jobs.c.sent_at.is_(None), jobs.c.status == QUEUED)
             .order_by(jobs.c.created_at)
             .limit(limit)
             .with_for_update(skip_locked=True)
@@ -241,6 +257,14 @@ class PostgresStore:
             await connection.execute(update(jobs).where(jobs.c.id.in_(taken)).values(sent_at=func.now()))
         return len(taken)
 
+    async def recover_lost(self, sent_seconds_ago: int, most_deliveries: int | None) -> Lost:
+        """One transaction. What is given up fails with what it is about."""
+        lost = (jobs.c.status == QUEUED, jobs.c.sent_at < func.now() - timedelta(seconds=sent_seconds_ago))
+        async with self._engine.begin() as connection:
+            failed = 0 if most_deliveries is None else await give_up(connection, lost, most_deliveries)
+            unsent = (await connection.execute(update(jobs).where(*lost).values(sent_at=None))).rowcount
+        return Lost(unsent, failed)
+
     async def sweep(self) -> int:
         """One statement."""
         age = func.now() - idempotency_keys.c.created_at
@@ -252,6 +276,17 @@ class PostgresStore:
         """Ask the smallest question."""
         async with self._reading.connect() as connection:
             await connection.execute(text("SELECT 1"))
+
+
+async def give_up(connection: AsyncConnection, lost: Sequence[ColumnElement[bool]], most_deliveries: int) -> int:
+    """Fail those of the lost jobs that the worker took so often, with what they are about; their number."""
+    reason = f"the worker ended in the middle of it, {most_deliveries} times"
+    failed = {"status": FAILED, "reason": reason, "finished_at": func.now()}
+    too_often = update(jobs).where(*lost, jobs.c.deliveries >= most_deliveries).values(failed)
+    rows = (await connection.execute(too_often.returning(jobs.c.panel_id, jobs.c.report_id))).all()
+    for table, ids in ((lab_panels, [row.panel_id for row in rows]), (reports, [row.report_id for row in rows])):
+        await connection.execute(update(table).where(table.c.id.in_(ids), table.c.status == QUEUED).values(failed))
+    return len(rows)
 
 
 async def claim(connection: AsyncConnection, owner: UUID, key: str | None, request: bytes, made_id: UUID) -> UUID:

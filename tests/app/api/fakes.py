@@ -10,9 +10,10 @@ from uuid import UUID, uuid4
 import httpx
 
 from app.api.pages import Page
+from app.api.queue import State
 from app.api.routes import create_app
 from app.api.schemas import CategorisedTest, JobView, NewPanel, NewReport, Panel, Report, ReportHead, Trends
-from app.api.store import KeyReused, Send
+from app.api.store import KeyReused, Lost, Send
 from app.common.identity import Identity
 from app.common.jobs import Job
 from tests.app.swapped import Swapped
@@ -44,6 +45,8 @@ class MemoryStore(Neighbor):
         self.all_jobs: dict[UUID, JobView] = {}
         self.keys: dict[tuple[UUID, str], tuple[bytes, UUID]] = {}
         self.reads = 0
+        self.lost = Lost(unsent=0, failed=0)
+        self.asked_for_lost: list[tuple[int, int | None]] = []
         self._now = datetime(2026, 11, 25, tzinfo=UTC)
 
     def _tick(self) -> datetime:
@@ -155,6 +158,11 @@ class MemoryStore(Neighbor):
             self.all_jobs[job_id].sent_at = self._now
         return len(taken)
 
+    async def recover_lost(self, sent_seconds_ago: int, most_deliveries: int | None) -> Lost:
+        await self.check()
+        self.asked_for_lost.append((sent_seconds_ago, most_deliveries))
+        return self.lost
+
     async def sweep(self) -> int:
         return 0
 
@@ -165,6 +173,11 @@ class MemoryQueue(Neighbor):
     def __init__(self) -> None:
         super().__init__()
         self.jobs: list[Job] = []
+        self.stands = State(idle=True, retention_seconds=4 * 24 * 3600, most_deliveries=5)
+
+    async def state(self) -> State:
+        await self.check()
+        return self.stands
 
     async def send(self, jobs: Sequence[Job]) -> set[UUID]:
         await self.check()

@@ -2,6 +2,7 @@
 
 import asyncio
 import json
+from dataclasses import replace
 from typing import Any
 from uuid import UUID, uuid4
 
@@ -11,6 +12,7 @@ from sqlalchemy.exc import OperationalError, ProgrammingError
 
 from app.api.outbox import Outbox
 from app.api.schemas import MAX_BODY, MAX_TESTS
+from app.api.store import Lost
 from app.common.jobs import Job
 from tests.app.api.fakes import ADA, OPERATOR, Api
 
@@ -221,6 +223,37 @@ def test_the_outbox_outlives_whatever_fails(api: Api, monkeypatch: pytest.Monkey
         running.cancel()
 
     asyncio.run(run())
+
+
+def test_a_job_has_lost_its_message_where_the_queue_is_empty_or_keeps_none_so_long(api: Api) -> None:
+    outbox = Outbox(api.store, api.queue)
+    asyncio.run(outbox.recover())
+    api.queue.stands = replace(api.queue.stands, idle=False)
+    asyncio.run(outbox.recover())
+    assert api.store.asked_for_lost == [(600, 5), (4 * 24 * 3600, 5)]
+
+
+def test_nothing_is_taken_for_lost_while_the_queue_cannot_be_asked(api: Api) -> None:
+    api.queue.away = QUEUE_AWAY
+    asyncio.run(Outbox(api.store, api.queue).recover())
+    assert api.store.asked_for_lost == []
+
+
+def test_what_had_lost_its_message_is_sent_at_once_and_logged(api: Api, caplog: pytest.LogCaptureFixture) -> None:
+    api.store.lost = Lost(unsent=2, failed=1)
+
+    async def run() -> None:
+        outbox = Outbox(api.store, api.queue)
+        running = asyncio.create_task(outbox.run())
+        await asyncio.sleep(0.01)
+        await api.store.add_panel(ADA.user_id, _new_panel(), None)  # it sleeps for two seconds now
+        await outbox.recover()
+        await asyncio.wait_for(_until(lambda: len(api.queue.jobs) == 1), 1)
+        running.cancel()
+
+    asyncio.run(run())
+    (record,) = [record for record in caplog.records if record.message == "jobs had lost their message"]
+    assert (record.__dict__["sent_again"], record.__dict__["failed"]) == (2, 1)
 
 
 def _new_panel() -> Any:

@@ -1,6 +1,7 @@
 """The API as a process, with a real PostgreSQL, Redis and a queue that speaks SQS."""
 
 import asyncio
+import json
 import shutil
 import signal
 import time
@@ -307,6 +308,55 @@ def test_what_was_stored_while_the_queue_was_away_is_sent_when_it_is_back(
     second.stop(signal.SIGTERM)
     for process in (first, second):
         shutil.rmtree(process.folder)
+
+
+def test_jobs_that_lost_their_message_are_sent_again_or_given_up(
+    api: Running, postgres: servers.Postgres, database: str, sqs: str, queue_url: str
+) -> None:
+    """As a worker leaves them that is killed each time it takes one, or that was away for longer than the queue keeps
+    a message: nobody but the API can know."""
+    dead = api.queue.create_queue(QueueName="dead-of-the-lost")["QueueUrl"]
+    arn = api.queue.get_queue_attributes(QueueUrl=dead, AttributeNames=["QueueArn"])["Attributes"]["QueueArn"]
+    policy = json.dumps({"deadLetterTargetArn": arn, "maxReceiveCount": 5})
+    api.queue.set_queue_attributes(QueueUrl=queue_url, Attributes={"RedrivePolicy": policy})
+    servers.sign_in(postgres, database, "lost@lab.example")
+
+    def execute(statement: str) -> list[Any]:
+        return asyncio.run(postgres.execute(statement, database.rpartition("/")[2]))
+
+    execute("INSERT INTO lab_panels (id, patient_reference) VALUES (gen_random_uuid(), 'p')")
+    execute(
+        "INSERT INTO reports (id, owner_id, patient_reference, body) SELECT gen_random_uuid(), id, 'p', 'b' FROM users"
+    )
+    execute(
+        "INSERT INTO jobs (id, kind, owner_id, panel_id, report_id, deliveries, status, sent_at) SELECT "
+        "gen_random_uuid(), kind, users.id, CASE kind WHEN 'categorise' THEN lab_panels.id END, "
+        "CASE kind WHEN 'extract' THEN reports.id END, t.deliveries, t.status, now() - age::interval "
+        "FROM users, lab_panels, reports, (VALUES "
+        "('categorise', 5, 'queued', '11 minutes'), ('extract', 6, 'queued', '5 days'), "
+        "('aggregate', 4, 'queued', '11 minutes'), ('aggregate', 5, 'queued', '9 minutes'), "
+        "('aggregate', 7, 'done', '5 days')) AS t (kind, deliveries, status, age)"
+    )
+    process = servers.api(database, api.redis.url, sqs, queue_url, REGION)
+    process.start()
+    got: list[Any] = []
+    until(lambda: got.extend(api.queue.receive_message(QueueUrl=queue_url).get("Messages", [])) or got)
+    process.stop(signal.SIGTERM)
+    shutil.rmtree(process.folder)
+    rows = execute("SELECT id, deliveries, status, reason FROM jobs ORDER BY deliveries, kind")
+    reason = "the worker ended in the middle of it, 5 times"
+    assert [(row["deliveries"], row["status"], row["reason"]) for row in rows] == [
+        (4, "queued", None),
+        (5, "queued", None),  # sent a moment ago: the queue may not count it yet
+        (5, "failed", reason),
+        (6, "failed", reason),
+        (7, "done", None),
+    ]
+    assert [Job.from_json(message["Body"]).job_id for message in got] == [rows[0]["id"]]
+    for table in ("lab_panels", "reports"):
+        (row,) = execute(f"SELECT status, reason, finished_at FROM {table}")  # noqa: S608 - the two names above
+        assert (row["status"], row["reason"]) == ("failed", reason)
+        assert row["finished_at"] is not None
 
 
 def test_two_processes_send_each_job_once(
