@@ -213,7 +213,7 @@ def results(store: Store, outbox: Outbox, cache: Cache, identifies: Identifies) 
         test_name: Annotated[str | None, Query(max_length=MAX_NAME, pattern=PRINTABLE)] = None,
         category: Annotated[str | None, Query(max_length=MAX_CATEGORY, pattern=PRINTABLE)] = None,
     ) -> Trends:
-        """Each test by month, as the worker last added it up. Upper and lower case of `test_name` are alike."""
+        """Each test by month, as the worker last added it up. `test_name` may be spelled as in any of its panels."""
         return await store.trends(who, test_name, category)
 
     def accepted(made_id: UUID, response: Response, where: str) -> Accepted:

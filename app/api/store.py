@@ -30,6 +30,7 @@ from sqlalchemy.ext.asyncio import AsyncConnection, AsyncEngine
 
 from app.api.pages import Page, Place
 from app.api.schemas import (
+    MAX_NAME,
     CategorisedTest,
     Entity,
     JobView,
@@ -46,6 +47,7 @@ from app.api.schemas import (
 from app.common import database
 from app.common.identity import Identity
 from app.common.jobs import Job
+from app.common.names import normalise
 from app.common.tables import (
     CATEGORISE,
     EXTRACT,
@@ -233,7 +235,7 @@ class PostgresStore:
         """The newest months first out of the database, so that what is cut off is the oldest."""
         query = select(trends).where(*owned(trends, viewer)).order_by(trends.c.period.desc()).limit(MAX_TREND_ROWS + 1)
         if test_name is not None:
-            query = query.where(trends.c.test_name == " ".join(test_name.split()).lower())
+            query = query.where(trends.c.test_name == normalise(test_name)[:MAX_NAME])
         if category is not None:
             query = query.where(trends.c.category == category)
         async with self._reading.connect() as connection:

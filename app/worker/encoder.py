@@ -5,14 +5,14 @@ way.
 """
 
 import json
-import re
-import unicodedata
 from collections.abc import Sequence
 from pathlib import Path
 from typing import Any, Protocol
 
 import numpy as np
 from numpy.typing import NDArray
+
+from app.common.names import normalise
 
 Vectors = NDArray[np.float32]
 
@@ -25,15 +25,6 @@ class Embeds(Protocol):
 
     def embed(self, texts: Sequence[str]) -> Vectors:
         """One row for each text."""
-
-
-def normalise(text: str) -> str:
-    """A name as the model gets it:
-
-    one Unicode form, lower case, separators and runs of spaces as one space.
-    """
-    text = unicodedata.normalize("NFKC", text).casefold()
-    return re.sub(r"[\s_,;:]+", " ", text).strip()
 
 
 def pool(hidden: NDArray[Any], mask: NDArray[Any]) -> Vectors:

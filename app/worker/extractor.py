@@ -11,8 +11,9 @@ from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
 from typing import Protocol
 
+from app.common.names import normalise
 from app.worker.categoriser import UNKNOWN, Category
-from app.worker.encoder import BATCH, normalise
+from app.worker.encoder import BATCH
 from app.worker.measurement import Measurement, is_unit, measurement_after
 from app.worker.words import INSIDE, ORDINARY
 

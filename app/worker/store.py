@@ -93,7 +93,7 @@ class Store(Protocol):
 
 
 # One statement: what is computed, what is gone and what is written are of one moment. The names come as two lists,
-# because only the worker knows how it normalises. Rows that are as they were keep their updated_at.
+# because the database does not know how they are normalised. Rows that are as they were keep their updated_at.
 TRENDS = text("""
 WITH names AS (
     SELECT * FROM unnest(CAST(:names AS text[]), CAST(:test_names AS text[])) AS pair (name, test_name)

@@ -9,9 +9,10 @@ from botocore.exceptions import BotoCoreError, ClientError
 from sqlalchemy.exc import SQLAlchemyError
 
 from app.common.jobs import Job
+from app.common.names import normalise
 from app.common.tables import AGGREGATE, CATEGORISE, EXTRACT
 from app.worker.categoriser import Category
-from app.worker.encoder import BATCH, normalise
+from app.worker.encoder import BATCH
 from app.worker.extractor import Categorises, Entity
 from app.worker.heartbeat import every
 from app.worker.queue import Message, Queue

@@ -29,7 +29,8 @@ from onnxruntime.quantization import QuantType, quantize_dynamic
 from transformers import AutoModel, AutoTokenizer
 from transformers.utils import logging as transformers_logging
 
-from app.worker.encoder import Encoder, normalise, pool
+from app.common.names import normalise
+from app.worker.encoder import Encoder, pool
 from images.worker import random_model
 from images.worker.model_list import Model, parse
 

@@ -76,6 +76,7 @@ def test_the_worker_s_loop_does_not_make_its_model_anew_but_the_exporter_does(pl
     assert key(changed(worker, "images/worker/requirements.lock")) == before
     for read in ("images/worker/fetch_model.py", "images/worker/export_model.py", "app/worker/encoder.py"):
         assert key(changed(worker, read)) != before
+    assert key(changed(worker, "app/common/names.py")) != before
     # What the categories are, and how a name is told to be one.
     assert key(changed(worker, "app/worker/categories.json")) != before
     assert key(changed(worker, "app/worker/categoriser.py")) != before

@@ -130,7 +130,7 @@ def test_fetching_models_waits_for_neither_code_nor_requirements_nor_base() -> N
     assert not [line for line in fetched if "from=" in line]
 
 
-def test_exporting_models_waits_for_no_requirement_of_the_worker_and_no_code_but_the_encoder() -> None:
+def test_exporting_models_waits_for_no_requirement_of_the_worker_and_no_code_but_the_encoders() -> None:
     exported = worker_stages()["exported"]
     assert exported[0] == "FROM ${BASE_IMAGE} AS exported"
     assert given(exported) == {
@@ -139,6 +139,8 @@ def test_exporting_models_waits_for_no_requirement_of_the_worker_and_no_code_but
         "images/worker/random_model.py",
         "images/worker/export_model.py",
         "app/__init__.py",
+        "app/common/__init__.py",
+        "app/common/names.py",
         "app/worker/__init__.py",
         "app/worker/encoder.py",
     }

@@ -18,8 +18,9 @@ from typing import Any
 
 import numpy as np
 
+from app.common.names import normalise
 from app.worker.categoriser import UNKNOWN, Categoriser, Prototypes, read_categories, threshold_for
-from app.worker.encoder import Encoder, normalise
+from app.worker.encoder import Encoder
 
 FOLDER = Path(__file__).with_name("labelled")
 

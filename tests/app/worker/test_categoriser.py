@@ -7,6 +7,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 
+from app.common.names import normalise
 from app.worker.categoriser import (
     UNKNOWN,
     Categoriser,
@@ -15,7 +16,7 @@ from app.worker.categoriser import (
     read_categories,
     threshold_for,
 )
-from app.worker.encoder import Vectors, normalise, pool
+from app.worker.encoder import Vectors, pool
 from app.worker.self_test import KNOWN
 
 CURATED = {
@@ -103,11 +104,6 @@ def test_a_model_of_any_dimension_that_has_learnt_nothing_is_no_reason_to_fail(d
     assert 0 <= made.threshold < 1
     found = Categoriser(Noise(), made).categorise([*KNOWN, "", "x" * 200])
     assert all(0 <= category.confidence <= 1 for category in found)
-
-
-def test_spelling_does_not_change_what_the_model_sees() -> None:
-    assert normalise("  HbA1c,\tWhole_Blood ") == "hba1c whole blood"
-    assert normalise("\uff27lucose\u00a0\uff54est") == "glucose test"
 
 
 def test_padding_does_not_change_a_vector() -> None:

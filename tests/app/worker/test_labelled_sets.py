@@ -5,8 +5,8 @@ from collections import Counter
 
 import pytest
 
+from app.common.names import normalise
 from app.worker.categoriser import UNKNOWN, read_categories
-from app.worker.encoder import normalise
 from tests.app.worker.accuracy import FOLDER, Labelled, StringMatch, measure, read, without_tail
 
 HELD_OUT_SHA256 = "d31a8b1b101d7e1a0facc9fb3c53e28e58f3665aca78c481256447ba530fb222"

@@ -11,6 +11,7 @@ import pytest
 from sqlalchemy import Engine, create_engine, func, insert, select, update
 
 from app.common.jobs import Job, JobError
+from app.common.names import normalise
 from app.common.tables import (
     AGGREGATE,
     CATEGORISE,
@@ -28,7 +29,6 @@ from app.common.tables import (
     workers,
 )
 from app.worker.categoriser import Category
-from app.worker.encoder import normalise
 from app.worker.extractor import Entity
 from app.worker.measurement import Measurement
 from app.worker.store import PostgresStore, Sign
