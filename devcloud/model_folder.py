@@ -23,7 +23,7 @@ from devcloud.toolchain import some
 from devcloud.toolchain.standins import take_docker_hubs_place
 from devcloud.toolchain.work import made_whole
 from infra import settings as settings_module
-from infra.lib import content
+from infra.lib import staging
 from infra.lib.build_plan import BuildPlan, plan_builds
 from infra.lib.task_definition import canonical_json
 
@@ -120,7 +120,7 @@ def _build(cloud: Cloud, base: BuildPlan, worker: BuildPlan, dockerfile: str, fo
 
 
 def _request(plan: BuildPlan, export: str, platform: str, dockerfile_folder: Path | None = None) -> Request:
-    content.stage(plan.files, ROOT / plan.context)
+    staging.stage(plan.files, ROOT / plan.context)
     return Request(
         image=plan.image,
         context=ROOT / plan.context,

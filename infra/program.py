@@ -4,6 +4,7 @@ settings -> registry -> images (base -> worker; api; web) -> digests -> {API hos
 """
 
 import asyncio
+import contextlib
 import os
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
@@ -20,7 +21,7 @@ from infra.components.network import Network, NetworkArgs
 from infra.components.registry import CACHE, Registry, RegistryArgs
 from infra.components.secrets import Secrets, SecretsArgs
 from infra.components.worker import Worker, WorkerArgs
-from infra.lib import base_version, builder, content, cost, release
+from infra.lib import base_version, builder, cost, release, staging
 from infra.lib.build_plan import PARENT_ARGUMENT, RECIPES, BuildPlan, plan_builds
 from infra.settings import ROOT, Settings
 
@@ -34,6 +35,8 @@ NO_HOST_DOCUMENT = "0"
 """The host's own program, an SSM document, is still to come."""
 LOGS_GB_PER_MONTH = 1
 """Assumed for the bill: what a small service writes."""
+UNTIL_THE_END = contextlib.ExitStack()
+"""What a run keeps for as long as its process lives, which waits for every build: the folders that it builds from."""
 
 
 @dataclass(frozen=True)
@@ -68,7 +71,7 @@ def deploy(settings: Settings) -> None:
         # Again, for what is built from a pinned base has a tag by the digest that the registry told.
         plans = plan_builds(settings, ROOT, {image: entry.digest for image, entry in pinned.items()})
     for plan in plans.values():
-        content.stage(plan.files, ROOT / plan.context)
+        UNTIL_THE_END.enter_context(staging.staged(plan.files, ROOT / plan.context))
     for warning in _warnings(settings, plans):
         pulumi.log.warn(warning)
 

@@ -18,7 +18,7 @@ from devcloud.bench.plan import BAKE, MONOLITH, OURS, TWO_TIER
 from devcloud.bench.store import Store
 from devcloud.building import Request, buildctl, run
 from infra import settings as settings_module
-from infra.lib import content
+from infra.lib import staging
 from infra.lib.build_plan import PARENT_ARGUMENT, BuildPlan, plan_builds
 from infra.settings import Settings
 
@@ -67,7 +67,7 @@ def our_requests(root: Path, settings: Settings, namespace: str) -> list[Request
     """The program's builds, parents first, with their contexts staged. `namespace` is `host:port/path`."""
     requests = []
     for image, plan in plan_builds(settings, root).items():
-        content.stage(plan.files, root / plan.context)
+        staging.stage(plan.files, root / plan.context)
         requests.append(_our_request(root, settings, namespace, image, plan))
     return requests
 

@@ -1,19 +1,14 @@
-"""What an image is made of: the list of files that its build may see, its hash, and the folder it is built
-from.
+"""What an image is made of: the list of files that its build may see, and its hash.
 
-One list serves all three. The builder sees only the staged folder, which is made from the list that was
-hashed, so what is hashed and what is built cannot differ; and only content and the owner's executable bit
-count, as for git, so that neither a umask nor the place of a checkout changes a tag.
+One list serves both, and the folder that the image is built from (infra/lib/staging.py), so what is hashed and what is
+built cannot differ. Only content and the owner's executable bit count, as for git, so that neither a umask nor the
+place of a checkout changes a tag.
 """
 
-import contextlib
-import fcntl
 import hashlib
 import os
 import re
-import shutil
 import stat
-import tempfile
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from functools import lru_cache
@@ -151,11 +146,11 @@ def _context_file(path: str, source: Path, *, inside: Path | None) -> ContextFil
         source=target,
         executable=bool(status.st_mode & stat.S_IXUSR),
         size=status.st_size,
-        sha256=_sha256(target, status),
+        sha256=sha256(target, status),
     )
 
 
-def _sha256(path: Path, status: os.stat_result) -> str:
+def sha256(path: Path, status: os.stat_result) -> str:
     """The hash of a file's content; a file that did not change since it was last hashed in this run is not
     read."""
     return _sha256_of(path, status.st_ino, status.st_size, status.st_mtime_ns, status.st_ctime_ns)
@@ -210,83 +205,3 @@ def content_tag(
         "options": dict(options),
     }
     return hashlib.sha256(canonical_json(ingredients).encode()).hexdigest()[:TAG_LENGTH]
-
-
-def stage(files: Sequence[ContextFile], folder: Path) -> None:
-    """Make `folder` hold exactly these files, with modes 644 and 755 whatever the umask is.
-
-    What is right already stays untouched. Every file is put in place whole, and what is left of a run that
-    was killed goes with the next. Two runs at once take turns (a lock beside the folder). Raises ContentError
-    where a file is no longer what was listed, since it would be built under a tag that is not its own.
-    """
-    folder.parent.mkdir(parents=True, exist_ok=True)
-    with folder.with_name(f"{folder.name}.lock").open("a") as lock:
-        fcntl.flock(lock, fcntl.LOCK_EX)
-        _make_folder(folder)
-        wanted = {file.path: file for file in files}
-        _remove_others(folder, wanted)
-        for file in files:
-            target = folder / file.path
-            for parent in reversed(PurePosixPath(file.path).parents[:-1] if "/" in file.path else ()):
-                _make_folder(folder / parent)
-            if not _is_staged(target, file):
-                _copy(file, target, folder)
-
-
-def _make_folder(folder: Path) -> None:
-    if folder.is_symlink() or (folder.exists() and not folder.is_dir()):
-        folder.unlink()
-    folder.mkdir(parents=True, exist_ok=True)
-    _set_mode(folder, FOLDER_MODE)
-
-
-def _set_mode(path: Path, mode: int) -> None:
-    if stat.S_IMODE(path.stat().st_mode) != mode:
-        path.chmod(mode)
-
-
-def _remove_others(folder: Path, wanted: Mapping[str, ContextFile]) -> None:
-    folders = {parent.as_posix() for path in wanted for parent in PurePosixPath(path).parents}
-    for current, names, files in os.walk(folder, topdown=True):
-        for name in list(names):
-            path = Path(current, name)
-            if path.is_symlink():
-                path.unlink()
-            elif path.relative_to(folder).as_posix() not in folders:
-                shutil.rmtree(path)
-                names.remove(name)
-        for name in files:
-            path = Path(current, name)
-            if path.relative_to(folder).as_posix() not in wanted:
-                path.unlink()
-
-
-def _is_staged(target: Path, file: ContextFile) -> bool:
-    try:
-        status = target.lstat()
-    except FileNotFoundError:
-        return False
-    if not stat.S_ISREG(status.st_mode) or status.st_size != file.size or _sha256(target, status) != file.sha256:
-        return False
-    _set_mode(target, MODES[file.executable])
-    return True
-
-
-def _copy(file: ContextFile, target: Path, folder: Path) -> None:
-    """Copy through a file of another name: whoever is killed on the way leaves nothing half written under
-    `target`."""
-    handle, name = tempfile.mkstemp(prefix=".staging-", dir=folder)
-    partial = Path(name)
-    try:
-        with os.fdopen(handle, "wb") as output, file.source.open("rb") as content:
-            shutil.copyfileobj(content, output, MIB)
-        with partial.open("rb") as copied:
-            digest = hashlib.file_digest(copied, "sha256").hexdigest()
-        if digest != file.sha256:
-            raise ContentError(f'"{file.path}" changed while its image was being prepared: run the command again.')
-        partial.chmod(MODES[file.executable])
-        partial.replace(target)
-    except BaseException:
-        with contextlib.suppress(FileNotFoundError):
-            partial.unlink()
-        raise

@@ -1,6 +1,7 @@
 """The whole program, run under Pulumi's mocks: what it asks of the cloud, without a cloud."""
 
 import asyncio
+import contextlib
 import json
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
@@ -17,7 +18,7 @@ from pulumi.runtime import stack as runtime_stack
 from infra import program
 from infra import settings as settings_module
 from infra.components import image
-from infra.lib import content
+from infra.lib import content, staging
 from infra.lib.build_plan import RECIPES
 
 ROOT = Path(__file__).resolve().parents[2]
@@ -184,10 +185,11 @@ def run(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> Run:
         # Hooks need the engine, which calls them; the mocks know none.
         monkeypatch.setattr(image, "_hooks", lambda *_: None)
 
-        def stage(files: Sequence[content.ContextFile], folder: Path) -> None:
+        def staged(files: Sequence[content.ContextFile], folder: Path) -> contextlib.AbstractContextManager[None]:
             cloud.staged[folder.relative_to(ROOT).as_posix()] = {file.path for file in files}
+            return contextlib.nullcontext()
 
-        monkeypatch.setattr(content, "stage", stage)
+        monkeypatch.setattr(staging, "staged", staged)
         monkeypatch.setattr(boto3, "client", lambda *_, **__: cloud.ecr)
         monkeypatch.setattr(pulumi.log, "warn", cloud.warnings.append)
         asyncio.set_event_loop(asyncio.new_event_loop())

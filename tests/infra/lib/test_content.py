@@ -1,66 +1,12 @@
-"""What an image is made of: listed, hashed and staged alike everywhere."""
+"""What an image is made of: listed and hashed alike everywhere."""
 
 import os
-import shutil
-from collections.abc import Callable, Iterator, Sequence
 from pathlib import Path
 
 import pytest
 
-from infra.lib.content import ContentError, ContextFile, check_size, content_tag, list_context, stage
-
-FILES = {
-    "images/api/Dockerfile": "FROM python\n",
-    "images/api/start.sh": "#!/bin/sh\n",
-    "app/__init__.py": "",
-    "app/api/main.py": "print('hello')\n",
-    "app/api/routes/labs.py": "LABS = []\n",
-    "app/worker/main.py": "print('work')\n",
-}
-ALLOW = ("images/api/**", "app/__init__.py", "app/api/**")
-
-
-def checkout(root: Path, umask: int = 0o022) -> Path:
-    """A small repository, made under a umask."""
-    before = os.umask(umask)
-    try:
-        for name, text in FILES.items():
-            path = root / name
-            path.parent.mkdir(parents=True, exist_ok=True)
-            path.write_text(text)
-        start = root / "images/api/start.sh"
-        start.chmod(start.stat().st_mode | (0o111 & ~umask))
-    finally:
-        os.umask(before)
-    return root
-
-
-@pytest.fixture
-def root(tmp_path: Path) -> Path:
-    return checkout(tmp_path / "repository")
-
-
-@pytest.fixture
-def any_umask() -> Iterator[Callable[[int], int]]:
-    before = os.umask(0o022)
-    yield os.umask
-    os.umask(before)
-
-
-def paths(files: Sequence[ContextFile]) -> list[str]:
-    return [file.path for file in files]
-
-
-def tag(of: Sequence[ContextFile], **changes: object) -> str:
-    given: dict[str, object] = {
-        "image": "api",
-        "files": of,
-        "build_args": {"PYTHON_IMAGE": "python:3.11-slim"},
-        "platform": "linux/amd64",
-        "parents": {"python": "python:3.11-slim"},
-        "options": {"compression": "zstd"},
-    }
-    return content_tag(**(given | changes))  # type: ignore[arg-type]
+from infra.lib.content import ContentError, ContextFile, check_size, list_context
+from tests.infra.lib.conftest import ALLOW, FILES, checkout, paths, tag
 
 
 def test_a_build_sees_what_the_list_allows_sorted_and_nothing_else(root: Path) -> None:
@@ -249,116 +195,6 @@ def test_a_context_over_its_limit_names_its_five_largest_paths() -> None:
 
 def test_a_context_at_its_limit_is_fine() -> None:
     check_size("base", [ContextFile("a", Path("a"), False, 10, "")], 10)
-
-
-def snapshot(folder: Path) -> dict[str, tuple[int, int, int]]:
-    """Mode, inode and time of everything in a folder."""
-    entries = [folder, *folder.rglob("*")]
-    return {
-        str(entry.relative_to(folder)): (
-            entry.stat().st_mode & 0o7777,
-            entry.stat().st_ino,
-            entry.stat().st_mtime_ns,
-        )
-        for entry in entries
-    }
-
-
-@pytest.mark.parametrize("umask", [0o022, 0o002, 0o077])
-def test_what_is_staged_has_the_same_modes_under_any_umask(
-    root: Path, tmp_path: Path, any_umask: Callable[[int], int], umask: int
-) -> None:
-    files = list_context(root, ALLOW)
-    any_umask(umask)
-    stage(files, tmp_path / "staged")
-    modes = {name: mode for name, (mode, _, _) in snapshot(tmp_path / "staged").items()}
-    assert modes.pop("images/api/start.sh") == 0o755
-    assert {mode for name, mode in modes.items() if "." in Path(name).suffix or name.endswith("Dockerfile")} == {0o644}
-    assert modes["app"] == modes["app/api/routes"] == modes["."] == 0o755
-
-
-def test_what_is_staged_is_what_was_listed(root: Path, tmp_path: Path) -> None:
-    files = list_context(root, ALLOW)
-    stage(files, tmp_path / "staged")
-    staged = list_context(tmp_path / "staged", ["**"])
-    assert tag(staged) == tag(files)
-
-
-def test_staging_again_touches_nothing(root: Path, tmp_path: Path) -> None:
-    files = list_context(root, ALLOW)
-    stage(files, tmp_path / "staged")
-    before = snapshot(tmp_path / "staged")
-    stage(files, tmp_path / "staged")
-    assert snapshot(tmp_path / "staged") == before
-
-
-def test_staging_rewrites_only_what_differs(root: Path, tmp_path: Path) -> None:
-    stage(list_context(root, ALLOW), tmp_path / "staged")
-    before = snapshot(tmp_path / "staged")
-    (root / "app/api/main.py").write_text("print('hullo')\n")
-    stage(list_context(root, ALLOW), tmp_path / "staged")
-    after = snapshot(tmp_path / "staged")
-    assert (tmp_path / "staged/app/api/main.py").read_text() == "print('hullo')\n"
-    unchanged = {"app/api/routes/labs.py", "app/__init__.py", "images/api/Dockerfile", "images/api/start.sh"}
-    assert {name for name in before if before[name] == after[name]} >= unchanged
-
-
-def test_staging_removes_what_no_longer_belongs(root: Path, tmp_path: Path) -> None:
-    folder = tmp_path / "staged"
-    stage(list_context(root, ALLOW), folder)
-    (folder / "stray.txt").write_text("x")
-    (folder / "old").mkdir()
-    (folder / "old/file").write_text("x")
-    (folder / "link").symlink_to(root)
-    stage(list_context(root, ["app/api/**"]), folder)
-    assert paths(list_context(folder, ["**"])) == ["app/api/main.py", "app/api/routes/labs.py"]
-    assert not (folder / "images").exists()
-    assert (root / "app/worker/main.py").exists(), "a link in the folder must not lead the removal astray"
-
-
-def test_staging_repairs_what_was_tampered_with(root: Path, tmp_path: Path) -> None:
-    folder, files = tmp_path / "staged", list_context(root, ALLOW)
-    stage(files, folder)
-    (folder / "app/api/main.py").write_text("print('HELLO')\n")  # as long as before
-    (folder / "images/api/start.sh").chmod(0o600)
-    (folder / "app/__init__.py").unlink()
-    (folder / "app/__init__.py").mkdir()
-    (folder / "images/api/Dockerfile").unlink()
-    (folder / "images/api/Dockerfile").symlink_to(root / "app/api/main.py")
-    shutil.rmtree(folder / "app/api/routes")
-    (folder / "app/api/routes").write_text("not a folder")
-    stage(files, folder)
-    assert tag(list_context(folder, ["**"])) == tag(files)
-
-
-def test_a_run_that_dies_half_way_leaves_no_half_written_file(
-    root: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    folder, files = tmp_path / "staged", list_context(root, ALLOW)
-
-    def die(source: object, target: object, size: int) -> None:
-        target.write(b"half")  # type: ignore[attr-defined]
-        # As after `kill -9`: nothing is cleaned up.
-        monkeypatch.setattr(Path, "unlink", lambda *_, **__: None)
-        raise KeyboardInterrupt
-
-    with monkeypatch.context() as patch:
-        patch.setattr("shutil.copyfileobj", die)
-        with pytest.raises(KeyboardInterrupt):
-            stage(files, folder)
-    monkeypatch.undo()
-    assert not (folder / "app/__init__.py").exists()
-    assert any(path.name.startswith(".staging-") for path in folder.iterdir())
-    stage(files, folder)
-    assert tag(list_context(folder, ["**"])) == tag(files)
-
-
-def test_a_file_that_changes_between_listing_and_staging_is_not_built(root: Path, tmp_path: Path) -> None:
-    files = list_context(root, ALLOW)
-    (root / "app/api/main.py").write_text("print('hullo')\n")
-    with pytest.raises(ContentError, match=r'"app/api/main.py" changed while its image was being prepared'):
-        stage(files, tmp_path / "staged")
-    assert not (tmp_path / "staged/app/api/main.py").exists()
 
 
 def test_a_hidden_file_is_seen_only_where_a_pattern_names_it(root: Path) -> None:
