@@ -162,6 +162,7 @@ def deploy(settings: Settings) -> None:
             instance_type=settings.host.instance_type,
             root_volume_gib=settings.host.root_volume_gib,
             data_volume_gib=settings.host.data_volume_gib,
+            protect_data=settings.host.protect_data,
             subnet_id=network.subnet_ids[0],
             zone=network.zone,
             private_address=network.host_address,

@@ -434,6 +434,9 @@ class Host(Group):
     data_volume_gib: Annotated[int, Field(ge=1, le=1000)] = Field(
         default=20, description="Volume of what the databases hold, which outlasts the instance, in GiB."
     )
+    protect_data: bool = Field(
+        default=True, description="Whether Pulumi refuses to delete or replace the volume of the databases."
+    )
     http_port: Annotated[int, Field(ge=1, le=65535)] = Field(default=80, description="TCP port of the API, by HTTP.")
 
     @model_validator(mode="after")

@@ -33,6 +33,8 @@ class ApiHostArgs:
     instance_type: str
     root_volume_gib: int
     data_volume_gib: int
+    protect_data: bool
+    """Whether Pulumi refuses to delete the data volume, or to replace it."""
     subnet_id: pulumi.Input[str]
     zone: pulumi.Input[str]
     private_address: str
@@ -122,7 +124,7 @@ class ApiHost(pulumi.ComponentResource):
             type="gp3",
             encrypted=True,
             tags={"Name": f"{args.prefix}-data"},
-            opts=child,
+            opts=pulumi.ResourceOptions.merge(child, pulumi.ResourceOptions(protect=args.protect_data)),
         )
         aws.ec2.VolumeAttachment(
             "data-attachment",

@@ -31,7 +31,7 @@ class Network(pulumi.ComponentResource):
 
     subnet_ids: list[pulumi.Output[str]]
     zone: pulumi.Output[str]
-    """The zone of the first subnet: the host's, and so its data volume's."""
+    """The zone of the first subnet: the host's, and so its data volume's. A subnet stays where it was made."""
     host_address: str
     """The API host's private address: stable, so that what the worker is told of the database never changes."""
     host_group_id: pulumi.Output[str]
@@ -64,8 +64,7 @@ class Network(pulumi.ComponentResource):
             filters=[{"name": "opt-in-status", "values": ["opt-in-not-required"]}],
             opts=pulumi.InvokeOptions(parent=self),
         )
-        self.zone = zones.names[0]
-        self.subnet_ids = []
+        subnets = []
         for index, cidr in enumerate(args.subnet_cidrs):
             subnet = aws.ec2.Subnet(
                 f"subnet-{index}",
@@ -74,12 +73,17 @@ class Network(pulumi.ComponentResource):
                 availability_zone=zones.names[index],
                 map_public_ip_on_launch=True,
                 tags=self._tags(f"subnet-{index}"),
-                opts=self._child,
+                # AWS adds zones and takes them out of the list: that alone is no reason to replace what lives in one.
+                opts=pulumi.ResourceOptions.merge(
+                    self._child, pulumi.ResourceOptions(ignore_changes=["availabilityZone"])
+                ),
             )
             aws.ec2.RouteTableAssociation(
                 f"subnet-{index}-routes", subnet_id=subnet.id, route_table_id=routes.id, opts=self._child
             )
-            self.subnet_ids.append(subnet.id)
+            subnets.append(subnet)
+        self.subnet_ids = [subnet.id for subnet in subnets]
+        self.zone = subnets[0].availability_zone
 
         host = self._group("host", "The API host", vpc.id)
         worker = self._group("worker", "The worker's tasks", vpc.id)

@@ -88,7 +88,8 @@ class Registry(pulumi.ComponentResource):
             f"{image}-lifecycle",
             repository=repository.name,
             policy=policy,
-            opts=pulumi.ResourceOptions(parent=repository),
+            # A child is protected with its parent, and another policy replaces this one, which that would refuse.
+            opts=pulumi.ResourceOptions(parent=repository, protect=False),
         )
         return repository.repository_url, repository.arn
 

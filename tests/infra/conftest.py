@@ -43,6 +43,27 @@ class Asked:
     inputs: Mapping[str, Any]
 
 
+@dataclass(frozen=True)
+class Kept:
+    """What the program asked the engine to do with a resource that is there."""
+
+    protected: bool
+    retained: bool
+    ignored: tuple[str, ...]
+
+
+class Monitor(pulumi_mocks.MockMonitor):
+    """The mocks' monitor, which also notes the options of resources, by name."""
+
+    def __init__(self, cloud: "Cloud") -> None:
+        super().__init__(cloud)
+        self._kept = cloud.kept
+
+    def RegisterResource(self, request: Any) -> Any:  # noqa: N802 - gRPC's name
+        self._kept[request.name] = Kept(request.protect, request.retainOnDelete, tuple(request.ignoreChanges))
+        return super().RegisterResource(request)
+
+
 class Refused(grpc.RpcError):
     """A provider's refusal, as it comes through the engine."""
 
@@ -87,6 +108,8 @@ class Cloud(pulumi_mocks.Mocks):
     asked: list[Asked] = field(default_factory=list)
     staged: dict[str, set[str]] = field(default_factory=dict)
     """The paths that were staged, by folder."""
+    kept: dict[str, Kept] = field(default_factory=dict)
+    """Options of the resources, by name."""
     calls: list[str] = field(default_factory=list)
     ecr: "Ecr" = field(default_factory=lambda: Ecr())
     warnings: list[str] = field(default_factory=list)
@@ -193,7 +216,7 @@ def run(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> Run:
         monkeypatch.setattr(boto3, "client", lambda *_, **__: cloud.ecr)
         monkeypatch.setattr(pulumi.log, "warn", cloud.warnings.append)
         asyncio.set_event_loop(asyncio.new_event_loop())
-        pulumi_mocks.set_mocks(cloud, project="slipway", stack=stack, preview=preview)
+        pulumi_mocks.set_mocks(cloud, project="slipway", stack=stack, preview=preview, monitor=Monitor(cloud))
         loop = asyncio.get_event_loop()
         loop.run_until_complete(runtime_stack.run_pulumi_func(lambda: program.deploy(settings)))
         resolved = {name: loop.run_until_complete(_value(output)) for name, output in exported.items()}

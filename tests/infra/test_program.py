@@ -141,6 +141,25 @@ def test_the_zones_are_the_regions_own(run: Run) -> None:
     assert sorted(zones) == ["us-east-1a", "us-east-1b"]
 
 
+def test_a_zone_that_comes_or_goes_moves_neither_a_subnet_nor_the_data(run: Run) -> None:
+    cloud, _ = run()
+    assert {cloud.kept[f"subnet-{index}"].ignored for index in (0, 1)} == {("availabilityZone",)}
+    first = cloud.one("aws:ec2/subnet:Subnet", "subnet-0").inputs["availabilityZone"]
+    assert cloud.one("aws:ebs/volume:Volume").inputs["availabilityZone"] == first
+
+
+@pytest.mark.parametrize("protect", [True, False])
+def test_what_cannot_be_made_again_is_protected_where_the_settings_say_so(run: Run, protect: bool) -> None:
+    cloud, _ = run("dev", {"slipway:host": {"protectData": protect}, "slipway:registry": {"protect": protect}})
+    protected = {name for name, kept in cloud.kept.items() if kept.protected}
+    assert protected == ({"data", *(asked.name for asked in cloud.all(REPOSITORY))} if protect else set())
+
+
+def test_an_image_that_is_replaced_stays_in_the_registry(run: Run) -> None:
+    cloud, _ = run()
+    assert all(cloud.kept[f"{name}-image"].retained for name in RECIPES)
+
+
 def test_nothing_is_open_that_is_not_used(run: Run) -> None:
     cloud, _ = run()
     open_ports = {(rule.inputs["fromPort"], rule.inputs.get("cidrIpv4", "the worker")) for rule in cloud.all(INGRESS)}
