@@ -15,6 +15,7 @@ from pathlib import Path
 
 import httpx
 
+from devcloud.process import replace_text
 from devcloud.toolchain import debian, node, pypi, versions
 from devcloud.toolchain.work import Refusal, Report, Work, ending, locked, made_whole
 
@@ -159,7 +160,7 @@ def publish(buildctl: Path, buildkit_address: str, registry: str, standin: Stand
     if done.returncode != 0:
         raise Refusal(f"The stand-in for {standin.name} could not be pushed to {registry}: {ending(done.stderr)}")
     published[registry] = json.loads(metadata.read_text())["containerimage.digest"]
-    mark.write_text(json.dumps(published, indent=1, sort_keys=True) + "\n")
+    replace_text(mark, json.dumps(published, indent=1, sort_keys=True) + "\n")
     report(f"{standin.name}: Docker Hub is out of reach; a stand-in of {standin.origin} takes its place")
 
 
