@@ -7,13 +7,16 @@ from contextlib import contextmanager
 from pathlib import Path
 
 import pytest
-from playwright.sync_api import Browser, Page, sync_playwright
+from playwright.sync_api import Browser, Page, expect, sync_playwright
 
 # As root, in a sandbox of its own already, and quiet: a browser's own errands have no network here.
 FLAGS = (
     *("--no-sandbox", "--disable-gpu", "--disable-quic", "--no-first-run", "--disable-background-networking"),
     *("--disable-component-update", "--disable-sync"),
 )
+
+EXPECTED_WITHIN_MS = 20_000
+"""How long a page may take to show what a test expects: images are built beside the tests."""
 
 SCREENSHOTS = "SLIPWAY_SCREENSHOTS"
 """Names a folder to keep the screenshots in; else they go with the other temporary files of the run."""
@@ -27,6 +30,7 @@ def chromium() -> Iterator[Browser]:
     """
     program = shutil.which("chromium")
     assert program, "there is no chromium on this machine: `make test` installs it"
+    expect.set_options(timeout=EXPECTED_WITHIN_MS)
     with sync_playwright() as playwright:
         found = playwright.chromium.launch(executable_path=program, args=list(FLAGS))
         yield found

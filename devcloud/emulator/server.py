@@ -80,25 +80,32 @@ class Handler(MotoRequestHandler):
 
 
 def serve(addresses: list[tuple[str, int]]) -> None:
-    """Serve on each address, from one state, until SIGTERM or SIGINT.
+    """Serve on each address, from one state, until SIGTERM or SIGINT: SystemExit then.
 
     Raises SystemExit with a sentence where an address cannot be had.
     """
     application = Log(Retries(DomainDispatcherApplication(create_backend_app)))
     servers = [listener(host, port, application) for host, port in addresses]
-    stop = threading.Event()
-    for number in (signal.SIGTERM, signal.SIGINT):
-        signal.signal(number, lambda *_: stop.set())
     for server in servers:
         threading.Thread(target=server.serve_forever, daemon=True).start()
-    print(
-        f"{time.strftime('%H:%M:%S')} listening on {', '.join(f'{host}:{port}' for host, port in addresses)}",
-        file=sys.stderr,
-        flush=True,
-    )
-    stop.wait()
-    for server in servers:
-        server.shutdown()
+    try:
+        for number in (signal.SIGTERM, signal.SIGINT):
+            signal.signal(number, _leave)
+        print(
+            f"{time.strftime('%H:%M:%S')} listening on {', '.join(f'{host}:{port}' for host, port in addresses)}",
+            file=sys.stderr,
+            flush=True,
+        )
+        while True:
+            signal.pause()
+    finally:
+        for server in servers:
+            server.shutdown()
+
+
+def _leave(*_: object) -> None:
+    """End by an exception: to wake a thread that waits on a lock, a signal would need that lock."""
+    raise SystemExit
 
 
 def listener(host: str, port: int, application: WSGIApplication) -> BaseWSGIServer:

@@ -4,6 +4,7 @@ The engine starts a plugin, reads its port from the first line of standard outpu
 process group when it is done. An engine that was killed sends nothing, so a plugin watches its parent too.
 """
 
+import contextlib
 import os
 import signal
 import sys
@@ -24,27 +25,34 @@ MESSAGE_OPTIONS = [
 PARENT_CHECK_SECONDS = 1.0
 
 
+class _Leave(BaseException):
+    """The engine is done with us."""
+
+
+def _asked_to_leave(_signal: int, _frame: FrameType | None) -> None:
+    """Once, and by an exception: to wake a thread that waits on a lock, a signal would need that lock."""
+    for number in (signal.SIGINT, signal.SIGTERM):
+        signal.signal(number, signal.SIG_IGN)
+    raise _Leave
+
+
 def serve(register: Callable[[grpc.Server], None], *, workers: int, on_exit: Callable[[], None]) -> None:
     """Serve until the engine is done with us or gone; then run `on_exit` once and leave. Does not return.
 
     `register` adds the servicer; `workers` is how many calls run side by side.
     """
-    leave = threading.Event()
-
-    def asked_to_leave(_signal: int, _frame: FrameType | None) -> None:
-        leave.set()
-
-    signal.signal(signal.SIGINT, asked_to_leave)
-    signal.signal(signal.SIGTERM, asked_to_leave)
     parent = os.getppid()
     server = grpc.server(futures.ThreadPoolExecutor(max_workers=workers), options=MESSAGE_OPTIONS)
     register(server)
-    port = server.add_insecure_port("127.0.0.1:0")
-    server.start()
-    sys.stdout.write(f"{port}\n")
-    sys.stdout.flush()
-    while os.getppid() == parent and not leave.wait(PARENT_CHECK_SECONDS):
-        pass
+    with contextlib.suppress(_Leave):
+        for number in (signal.SIGINT, signal.SIGTERM):
+            signal.signal(number, _asked_to_leave)
+        port = server.add_insecure_port("127.0.0.1:0")
+        server.start()
+        sys.stdout.write(f"{port}\n")
+        sys.stdout.flush()
+        while os.getppid() == parent:
+            time.sleep(PARENT_CHECK_SECONDS)
     on_exit()
     # Not sys.exit: that would wait for calls that an engine which is gone no longer needs.
     os._exit(0)

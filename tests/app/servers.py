@@ -22,7 +22,7 @@ ROOT = Path(__file__).resolve().parents[2]
 DATABASE_USER = "slipway"
 # PostgreSQL refuses to run as root: there it runs as the user that its package made.
 OWNER = "postgres"
-START_SECONDS = 20.0
+START_SECONDS = 60.0
 
 
 class MissingProgram(Exception):  # noqa: N818 - for whoever runs the tests
@@ -100,7 +100,7 @@ class Process:
             return None
         self._process.send_signal(how)
         try:
-            status = self._process.wait(10)
+            status = self._process.wait(30)
         except subprocess.TimeoutExpired:
             self._process.kill()
             status = self._process.wait()

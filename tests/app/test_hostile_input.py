@@ -192,7 +192,7 @@ TOKENS += [b"Bearer \xff\xfe\xe4", b"Bearer A B C", b"bearer\tx", b"Bearer ' OR 
 @pytest.mark.parametrize("value", TOKENS, ids=lambda value: repr(value[:20]))
 def test_a_token_that_is_none_is_a_401(target: Target, value: bytes) -> None:
     path = "/me" if "/sign-in" in target.posts else "/labs"
-    answer = httpx.get(f"{target.process.url}{path}", headers=[(b"Authorization", value)])
+    answer = httpx.get(f"{target.process.url}{path}", headers=[(b"Authorization", value)], timeout=30)
     assert answer.status_code == 401
     assert answer.headers["www-authenticate"] == "Bearer"
 
@@ -203,13 +203,13 @@ KEYS = [b"", b"k" * 129, b"k" * 30_000, b"\xff\xfe", b"a b", b"\xc3\xa4"]
 @pytest.mark.parametrize("key", KEYS, ids=lambda key: repr(key[:20]))
 def test_a_key_that_is_none_is_refused(api: Target, key: bytes) -> None:
     headers = [(b"Authorization", f"Bearer {api.token}".encode()), (b"Idempotency-Key", key)]
-    answer = httpx.post(f"{api.process.url}/labs", json=PANEL, headers=headers)
+    answer = httpx.post(f"{api.process.url}/labs", json=PANEL, headers=headers, timeout=30)
     assert answer.status_code == 422
 
 
 def test_strange_request_ids_do_not_come_back(target: Target) -> None:
     for value in (b"x" * 5000, b"\xff\xfe", b"a,b", b'{"a":1}', b"<script>"):
-        answer = httpx.get(f"{target.process.url}/health", headers=[(b"X-Request-Id", value)])
+        answer = httpx.get(f"{target.process.url}/health", headers=[(b"X-Request-Id", value)], timeout=30)
         assert answer.status_code == 200
         assert len(answer.headers["x-request-id"]) == 32
 

@@ -54,7 +54,7 @@ def api(postgres: servers.Postgres, redis: servers.Redis, module_database: str, 
         ("/labs", {"patient_reference": "p", "tests": [{"name": "pH", "value": 7.4, "unit": ""}]}),
         ("/reports", {"patient_reference": "p", "body": "pH 7.4"}),
     ):
-        httpx.post(f"{process.url}{path}", json=body, headers=headers).raise_for_status()
+        httpx.post(f"{process.url}{path}", json=body, headers=headers, timeout=30).raise_for_status()
     yield process.url, token
     process.stop(signal.SIGTERM)
     shutil.rmtree(process.folder)
@@ -113,7 +113,7 @@ def test_what_is_there_is_answered_as_it_is_described(
     schema = schemathesis.openapi.from_url(f"{address}/openapi.json")
     headers = {"Authorization": f"Bearer {token}"}
     for path, parameter in (("/labs", "panel_id"), ("/reports", "report_id"), ("/jobs", "job_id")):
-        for item in httpx.get(f"{address}{path}", headers=headers).json()["items"][:3]:
+        for item in httpx.get(f"{address}{path}", headers=headers, timeout=30).json()["items"][:3]:
             with subtests.test(path=path):
                 case = schema[f"{path}/{{{parameter}}}"]["GET"].Case(path_parameters={parameter: item["id"]})
                 assert case.call_and_validate(headers=headers, checks=CHECKS).status_code == 200

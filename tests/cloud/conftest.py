@@ -125,7 +125,7 @@ class Checkout:
         for pid in chosen:
             with contextlib.suppress(ProcessLookupError):
                 os.kill(pid, signal.SIGKILL)
-        process.wait(timeout=120)
+        process.wait(timeout=UP_TIMEOUT_SECONDS)
 
     def outputs(self, stack: str = "local") -> dict[str, Any]:
         """A stack's outputs, from the command for scripts: nothing else may be on its standard output."""
@@ -221,7 +221,10 @@ class Checkout:
 def _descendants(pid: int) -> Iterator[int]:
     """The processes that a process started, and theirs."""
     listed = Path(f"/proc/{pid}/task/{pid}/children")
-    children = [int(child) for child in listed.read_text().split()] if listed.exists() else []
+    try:
+        children = [int(child) for child in listed.read_text().split()]
+    except (FileNotFoundError, ProcessLookupError):
+        return  # it has ended
     for child in children:
         yield child
         yield from _descendants(child)

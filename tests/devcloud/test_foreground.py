@@ -22,7 +22,7 @@ def python(code: str, name: str = "one", **more: object) -> Process:
     return Process(name, [sys.executable, "-c", code], dict(os.environ), **more)  # type: ignore[arg-type]
 
 
-def wait_for(condition: object, seconds: float = 5) -> None:
+def wait_for(condition: object, seconds: float = 30) -> None:
     deadline = time.monotonic() + seconds
     while not condition():  # type: ignore[operator]
         assert time.monotonic() < deadline
@@ -57,8 +57,8 @@ def test_a_process_that_ends_by_itself_is_named_with_its_status(group: Group) ->
 
 def test_the_last_started_is_ended_first_and_nothing_is_left(group: Group, tmp_path: Path) -> None:
     ends = (
-        "import signal, sys, time\n"
-        "signal.signal(signal.SIGTERM, lambda *_: (print('ended', flush=True), sys.exit()))\n"
+        "import os, signal, sys, time\n"
+        "signal.signal(signal.SIGTERM, lambda *_: (os.write(1, b'ended\\n'), sys.exit()))\n"
         "print('started', flush=True)\ntime.sleep(60)"
     )
     group.start(python(ends, "first"))

@@ -14,8 +14,8 @@ from devcloud.bootstrap import ROOT
 pytestmark = pytest.mark.services
 
 SERVICE = """
-import signal, sys, time
-signal.signal(signal.SIGTERM, lambda *_: (print("ended well", flush=True), sys.exit()))
+import os, signal, sys, time
+signal.signal(signal.SIGTERM, lambda *_: (os.write(1, b"ended well\\n"), sys.exit()))
 print("started", flush=True)
 time.sleep(60)
 """
@@ -33,20 +33,22 @@ class Reloader:
             self.process = subprocess.Popen(command, cwd=ROOT, stdout=out, stderr=out, start_new_session=True)
 
     def wait(self, text: str, times: int = 1) -> None:
-        deadline = time.monotonic() + 10
+        deadline = time.monotonic() + 30
         while self.out.read_text().count(text) < times:
             assert time.monotonic() < deadline, self.out.read_text()
             time.sleep(0.02)
 
     def change_until(self, text: str, times: int) -> None:
         # The watch begins a moment after the command: a change before that is not seen.
-        deadline = time.monotonic() + 10
-        number = 0
-        while self.out.read_text().count(text) < times:
-            assert time.monotonic() < deadline, self.out.read_text()
-            number += 1
+        for number in range(10):
             (self.watched / "a.py").write_text(f"# {number}\n")
-            time.sleep(0.5)
+            # Each change ends the command that the one before it started: it has time to say its word.
+            patience = time.monotonic() + 3
+            while time.monotonic() < patience:
+                if self.out.read_text().count(text) >= times:
+                    return
+                time.sleep(0.02)
+        pytest.fail(self.out.read_text())
 
 
 @pytest.fixture

@@ -65,7 +65,7 @@ def test_a_process_that_got_a_dead_runs_number_is_left_alone(runs: Runs) -> None
 
 
 def test_a_run_under_way_is_waited_for(runs: Runs, capsys: pytest.CaptureFixture[str]) -> None:
-    owner = subprocess.Popen(["sleep", "1"])
+    owner = subprocess.Popen(["sleep", "3"])
     record(runs, session=0, started="", owner=owner.pid, ownerStarted=started_at(owner.pid), command="pulumi up")
     threading.Thread(target=owner.wait).start()
     runs.clear_dead("local")

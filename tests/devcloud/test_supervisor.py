@@ -30,11 +30,16 @@ def started(supervisor: Supervisor) -> int:
     supervisor.start([SLEEP])
     supervisor.start_program("sleeper")
     pid: int = supervisor.states()["sleeper"]["pid"]
+    # Until then it is a fork of supervisord, by whose environment nobody would know it.
+    deadline = time.monotonic() + 10
+    while b"sleep" not in Path(f"/proc/{pid}/cmdline").read_bytes().split(b"\0")[0]:
+        assert time.monotonic() < deadline
+        time.sleep(0.01)
     return pid
 
 
 def wait_until_gone(pid: int) -> None:
-    deadline = time.monotonic() + 5
+    deadline = time.monotonic() + 20
     while alive(pid) and time.monotonic() < deadline:
         time.sleep(0.02)
 

@@ -199,10 +199,10 @@ def test_the_outbox_sends_at_once_when_it_is_woken_and_by_itself_when_not(
         # It sleeps for two seconds now.
         monkeypatch.setattr("app.api.outbox.POLL_SECONDS", 0.1)
         outbox.wake()
-        await asyncio.wait_for(_until(lambda: len(api.queue.jobs) == 1), 0.5)
+        await asyncio.wait_for(_until(lambda: len(api.queue.jobs) == 1), 1.5)
         # As the worker adds an `aggregate`: nobody wakes anyone.
         await api.store.add_panel(ADA.user_id, _new_panel(), None)
-        await asyncio.wait_for(_until(lambda: len(api.queue.jobs) == 2), 4)
+        await asyncio.wait_for(_until(lambda: len(api.queue.jobs) == 2), 30)
         running.cancel()
 
     asyncio.run(run())
@@ -219,7 +219,7 @@ def test_the_outbox_outlives_whatever_fails(api: Api, monkeypatch: pytest.Monkey
             api.queue.away = error
             await asyncio.sleep(0.03)
         api.queue.away = None
-        await asyncio.wait_for(_until(lambda: len(api.queue.jobs) == 1), 1)
+        await asyncio.wait_for(_until(lambda: len(api.queue.jobs) == 1), 30)
         running.cancel()
 
     asyncio.run(run())
@@ -248,7 +248,7 @@ def test_what_had_lost_its_message_is_sent_at_once_and_logged(api: Api, caplog: 
         await asyncio.sleep(0.01)
         await api.store.add_panel(ADA.user_id, _new_panel(), None)  # it sleeps for two seconds now
         await outbox.recover()
-        await asyncio.wait_for(_until(lambda: len(api.queue.jobs) == 1), 1)
+        await asyncio.wait_for(_until(lambda: len(api.queue.jobs) == 1), 1.5)
         running.cancel()
 
     asyncio.run(run())

@@ -54,14 +54,13 @@ def test_no_account_takes_as_long_as_a_wrong_password() -> None:
         hashed = await passwords.hash(GOOD)
 
         async def seconds(kept: str | None) -> float:
-            times = []
-            for _ in range(7):
-                started = time.process_time()
-                await passwords.verify(kept, "not the password at all")
-                times.append(time.process_time() - started)
-            return sorted(times)[3]
+            started = time.process_time()
+            await passwords.verify(kept, "not the password at all")
+            return time.process_time() - started
 
-        there, nowhere = await seconds(hashed), await seconds(None)
+        # In turn, and the least of each: whatever else the machine does meets both.
+        times = [(await seconds(hashed), await seconds(None)) for _ in range(7)]
+        there, nowhere = min(there for there, _ in times), min(nowhere for _, nowhere in times)
         assert there * 0.5 < nowhere < there * 2
 
     asyncio.run(run())

@@ -31,7 +31,7 @@ def ask(
 ) -> tuple[Reply, FakeOpenAI]:
     fake = FakeOpenAI(answers)
     with fake.running():
-        chat = OpenAIChat(KEY, "gpt-fake", fake.base_url, timeout_seconds=0.3)
+        chat = OpenAIChat(KEY, "gpt-fake", fake.base_url, timeout_seconds=10 if answers else 0.3)
         return asyncio.run(chat.reply(messages, describe(), must_answer)), fake
 
 

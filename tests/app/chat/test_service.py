@@ -260,14 +260,14 @@ def test_the_api_answers_a_question_with_the_fake_model_and_stays_small(
     service = servers.Service(folder, "api", environment)
     service.start()
     try:
-        with httpx.Client(base_url=service.url, headers={"authorization": f"Bearer {TOKEN}"}) as client:
+        with httpx.Client(base_url=service.url, headers={"authorization": f"Bearer {TOKEN}"}, timeout=30) as client:
             answer = client.post("/chat", json={"message": "What is out of range?"}).json()
             assert answer["tools"] == ["out_of_range"]
             assert answer["answer"].startswith(SAYS_SO)
             assert "6.1" in answer["answer"]
             assert "99.9" not in answer["answer"]
             assert [chat["id"] for chat in client.get("/chat").json()["items"]] == [answer["chat_id"]]
-            assert httpx.post(f"{service.url}/chat", json={"message": "Hello"}).status_code == 401
+            assert httpx.post(f"{service.url}/chat", json={"message": "Hello"}, timeout=30).status_code == 401
         assert "no language model is asked" in service.log
         assert "HbA1c" not in service.log
         (line,) = [line for line in Path(f"/proc/{service.pid}/status").read_text().splitlines() if "VmRSS" in line]

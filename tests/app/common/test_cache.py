@@ -29,7 +29,7 @@ def test_a_redis_that_is_away_costs_no_request_more_than_a_moment() -> None:
         for _ in range(1000):
             await kept.put("key", b"value", 10)
             assert await kept.get("key") is None
-        assert time.monotonic() - started < 2
+        assert time.monotonic() - started < 20
         with pytest.raises(RedisError):
             await kept.check()
 
@@ -39,13 +39,13 @@ def test_a_redis_that_is_away_costs_no_request_more_than_a_moment() -> None:
 @pytest.mark.services
 def test_a_value_is_kept_for_its_time_and_not_replaced_unasked(redis: servers.Redis) -> None:
     async def work(kept: Cache) -> None:
-        await kept.put("cache-test", b"\xff1", 1)
+        await kept.put("cache-test", b"\xff1", 3)
         assert await kept.get("cache-test") == b"\xff1"
-        await kept.put("cache-test", b"2", 1, replace=False)
+        await kept.put("cache-test", b"2", 3, replace=False)
         assert await kept.get("cache-test") == b"\xff1"
-        await kept.put("cache-test", b"3", 1)
+        await kept.put("cache-test", b"3", 3)
         assert await kept.get("cache-test") == b"3"
-        await asyncio.sleep(1.1)
+        await asyncio.sleep(3.1)
         assert await kept.get("cache-test") is None
         await kept.check()
 

@@ -9,7 +9,8 @@ from app.common import limits
 from app.common.limits import RateLimits, TooMany, network
 from tests.app import servers
 
-THREE = "3 per minute"
+# An hour: a minute would turn within a test now and then.
+THREE = "3 per hour"
 
 
 async def tries(kit: RateLimits, count: int, who: str) -> int:
@@ -54,7 +55,7 @@ def test_a_refusal_says_how_long_to_wait_and_not_who() -> None:
         await tries(kit, 3, "ada")
         with pytest.raises(TooMany) as refused:
             await kit.hit(THREE, "test", "ada")
-        assert 1 <= refused.value.seconds <= 60
+        assert 1 <= refused.value.seconds <= 3600
         assert "ada" not in str(refused.value)
         await kit.close()
 

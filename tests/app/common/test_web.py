@@ -109,14 +109,14 @@ def test_a_request_id_from_outside_is_kept_where_it_is_one(app: FastAPI, given: 
 
 
 def test_a_request_is_one_line_without_its_path_body_or_token(app: FastAPI, lines: Lines) -> None:
-    answer = ask(app, "POST", "/bodies/17?name=Jane", "ada", json={"name": "Doe"})
+    answer = ask(app, "POST", "/bodies/987654321?name=Jane", "ada", json={"name": "Doe"})
     assert answer.status_code == 422
     (line,) = lines.text
     assert lines.last["message"] == "POST /bodies/{number} 422"
     assert lines.last["request_id"] == answer.headers["x-request-id"]
     assert lines.last["status"] == 422
     assert lines.last["milliseconds"] >= 0
-    for private in ("17", "Jane", "Doe", "ada"):
+    for private in ("987654321", "Jane", "Doe", "ada"):
         assert private not in line.replace(lines.last["request_id"], "").replace(lines.last["time"], "")
 
 
@@ -230,12 +230,13 @@ def test_work_beside_the_requests_goes_on_after_a_failure_and_ends_with_the_serv
 
     async def run() -> None:
         async with web.background(web.for_ever(work, 0.01)):
-            await asyncio.sleep(0.1)
+            while len(times) < 3:  # noqa: ASYNC110 - what it waits for knows no events
+                await asyncio.sleep(0.01)
         done = len(times)
         await asyncio.sleep(0.05)
-        assert len(times) == done > 2
+        assert len(times) == done
 
-    asyncio.run(run())
+    asyncio.run(asyncio.wait_for(run(), 10))
 
 
 def test_neighbors_may_say_whom_they_speak_for_and_nobody_else(app: FastAPI) -> None:

@@ -164,7 +164,7 @@ def running(
     for url, messages in ((queue_url, 3), (dead, 2)):
         for _ in range(messages):
             queues.send_message(QueueUrl=url, MessageBody="x")
-    queues.receive_message(QueueUrl=queue_url, MaxNumberOfMessages=1)
+    queues.receive_message(QueueUrl=queue_url, MaxNumberOfMessages=1, VisibilityTimeout=600)
     release = json.dumps({"services": {"api": f"registry/slipway/api@{DIGEST}"}, "hostVersion": "7"})
     parameters.put_parameter(Name="/slipway/test/release", Value=release, Type="String", Overwrite=True)
     folder = servers.folder("dashboard")
@@ -192,7 +192,7 @@ def test_an_operator_signs_in_with_a_real_password_and_sees_real_numbers(
 ) -> None:
     service, _ = running
     headers = {"origin": service.url}
-    with httpx.Client(base_url=service.url, headers=headers, follow_redirects=True) as browser:
+    with httpx.Client(base_url=service.url, headers=headers, follow_redirects=True, timeout=30) as browser:
         wrong = browser.post("/dashboard/sign-in", data={"email": "operator@lab.example", "password": "wrong password"})
         assert wrong.status_code == 401
         user = browser.post("/dashboard/sign-in", data={"email": "ada@lab.example", "password": PASSWORD})
@@ -231,7 +231,9 @@ def test_with_the_cloud_and_the_cache_away_the_page_is_still_there_and_within_me
     alone = servers.Service(folder, "dashboard", environment | away)
     alone.start()
     try:
-        with httpx.Client(base_url=alone.url, headers={"origin": alone.url}, follow_redirects=True) as browser:
+        with httpx.Client(
+            base_url=alone.url, headers={"origin": alone.url}, follow_redirects=True, timeout=30
+        ) as browser:
             form = {"email": "operator@lab.example", "password": PASSWORD}
             page = browser.post("/dashboard/sign-in", data=form, timeout=20)
         assert page.status_code == 200

@@ -105,7 +105,9 @@ def test_whoever_signs_out_leaves_nothing_behind(signed_in: Open, backend: FakeB
 
 def test_a_session_that_ended_leads_to_the_sign_in_and_back(signed_in: Open, backend: FakeBackend) -> None:
     page = signed_in("/trends")
-    expect(page.get_by_text("No trends yet")).to_be_visible()  # a call still on its way would end the session itself
+    # A call that is still on its way would end the session itself.
+    expect(page.get_by_text("No trends yet")).to_be_visible()
+    expect(page.get_by_text("ada@example.com")).to_be_visible()
     backend.tokens.clear()
     page.get_by_role("link", name="Reports").click()
     expect(page.get_by_text("Your session has ended.")).to_be_visible()

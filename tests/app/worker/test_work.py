@@ -10,9 +10,9 @@ import pytest
 from botocore.exceptions import EndpointConnectionError
 
 from app.common.jobs import Job, JobError
+from app.common.names import normalise
 from app.common.tables import AGGREGATE, CATEGORISE, EXTRACT
 from app.worker.categoriser import Category
-from app.worker.encoder import normalise
 from app.worker.extractor import Entity
 from app.worker.heartbeat import alive, beat, every
 from app.worker.queue import Message
@@ -111,6 +111,13 @@ class Words:
             at = body.index(word)
             found.append(Entity(at, at + len(word), word, "word", 1.0, None))
         return found
+
+
+def until(true: Callable[[], object]) -> None:
+    deadline = time.monotonic() + 10
+    while not true():
+        assert time.monotonic() < deadline, "it did not come to pass"
+        time.sleep(0.005)
 
 
 class Setting:
@@ -272,7 +279,7 @@ def test_the_worker_outlives_a_queue_that_is_away(monkeypatch: pytest.MonkeyPatc
 def test_a_long_job_keeps_its_message_hidden(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr("app.worker.work.VISIBILITY_SECONDS", 0.03)
     it = Setting()
-    it.categoriser.before = lambda: time.sleep(0.1)
+    it.categoriser.before = lambda: until(lambda: it.queue.hidden)
     it.worker.step()
     assert it.queue.hidden[0] == (it.message, 0.03)
     assert it.queue.deleted == [it.message]
@@ -281,7 +288,8 @@ def test_a_long_job_keeps_its_message_hidden(monkeypatch: pytest.MonkeyPatch) ->
 def test_a_job_that_hangs_is_kept_hidden_only_so_long() -> None:
     kept: list[int] = []
     with every(0.001, 2, lambda: kept.append(1)):
-        time.sleep(0.1)
+        until(lambda: len(kept) == 2)
+        time.sleep(0.05)
     assert len(kept) == 2
 
 

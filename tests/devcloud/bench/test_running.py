@@ -9,7 +9,6 @@ import pytest
 
 from devcloud.bench import running
 from devcloud.bench.plan import MONOLITH, OURS
-from devcloud.bootstrap import cache_folder
 from devcloud.cloud import Cloud
 from devcloud.console import Refusal
 from devcloud.services import Services
@@ -40,7 +39,7 @@ class Rehearsed(running.Running):
     """A contender whose containers and database are a script: what it is asked is kept, in order."""
 
     def __init__(self, scratch: Path, contender: str = OURS, *, unsent: int = 0) -> None:
-        services = Services(Cloud("bench-unit", cache_folder()), Toolchain.__new__(Toolchain))
+        services = Services(Cloud("bench-unit", scratch), Toolchain.__new__(Toolchain))
         super().__init__(services, contender, {"api": "a", "worker": "w", MONOLITH: "m"}, scratch)
         self.asked: list[str] = []
         self.unsent = [*range(unsent, -1, -1)]

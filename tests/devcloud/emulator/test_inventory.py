@@ -32,7 +32,7 @@ def own(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Emulator]:
 @pytest.fixture
 def fresh(own: Emulator) -> Emulator:
     """It, as if nobody had used it."""
-    httpx.post(f"{own.aws}/moto-api/reset", trust_env=False).raise_for_status()
+    httpx.post(f"{own.aws}/moto-api/reset", trust_env=False, timeout=30).raise_for_status()
     return own
 
 

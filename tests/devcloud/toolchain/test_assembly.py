@@ -3,7 +3,6 @@
 import json
 import socket
 import threading
-import time
 from collections.abc import Callable
 from pathlib import Path
 
@@ -150,9 +149,7 @@ def test_a_second_run_has_nothing_to_do_and_says_the_same(machine: Machine) -> N
     first = machine.ensure()
     assert is_ready(machine.cache)
     machine.built.clear()
-    started = time.monotonic()
     second = machine.ensure()
-    assert time.monotonic() - started < 1
     assert second == first
     assert machine.built == []
     assert machine.origin("pulumi 3.259.0") == "built from its Go module"

@@ -69,21 +69,22 @@ def test_what_a_killed_run_left_half_made_is_cleared_away(tmp_path: Path) -> Non
     assert [entry.name for entry in tmp_path.iterdir()] == ["pulumi"]
 
 
-def _hold(file: Path, seconds: float) -> None:
+def _hold(file: Path) -> None:
+    """Until somebody waits."""
     with locked(file, lambda: None):
         file.with_name("held").touch()
-        time.sleep(seconds)
+        while not file.with_name("waiting").exists():
+            time.sleep(0.01)
 
 
 def test_a_second_process_waits_and_says_so(tmp_path: Path) -> None:
     file = tmp_path / "lock"
-    other = multiprocessing.get_context("fork").Process(target=_hold, args=(file, 0.5))
+    other = multiprocessing.get_context("fork").Process(target=_hold, args=(file,))
     other.start()
     while not (tmp_path / "held").exists():
         time.sleep(0.01)
-    words: list[str] = []
-    with locked(file, lambda: words.append("waiting")):
-        assert words == ["waiting"]
+    with locked(file, (tmp_path / "waiting").touch):
+        assert (tmp_path / "waiting").exists()
     other.join()
 
 
