@@ -104,6 +104,6 @@ def test_a_builder_that_is_not_there_is_refused_with_the_command_that_makes_it(e
 
 def test_the_local_stack_is_refused_by_any_other_account(empty: Checkout) -> None:
     empty.configure({"slipway:accountId": "999999999999"})
-    done = empty.run("up")
+    done = empty.run("preview")
     assert done.code != 0
     assert "999999999999" in done.said or "AWS account ID not allowed" in done.said
