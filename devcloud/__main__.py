@@ -28,8 +28,8 @@ from devcloud.toolchain.assembly import ensure_for_tests
 from devcloud.toolchain.bridges import stop_bridges
 from devcloud.toolchain.standins import docker_hub_reachable, take_docker_hubs_place
 from devcloud.toolchain.standins import ensure as ensure_standins
-from infra.lib import base_version
-from infra.lib.build_plan import PARENT_ARGUMENT, RECIPES, plan_builds
+from infra.lib import base_version, staging
+from infra.lib.build_plan import PARENT_ARGUMENT, RECIPES, STAGING, plan_builds
 
 AWS = "aws"
 """Not a cloud on this machine: the account, credentials and state that the person's shell names."""
@@ -233,7 +233,7 @@ def clean(command: Command) -> None:
         _stop(command, command.services)
         shutil.rmtree(command.cloud.folder)
     command.services.engine.clean()
-    shutil.rmtree(ROOT / ".slipway", ignore_errors=True)
+    staging.clear(ROOT / STAGING)
     say(f"cloud {command.cloud.name}: all that it kept is deleted (the toolchain stays in {command.cloud.cache})")
 
 

@@ -5,10 +5,11 @@ here has byte for byte the model that the image has. It is kept under a hash of 
 that is copied in later stages does not count.
 """
 
+import contextlib
 import hashlib
 import os
 import re
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
 from pathlib import Path
 
 from devcloud import building
@@ -23,7 +24,7 @@ from devcloud.toolchain import some
 from devcloud.toolchain.standins import take_docker_hubs_place
 from devcloud.toolchain.work import made_whole
 from infra import settings as settings_module
-from infra.lib import staging
+from infra.lib import content, staging
 from infra.lib.build_plan import BuildPlan, plan_builds
 from infra.lib.task_definition import canonical_json
 
@@ -106,8 +107,9 @@ def _build(cloud: Cloud, base: BuildPlan, worker: BuildPlan, dockerfile: str, fo
         wait_for_socket(socket, 30, "BuildKit", cloud.logs / "buildkit.log")
         take_docker_hubs_place(cloud.cache, tools["buildctl"], cloud.buildkit_address, registry, say)
         reference = f"{registry}/base:{base.content_tag}"
-        _run(tools, cloud, _request(base, f"type=image,name={reference},push=true", platform))
-        with made_whole(folder) as draft:
+        with _staged(base):
+            _run(tools, cloud, _request(base, f"type=image,name={reference},push=true", platform))
+        with made_whole(folder) as draft, _staged(worker):
             request = _request(worker, f"type=local,dest={draft}", platform, _exporting(cloud, dockerfile))
             _run(tools, cloud, request, reference)
             missing = [name for name in NEEDED if not (draft / INSIDE / name).exists()]
@@ -119,8 +121,17 @@ def _build(cloud: Cloud, base: BuildPlan, worker: BuildPlan, dockerfile: str, fo
         supervisor.stop()
 
 
+@contextlib.contextmanager
+def _staged(plan: BuildPlan) -> Iterator[None]:
+    """An image's context, as it was listed, for as long as it is built from."""
+    try:
+        with staging.staged(plan.files, ROOT / plan.context):
+            yield
+    except content.ContentError as error:
+        raise Refusal(str(error)) from None
+
+
 def _request(plan: BuildPlan, export: str, platform: str, dockerfile_folder: Path | None = None) -> Request:
-    staging.stage(plan.files, ROOT / plan.context)
     return Request(
         image=plan.image,
         context=ROOT / plan.context,

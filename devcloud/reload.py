@@ -3,6 +3,7 @@
 The command ends by SIGTERM, as its container would end it. One that ends by itself waits for the next change.
 """
 
+import _thread
 import contextlib
 import os
 import signal
@@ -23,7 +24,8 @@ def main(arguments: Sequence[str]) -> int:
     folders, command = arguments[:separator], arguments[separator + 1 :]
     stop = threading.Event()
     for number in (signal.SIGTERM, signal.SIGINT):
-        signal.signal(number, lambda *_: stop.set())
+        # In a thread of its own: whoever waits for the event may hold its lock just now. (`threading` has locks too.)
+        signal.signal(number, lambda *_: _thread.start_new_thread(stop.set, ()))
     child = _start(command)
     for changes in watchfiles.watch(*folders, stop_event=stop, raise_interrupt=False):
         changed = sorted({_shown(path) for _, path in changes})

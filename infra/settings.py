@@ -458,7 +458,7 @@ class Jobs(Group):
     )
     retention_days: Annotated[int, Field(ge=1, le=14)] = Field(
         default=4,
-        description="How long a message waits at most, in days; in the dead-letter queue it is always 14.",
+        description="How long a message waits at most, in days; 14 where it went to the dead-letter queue.",
     )
 
 

@@ -21,8 +21,9 @@ log = logging.getLogger(__name__)
 POLL_SECONDS = 2.0
 RETRY_SECONDS = 5.0
 SETTLED_SECONDS = 600
-"""A job sent this long ago, and not in the queue now, has lost its message. SQS counts its messages right within a
-minute."""
+"""A job sent this long ago, and not in the queue now, has lost its message."""
+IDLE_LOOKS = 3
+"""SQS counts its messages about: the queue is empty where so many looks in a row, a minute apart, found nothing."""
 
 
 class Outbox:
@@ -32,6 +33,7 @@ class Outbox:
         self._store = store
         self._queue = queue
         self._wake = asyncio.Event()
+        self._idle_looks = 0
 
     def wake(self) -> None:
         """There is something to send."""
@@ -43,7 +45,7 @@ class Outbox:
         return await self._store.send_unsent(BATCH, self._queue.send)
 
     async def recover(self) -> None:
-        """Send jobs anew whose message is gone, and give up those that the worker took too often.
+        """Send jobs anew whose message is gone, and give up those that were tried often enough.
 
         In a queue that is never empty, a message is known to be gone once the queue's retention has passed.
         """
@@ -52,7 +54,8 @@ class Outbox:
         except AWAY as error:
             log.warning("the queue cannot be asked", extra={"reason": database.brief(error)})
             return
-        age = SETTLED_SECONDS if queue.idle else queue.retention_seconds
+        self._idle_looks = self._idle_looks + 1 if queue.idle else 0
+        age = SETTLED_SECONDS if self._idle_looks >= IDLE_LOOKS else queue.retention_seconds
         lost = await self._store.recover_lost(age, queue.most_deliveries)
         if lost.unsent or lost.failed:
             log.warning("jobs had lost their message", extra={"sent_again": lost.unsent, "failed": lost.failed})

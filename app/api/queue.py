@@ -83,7 +83,7 @@ class SqsQueue:
         )
 
     async def state(self) -> State:
-        """The queue's own attributes. The numbers of messages are right within a minute of the last change."""
+        """The queue's own attributes."""
         answer = await asyncio.to_thread(
             self._client.get_queue_attributes,
             QueueUrl=self._url,

@@ -67,6 +67,10 @@ KEYS_KEPT_HOURS = 24
 MAX_TREND_ROWS = 5000
 """Months of tests in one answer: 50 tests over eight years."""
 
+MOST_SENDS = 5
+"""A job whose message was lost so often, each time before the worker took it down, is given up."""
+NO_RESULT = "no result came of it, however often it was tried"
+
 Send = Callable[[Sequence[Job]], Awaitable[set[UUID]]]
 
 
@@ -121,8 +125,8 @@ class Store(Protocol):
         """Give jobs that are not in the queue to `send`, the oldest first; note and count what it took."""
 
     async def recover_lost(self, sent_seconds_ago: int, most_deliveries: int | None) -> Lost:
-        """Have jobs that still wait, and were sent so long ago or longer, sent again; give up those of them that the
-        worker took `most_deliveries` times (None: none of them)."""
+        """Have jobs that still wait, and were sent so long ago or longer, sent again; give up those of them that were
+        sent MOST_SENDS times, or that the worker took `most_deliveries` times (None: for ever)."""
 
     async def sweep(self) -> int:
         """Forget keys that are older than KEYS_KEPT_HOURS; their number."""
@@ -256,14 +260,15 @@ class PostgresStore:
             if not waiting:
                 return 0
             taken = await send(waiting)
-            await connection.execute(update(jobs).where(jobs.c.id.in_(taken)).values(sent_at=func.now()))
+            sent = {"sent_at": func.now(), "sends": jobs.c.sends + 1}
+            await connection.execute(update(jobs).where(jobs.c.id.in_(taken)).values(sent))
         return len(taken)
 
     async def recover_lost(self, sent_seconds_ago: int, most_deliveries: int | None) -> Lost:
         """One transaction. What is given up fails with what it is about."""
         lost = (jobs.c.status == QUEUED, jobs.c.sent_at < func.now() - timedelta(seconds=sent_seconds_ago))
         async with self._engine.begin() as connection:
-            failed = 0 if most_deliveries is None else await give_up(connection, lost, most_deliveries)
+            failed = await give_up(connection, lost, most_deliveries)
             unsent = (await connection.execute(update(jobs).where(*lost).values(sent_at=None))).rowcount
         return Lost(unsent, failed)
 
@@ -280,12 +285,14 @@ class PostgresStore:
             await connection.execute(text("SELECT 1"))
 
 
-async def give_up(connection: AsyncConnection, lost: Sequence[ColumnElement[bool]], most_deliveries: int) -> int:
-    """Fail those of the lost jobs that the worker took so often, with what they are about; their number."""
-    reason = f"the worker ended in the middle of it, {most_deliveries} times"
-    failed = {"status": FAILED, "reason": reason, "finished_at": func.now()}
-    too_often = update(jobs).where(*lost, jobs.c.deliveries >= most_deliveries).values(failed)
-    rows = (await connection.execute(too_often.returning(jobs.c.panel_id, jobs.c.report_id))).all()
+async def give_up(connection: AsyncConnection, lost: Sequence[ColumnElement[bool]], most_deliveries: int | None) -> int:
+    """Fail those of the lost jobs that were tried often enough, with what they are about; their number."""
+    failed = {"status": FAILED, "reason": NO_RESULT, "finished_at": func.now()}
+    tried = jobs.c.sends >= MOST_SENDS
+    if most_deliveries is not None:
+        tried |= jobs.c.deliveries >= most_deliveries
+    query = update(jobs).where(*lost, tried).values(failed).returning(jobs.c.panel_id, jobs.c.report_id)
+    rows = (await connection.execute(query)).all()
     for table, ids in ((lab_panels, [row.panel_id for row in rows]), (reports, [row.report_id for row in rows])):
         await connection.execute(update(table).where(table.c.id.in_(ids), table.c.status == QUEUED).values(failed))
     return len(rows)

@@ -9,6 +9,7 @@ from sqlalchemy import ColumnElement, Row, Select, and_, case, distinct, func, o
 from sqlalchemy.ext.asyncio import AsyncEngine
 
 from app.chat.model import Frozen
+from app.common.names import normalise
 from app.common.tables import lab_panels, lab_tests, trends
 
 
@@ -155,7 +156,7 @@ class PostgresLabs(OwnLabs):
             .limit(limit)
         )
         if test_name is not None:
-            query = query.where(func.lower(trends.c.test_name).contains(test_name.lower(), autoescape=True))
+            query = query.where(trends.c.test_name.contains(normalise(test_name), autoescape=True))
         if category is not None:
             query = query.where(func.lower(trends.c.category) == category.lower())
         return [TrendMonth.model_validate(row, from_attributes=True) for row in await self._all(query)]

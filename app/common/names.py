@@ -1,4 +1,4 @@
-"""How the names of lab tests are told apart. Imports nothing, because the worker's models are exported with it."""
+"""How the names of lab tests are told apart. Imports nothing of ours: the worker's models are exported with it."""
 
 import re
 import unicodedata

@@ -130,6 +130,7 @@ jobs = Table(
     _now("created_at"),
     # The outbox: null until the job is in the queue, so a job outlives a queue that is away.
     Column("sent_at", DateTime(timezone=True)),
+    Column("sends", Integer, nullable=False, server_default="0"),
     Column("finished_at", DateTime(timezone=True)),
     CheckConstraint("kind IN ('categorise', 'extract', 'aggregate')", name="jobs_kind_check"),
     CheckConstraint("status IN ('queued', 'done', 'failed')", name="jobs_status_check"),

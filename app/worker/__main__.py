@@ -3,6 +3,7 @@
 `--self-test`, `--health`, `--categorise` and `--extract` need no settings and no network.
 """
 
+import _thread
 import argparse
 import json
 import logging
@@ -54,7 +55,8 @@ def work(environment: Mapping[str, str], model: Path) -> int:
 
     stop = threading.Event()
     for number in (signal.SIGTERM, signal.SIGINT):
-        signal.signal(number, lambda *_: stop.set())
+        # In a thread of its own: whoever waits for the event may hold its lock just now. (`threading` has locks too.)
+        signal.signal(number, lambda *_: _thread.start_new_thread(stop.set, ()))
 
     # After the signal handlers and the settings: these take most of the start.
     from sqlalchemy.exc import SQLAlchemyError

@@ -97,7 +97,7 @@ def serve(addresses: list[tuple[str, int]]) -> None:
             flush=True,
         )
         while True:
-            signal.pause()
+            time.sleep(1)
     finally:
         for server in servers:
             server.shutdown()

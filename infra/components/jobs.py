@@ -9,7 +9,7 @@ from infra.lib.task_definition import canonical_json
 
 DAY_SECONDS = 24 * 60 * 60
 DEAD_LETTER_RETENTION_SECONDS = 14 * DAY_SECONDS
-"""The longest that SQS keeps a message: a person has two weeks to look at it."""
+"""The longest that SQS keeps a message, from when it was first sent: ten days more, with the default retention."""
 
 
 @dataclass(frozen=True)

@@ -1,5 +1,6 @@
 """The network: public subnets in two zones and no NAT gateway, which would cost more than the worker."""
 
+import functools
 import ipaddress
 from dataclasses import dataclass
 
@@ -70,7 +71,8 @@ class Network(pulumi.ComponentResource):
                 f"subnet-{index}",
                 vpc_id=vpc.id,
                 cidr_block=cidr,
-                availability_zone=zones.names[index],
+                # One that is there stays where it is, also while fewer zones are listed than there are subnets.
+                availability_zone=zones.names.apply(functools.partial(_zone, index)),
                 map_public_ip_on_launch=True,
                 tags=self._tags(f"subnet-{index}"),
                 # AWS adds zones and takes them out of the list: that alone is no reason to replace what lives in one.
@@ -152,6 +154,10 @@ class Network(pulumi.ComponentResource):
             tags=self._tags(f"{source}-to-{what}"),
             opts=self._child,
         )
+
+
+def _zone(index: int, names: list[str]) -> str:
+    return names[index % len(names)]
 
 
 def _label(cidr: str) -> str:

@@ -88,8 +88,9 @@ class Registry(pulumi.ComponentResource):
             f"{image}-lifecycle",
             repository=repository.name,
             policy=policy,
-            # A child is protected with its parent, and another policy replaces this one, which that would refuse.
-            opts=pulumi.ResourceOptions(parent=repository, protect=False),
+            # A child is protected with its parent, and another policy replaces this one, which that would refuse. The
+            # old one goes first: a repository has one policy, and deleting the old one afterwards would delete the new.
+            opts=pulumi.ResourceOptions(parent=repository, protect=False, delete_before_replace=True),
         )
         return repository.repository_url, repository.arn
 

@@ -23,7 +23,6 @@ SCHEMA = 1
 """Raised when the hash is computed in another way: every image then gets a new tag."""
 
 MODES = {False: 0o644, True: 0o755}
-FOLDER_MODE = 0o755
 EXCLUDED_FOLDERS = frozenset({"__pycache__"})
 EXCLUDED_SUFFIXES = (".pyc", ".md")
 VISIBLE = r"(?!\.)[^/]+"

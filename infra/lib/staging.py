@@ -43,13 +43,24 @@ def staged(files: Sequence[ContextFile], folder: Path) -> Iterator[None]:
             except BlockingIOError:
                 if not _holds(folder, files):
                     raise ContentError(
-                        f"Another run is building from {folder}, and its files have changed since: wait until that run "
-                        "has ended."
+                        f"Another run (an `up` or a preview) works from {folder} with other files: wait until it has "
+                        "ended."
                     ) from None
             else:
                 _fill(folder, files)
             fcntl.flock(users, fcntl.LOCK_SH)
         yield
+
+
+def clear(contexts: Path) -> None:
+    """Remove every context below a folder that nobody works from. The locks stay, for whoever waits for one."""
+    for users_file in contexts.glob("*/*.users"):
+        folder = users_file.with_name(users_file.name.removesuffix(".users"))
+        with _open(folder, "lock") as turn, _open(folder, "users") as users:
+            fcntl.flock(turn, fcntl.LOCK_EX)
+            with contextlib.suppress(BlockingIOError):
+                fcntl.flock(users, fcntl.LOCK_EX | fcntl.LOCK_NB)
+                shutil.rmtree(folder, ignore_errors=True)
 
 
 def _open(folder: Path, what: str) -> IO[str]:
@@ -58,7 +69,11 @@ def _open(folder: Path, what: str) -> IO[str]:
 
 def _holds(folder: Path, files: Sequence[ContextFile]) -> bool:
     found = {path.relative_to(folder).as_posix() for path in folder.rglob("*") if path.is_symlink() or path.is_file()}
-    return found == {file.path for file in files} and all(_is_staged(folder / file.path, file) for file in files)
+    return found == {file.path for file in files} and all(
+        _has_content(folder / file.path, file)
+        and stat.S_IMODE((folder / file.path).stat().st_mode) == MODES[file.executable]
+        for file in files
+    )
 
 
 def _fill(folder: Path, files: Sequence[ContextFile]) -> None:
@@ -68,7 +83,9 @@ def _fill(folder: Path, files: Sequence[ContextFile]) -> None:
         target = folder / file.path
         for parent in reversed(PurePosixPath(file.path).parents[:-1] if "/" in file.path else ()):
             _make_folder(folder / parent)
-        if not _is_staged(target, file):
+        if _has_content(target, file):
+            _set_mode(target, MODES[file.executable])
+        else:
             _copy(file, target, folder)
 
 
@@ -100,15 +117,12 @@ def _remove_others(folder: Path, wanted: Mapping[str, ContextFile]) -> None:
                 path.unlink()
 
 
-def _is_staged(target: Path, file: ContextFile) -> bool:
+def _has_content(target: Path, file: ContextFile) -> bool:
     try:
         status = target.lstat()
     except FileNotFoundError:
         return False
-    if not stat.S_ISREG(status.st_mode) or status.st_size != file.size or sha256(target, status) != file.sha256:
-        return False
-    _set_mode(target, MODES[file.executable])
-    return True
+    return stat.S_ISREG(status.st_mode) and status.st_size == file.size and sha256(target, status) == file.sha256
 
 
 def _copy(file: ContextFile, target: Path, folder: Path) -> None:

@@ -3,11 +3,13 @@
 The tests are one story, in this order: what is only previewed, two changes that go up one upon the other, and back.
 """
 
+import json
 import re
 from typing import Any
 from uuid import uuid4
 
 import pytest
+import yaml
 
 from devcloud.bench import changes
 from tests.cloud.conftest import Checkout
@@ -71,6 +73,15 @@ def test_a_line_of_the_worker_changes_the_worker_its_task_and_its_service(
     assert after["taskDefinition"] != committed["taskDefinition"]
     task = checkout.client("ecs").describe_task_definition(taskDefinition=after["taskDefinition"])["taskDefinition"]
     assert task["containerDefinitions"][0]["image"].endswith(after["digests"]["worker"])
+
+
+def test_another_lifecycle_policy_takes_the_place_of_the_old_one(checkout: Checkout) -> None:
+    # A repository has one policy: whoever deletes the old one after making the new one deletes the new one.
+    settings = yaml.safe_load((checkout.root / "Pulumi.local.yaml").read_text())["config"]["slipway:registry"]
+    checkout.configure({"slipway:registry": {**settings, "keepImages": 7}})
+    checkout.up()
+    policy = checkout.client("ecr").get_lifecycle_policy(repositoryName="slipway-local/api")["lifecyclePolicyText"]
+    assert 7 in [rule["selection"].get("countNumber") for rule in json.loads(policy)["rules"]]
 
 
 def test_a_requirement_of_the_worker_neither_fetches_nor_exports_a_model_again(

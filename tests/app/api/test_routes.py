@@ -11,6 +11,7 @@ from botocore.exceptions import EndpointConnectionError
 from sqlalchemy.exc import OperationalError, ProgrammingError
 
 from app.api.outbox import Outbox
+from app.api.routes import create_app
 from app.api.schemas import MAX_BODY, MAX_TESTS
 from app.api.store import Lost
 from app.common.jobs import Job
@@ -225,12 +226,22 @@ def test_the_outbox_outlives_whatever_fails(api: Api, monkeypatch: pytest.Monkey
     asyncio.run(run())
 
 
-def test_a_job_has_lost_its_message_where_the_queue_is_empty_or_keeps_none_so_long(api: Api) -> None:
+def test_a_job_has_lost_its_message_where_the_queue_stays_empty_or_keeps_none_so_long(api: Api) -> None:
     outbox = Outbox(api.store, api.queue)
-    asyncio.run(outbox.recover())
-    api.queue.stands = replace(api.queue.stands, idle=False)
-    asyncio.run(outbox.recover())
-    assert api.store.asked_for_lost == [(600, 5), (4 * 24 * 3600, 5)]
+    days = 4 * 24 * 3600
+    for idle, seconds in ((True, days), (True, days), (True, 600), (False, days), (True, days)):
+        api.queue.stands = replace(api.queue.stands, idle=idle)
+        asyncio.run(outbox.recover())
+        assert api.store.asked_for_lost.pop() == (seconds, 5)
+
+
+def test_the_running_api_looks_for_lost_jobs(api: Api) -> None:
+    async def run() -> None:
+        app = create_app(api.store, api.queue, api.tokens, api.cache)
+        async with app.router.lifespan_context(app):
+            await asyncio.wait_for(_until(lambda: api.store.asked_for_lost), 10)
+
+    asyncio.run(run())
 
 
 def test_nothing_is_taken_for_lost_while_the_queue_cannot_be_asked(api: Api) -> None:

@@ -96,7 +96,7 @@ def test_migrating_twice_changes_nothing(empty_database: str) -> None:
     # From two places at once, one did it all and the other found nothing to do.
     assert sorted('"before": null' in text for text in said) == [False, True], said
     third = run(empty_database)
-    assert '"before": "0002", "after": "0002"' in third.communicate(timeout=60)[1]
+    assert '"before": "0003", "after": "0003"' in third.communicate(timeout=60)[1]
     assert third.returncode == 0
     assert on_connection(empty_database, differences) == []
 

@@ -4,8 +4,8 @@ from collections.abc import Sequence
 
 import pytest
 
+from app.common.names import normalise
 from app.worker.categoriser import UNKNOWN, Category
-from app.worker.encoder import normalise
 from app.worker.extractor import MOST_CANDIDATES, MOST_WORDS, Extractor, candidates
 
 KNOWN = {

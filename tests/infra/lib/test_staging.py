@@ -9,7 +9,7 @@ from pathlib import Path
 import pytest
 
 from infra.lib.content import ContentError, list_context
-from infra.lib.staging import stage, staged
+from infra.lib.staging import clear, stage, staged
 from tests.infra.lib.conftest import ALLOW, paths, tag
 
 
@@ -130,11 +130,30 @@ def test_what_is_built_from_stays_as_it_is_until_then(root: Path, tmp_path: Path
             pass  # another run of the same files
         (root / "app/api/main.py").write_text("print('hullo')\n")
         for others in (list_context(root, ALLOW), files[:-1]):
-            with pytest.raises(ContentError, match=f"Another run is building from {folder}, and its files have"):
+            with pytest.raises(ContentError, match=rf"Another run \(.*\) works from {folder} with other files: wait"):
                 stage(others, folder)
         assert tag(list_context(folder, ["**"])) == tag(files)
     stage(list_context(root, ALLOW), folder)
     assert (folder / "app/api/main.py").read_text() == "print('hullo')\n"
+
+
+def test_not_even_a_mode_is_changed_under_another_run(root: Path, tmp_path: Path) -> None:
+    folder = tmp_path / "staged"
+    with staged(list_context(root, ALLOW), folder):
+        before = snapshot(folder)
+        (root / "app/api/main.py").chmod(0o755)
+        with pytest.raises(ContentError, match="Another run"):
+            stage(list_context(root, ALLOW), folder)
+        assert snapshot(folder) == before
+
+
+def test_what_nobody_works_from_can_be_cleared_away(root: Path, tmp_path: Path) -> None:
+    files = list_context(root, ALLOW)
+    stage(files, tmp_path / "dev" / "api")
+    with staged(files, tmp_path / "local" / "api"):
+        clear(tmp_path)
+        assert not (tmp_path / "dev" / "api").exists()
+        assert tag(list_context(tmp_path / "local" / "api", ["**"])) == tag(files)
 
 
 def test_a_run_that_was_killed_holds_nothing(root: Path, tmp_path: Path) -> None:
@@ -146,7 +165,7 @@ def test_a_run_that_was_killed_holds_nothing(root: Path, tmp_path: Path) -> None
     other = subprocess.Popen([sys.executable, "-c", code, str(folder)], stdout=subprocess.PIPE)
     assert other.stdout
     other.stdout.readline()
-    with pytest.raises(ContentError, match="Another run is building"):
+    with pytest.raises(ContentError, match="Another run"):
         stage(list_context(root, ALLOW), folder)
     other.kill()
     other.communicate()
