@@ -66,7 +66,9 @@ class Runs:
             # Read to its end: a process whose output nobody takes may never come to one.
             for _ in process.stdout or ():
                 pass
-            process.wait()
+            if process.wait() < 0:
+                # Killed: its plugins have heard nothing. The official ones look every five minutes whether it is there.
+                _end_session(process.pid)
             record.unlink(missing_ok=True)
 
     def clear_dead(self, stack: str) -> bool:

@@ -2,6 +2,7 @@
 
 import json
 import os
+import signal
 import subprocess
 import sys
 import threading
@@ -124,6 +125,16 @@ def test_a_run_is_on_record_while_it_lasts(runs: Runs) -> None:
         assert process.stdout is not None
         assert process.stdout.read() == "hello\n"
     assert not (runs.folder / "local.json").exists()
+
+
+def test_plugins_of_an_engine_that_was_killed_end_with_the_run(runs: Runs) -> None:
+    # Some look every five minutes only whether their engine is there.
+    engine = ["sh", "-c", "sleep 60 >/dev/null 2>&1 & echo $!; kill -9 $$"]
+    with runs.start("local", engine, env=dict(os.environ), cwd=Path("/")) as process:
+        assert process.stdout
+        plugin = int(process.stdout.readline())
+    assert process.returncode == -signal.SIGKILL
+    assert not alive(plugin)
 
 
 def test_a_stack_that_nobody_ran_has_nothing_to_clear(runs: Runs) -> None:
