@@ -1,7 +1,6 @@
 """The jobs' queue (SQS), from the API's side."""
 
 import asyncio
-import json
 import logging
 from collections.abc import Sequence
 from dataclasses import dataclass
@@ -13,6 +12,7 @@ from botocore.config import Config
 from botocore.exceptions import BotoCoreError, ClientError
 
 from app.common.jobs import Job
+from app.common.sqs import DEPTH, most_deliveries
 
 if TYPE_CHECKING:
     from mypy_boto3_sqs import SQSClient
@@ -25,9 +25,6 @@ BATCH = 10
 
 # No request waits for the queue, but the rows of a batch are locked meanwhile: two quick tries.
 CLIENT = Config(connect_timeout=2, read_timeout=3, retries={"total_max_attempts": 2, "mode": "standard"})
-
-
-DEPTH = ("ApproximateNumberOfMessages", "ApproximateNumberOfMessagesNotVisible", "ApproximateNumberOfMessagesDelayed")
 
 
 @dataclass(frozen=True)
@@ -90,9 +87,8 @@ class SqsQueue:
             AttributeNames=["All"],
         )
         found = {str(name): value for name, value in answer["Attributes"].items()}
-        policy = found.get("RedrivePolicy")
         return State(
             idle=not any(int(found[name]) for name in DEPTH),
             retention_seconds=int(found["MessageRetentionPeriod"]),
-            most_deliveries=int(json.loads(policy)["maxReceiveCount"]) if policy else None,
+            most_deliveries=most_deliveries(found),
         )

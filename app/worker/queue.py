@@ -1,11 +1,12 @@
 """The jobs' queue (SQS), from the worker's side."""
 
-import json
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Protocol
 
 import boto3
 from botocore.config import Config
+
+from app.common.sqs import most_deliveries
 
 if TYPE_CHECKING:
     from mypy_boto3_sqs import SQSClient
@@ -77,5 +78,4 @@ class SqsQueue:
     def most_deliveries(self) -> int | None:
         """`maxReceiveCount` of the queue's redrive policy."""
         answer = self._client.get_queue_attributes(QueueUrl=self._url, AttributeNames=["RedrivePolicy"])
-        policy = answer.get("Attributes", {}).get("RedrivePolicy")
-        return int(json.loads(policy)["maxReceiveCount"]) if policy else None
+        return most_deliveries({str(name): value for name, value in answer.get("Attributes", {}).items()})
