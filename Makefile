@@ -7,7 +7,7 @@ STACK ?= local
 CLOUD ?= default
 RUN = @$(PYTHON) devcloud/bootstrap.py
 GROUPS = --group pyproject.toml:cloud --group pyproject.toml:app --group pyproject.toml:dev
-UNIT = $(RUN) pytest -m 'not cloud and not services' -p no:schemathesis -p no:hypothesispytest
+UNIT = $(RUN) pytest -m 'not cloud and not services and not contract' -p no:schemathesis -p no:hypothesispytest
 # Half the time of a unit test is its imports: two processes that import half each are faster than two that share all.
 UNIT_HALF = tests/app tests/images
 SLOW = $(RUN) pytest -m 'cloud or services'
@@ -15,7 +15,7 @@ DEVCLOUD = $(RUN) devcloud --cloud $(CLOUD) --stack $(STACK)
 
 .DEFAULT_GOAL := help
 .PHONY: help up preview refresh build down clean status logs outputs env promote builder validate cache clean-cache \
-	stop-builder toolchain test test-cloud test-services unit unit-half unit-rest check hooks format lock docs base \
+	stop-builder toolchain test test-cloud test-services unit unit-half unit-rest contract check hooks format lock docs base \
 	base-version report dev bench
 
 help: ## What there is
@@ -70,6 +70,7 @@ toolchain: ## Find or make every tool
 test: ## Everything: unit tests, then those of the cloud beside those of services
 	$(DEVCLOUD) toolchain --tests
 	@$(MAKE) --no-print-directory unit
+	@$(MAKE) --no-print-directory contract
 	@$(MAKE) --no-print-directory --jobs 2 test-cloud test-services
 test-cloud:
 	$(SLOW) tests/cloud $(ARGS)
@@ -81,12 +82,15 @@ unit-half:
 	$(UNIT) $(UNIT_HALF) $(ARGS)
 unit-rest:
 	$(UNIT) tests $(UNIT_HALF:%=--ignore=%) $(ARGS)
-check: ## Format, lint, types, unit tests, the base's version: before a commit
+contract: ## What every stack asks of AWS, against AWS's published schemas and both providers
+	$(RUN) pytest -m contract -p no:schemathesis -p no:hypothesispytest tests/infra/contract $(ARGS)
+check: ## Format, lint, types, unit tests, the contract with AWS, the base's version: before a commit
 	$(RUN) ruff format --check .
 	$(RUN) ruff check .
 	$(RUN) mypy
 	$(RUN) images.base_version --check
 	@$(MAKE) --no-print-directory unit
+	@$(MAKE) --no-print-directory contract
 hooks: ## Let git run make check before each commit
 	@printf '#!/bin/sh\nexec make check\n' > "$$(git rev-parse --git-path hooks)/pre-commit"
 	@chmod +x "$$(git rev-parse --git-path hooks)/pre-commit"

@@ -244,6 +244,7 @@ def environment(cloud: Cloud, shell: Mapping[str, str]) -> dict[str, str]:
         "AWS_ACCESS_KEY_ID": "test",
         "AWS_SECRET_ACCESS_KEY": "test",
         "AWS_EC2_METADATA_DISABLED": "true",
+        "ORT_DISABLE_TELEMETRY": "1",
         "OPENAI_API_KEY": key,
         "OPENAI_MODEL": shell.get("OPENAI_MODEL", "").strip() or "gpt-4o-mini",
         "CHAT_MODEL": chat,

@@ -9,7 +9,7 @@ sys.path.insert(0, str(Path(__file__).resolve().parents[1]))
 import pulumi
 from pulumi.runtime import config as pulumi_config
 
-from infra.lib import base_version, builder, content, release
+from infra.lib import base_version, builder, content, release, zones
 from infra.settings import ROOT, Settings, SettingsError, load
 
 
@@ -27,6 +27,7 @@ def main() -> None:
         release.ReleaseError,
         builder.BuilderError,
         base_version.VersionError,
+        zones.ZoneError,
     ) as error:
         raise pulumi.RunError(str(error)) from None
 

@@ -23,6 +23,7 @@ from infra.components.secrets import Secrets, SecretsArgs
 from infra.components.worker import Worker, WorkerArgs
 from infra.lib import base_version, builder, cost, release, staging
 from infra.lib.build_plan import PARENT_ARGUMENT, RECIPES, BuildPlan, plan_builds
+from infra.placement import zones_of
 from infra.settings import ROOT, Settings
 
 REPOSITORIES = ("base", "worker", "api", "web")
@@ -66,6 +67,7 @@ def deploy(settings: Settings) -> None:
         allowed_account_ids=[settings.account_id] if settings.account_id else None,
         default_tags={"tags": {"Project": settings.project, "Stack": settings.stack}},
     )
+    zones = zones_of(settings, provider)
     pinned = _pinned(settings, provider)
     if pinned:
         # Again, for what is built from a pinned base has a tag by the digest that the registry told.
@@ -104,6 +106,7 @@ def deploy(settings: Settings) -> None:
             prefix=prefix,
             cidr=settings.network.cidr,
             subnet_cidrs=settings.network.subnet_cidrs,
+            zones=zones,
             ingress_cidrs=settings.network.ingress_cidrs,
             http_port=settings.host.http_port,
         ),
@@ -156,6 +159,7 @@ def deploy(settings: Settings) -> None:
         "api-host",
         ApiHostArgs(
             prefix=prefix,
+            network=network,
             path=path,
             account_id=account_id,
             region=settings.region,
@@ -196,7 +200,7 @@ def _pinned(settings: Settings, provider: aws.Provider) -> dict[str, release.Rel
         )
     except Exception as error:  # noqa: BLE001  the engine raises nothing narrower for what a provider refuses
         raise base_version.VersionError(
-            base_version.missing(version, repository, settings.registry.owner, str(error))
+            base_version.not_found(version, repository, settings.registry.owner, str(error))
         ) from None
     tag = base_version.content_tag(version, repository, found.image_tags)
     return {base_version.IMAGE: release.ReleasedImage(found.image_digest, tag)}

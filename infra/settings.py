@@ -145,6 +145,14 @@ class Registry(Group):
         default=3, description="Build caches kept that no tag names any more, in number of caches."
     )
 
+    @field_validator("promoted_to")
+    @classmethod
+    def _each_once(cls, stacks: tuple[str, ...]) -> tuple[str, ...]:
+        # ECR refuses a lifecycle policy with the same tag prefix in two rules.
+        if len(set(stacks)) < len(stacks):
+            raise wrong("a list that names each stack once")
+        return stacks
+
     @model_validator(mode="after")
     def _protected_or_deleted(self) -> Self:
         if self.protect and self.force_delete:
@@ -456,9 +464,11 @@ class Jobs(Group):
     max_receive_count: Annotated[int, Field(ge=1, le=1000)] = Field(
         default=5, description="Tries before a message goes to the dead-letter queue, in number of receives."
     )
-    retention_days: Annotated[int, Field(ge=1, le=14)] = Field(
+    # At most 13: SQS counts the 14 days of the dead-letter queue from when a message was first sent.
+    retention_days: Annotated[int, Field(ge=1, le=13)] = Field(
         default=4,
-        description="How long a message waits at most, in days; 14 where it went to the dead-letter queue.",
+        description="How long a message waits at most, in days; 14 if it went to the dead-letter queue. "
+        "To lower it deletes messages that wait longer already.",
     )
 
 

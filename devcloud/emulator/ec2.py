@@ -1,15 +1,17 @@
-"""EC2: an instance and its primary interface agree, a launch template keeps its own tags, and a refusal."""
+"""EC2: an instance and its primary interface agree, a launch template keeps its own tags, and refusals."""
 
+from collections.abc import Mapping
 from typing import Any
 
 from moto.ec2 import urls
 from moto.ec2.models import EC2Backend, ec2_backends
-from moto.ec2.models.instances import Instance, Reservation
+from moto.ec2.models.elastic_ip_addresses import ElasticAddress
+from moto.ec2.models.instances import Instance, InstanceState, Reservation
 from moto.ec2.models.launch_templates import LaunchTemplate
 from moto.ec2.models.security_groups import SecurityGroup
 from moto.ec2.responses import EC2Response
 
-from devcloud.emulator import edge
+from devcloud.emulator import ec2_refusals, edge
 
 
 class Backend(EC2Backend):
@@ -23,6 +25,7 @@ class Backend(EC2Backend):
 
     def run_instances(self, *args: Any, **kwargs: Any) -> Reservation:
         """RunInstances: the primary interface goes when the instance goes, unless it was made before."""
+        self._refuse_instance(kwargs)
         made_before = set(self.enis)
         reservation = super().run_instances(*args, **kwargs)
         for instance in reservation.instances:
@@ -31,6 +34,40 @@ class Backend(EC2Backend):
             if primary.id not in made_before:
                 primary.delete_on_termination = True
         return reservation
+
+    def _refuse_instance(self, asked: Mapping[str, Any]) -> None:
+        primary: Mapping[str, Any] = next(
+            (nic for nic in asked.get("nics") or [] if int(nic.get("DeviceIndex") or 0) == 0), {}
+        )
+        if primary.get("NetworkInterfaceId"):
+            subnet = self.get_network_interface(primary["NetworkInterfaceId"]).subnet
+        else:
+            subnet_id = asked.get("subnet_id") or primary.get("SubnetId")
+            subnet = self.get_subnet(subnet_id) if subnet_id else None
+            address = asked.get("private_ip") or primary.get("PrivateIpAddress")
+            if subnet and address:
+                ec2_refusals.private_address(self, subnet, address, of_an_interface=False)
+        if not asked.get("is_instance_type_default"):
+            zone = subnet.availability_zone if subnet else asked.get("placement")
+            ec2_refusals.instance_type(self.region_name, asked["instance_type"], zone)
+
+    def start_instances(self, instance_ids: list[str]) -> list[tuple[Instance, InstanceState]]:
+        """StartInstances: the type may have been changed since, to one that the zone does not offer."""
+        for instance in self.get_multi_instances_by_id(instance_ids):
+            ec2_refusals.instance_type(self.region_name, instance.instance_type, instance.placement.zone)
+        return super().start_instances(instance_ids)
+
+    def associate_address(self, instance: Any = None, eni: Any = None, *args: Any, **kwargs: Any) -> ElasticAddress:
+        """AssociateAddress."""
+        interface = eni or (instance.nics[0] if instance else None)
+        if interface:
+            ec2_refusals.address_without_gateway(self, interface.subnet.vpc_id)
+        return super().associate_address(instance, eni, *args, **kwargs)
+
+    def detach_internet_gateway(self, internet_gateway_id: str, vpc_id: str) -> None:
+        """DetachInternetGateway."""
+        ec2_refusals.gateway_with_addresses(self, vpc_id)
+        super().detach_internet_gateway(internet_gateway_id, vpc_id)
 
     def modify_instance_security_groups(self, instance_id: str, new_group_id_list: list[str]) -> Instance:
         """ModifyInstanceAttribute, of the groups."""
@@ -76,14 +113,33 @@ class Response(EC2Response):
     """moto's, refusing what moto lets through."""
 
     def create_security_group(self) -> Any:
-        """CreateSecurityGroup: `sg-` begins an id, never a name."""
-        name = self._get_param("GroupName") or ""
-        if name.startswith("sg-"):
-            raise edge.Refusal(
-                "InvalidParameterValue",
-                f"Value ({name}) for parameter GroupName is invalid. Group names may not be in the format sg-*.",
-            )
+        """CreateSecurityGroup."""
+        ec2_refusals.group_name(self._get_param("GroupName") or "")
+        ec2_refusals.group_description(self._get_param("Description") or "")
         return super().create_security_group()
+
+    def delete_security_group(self) -> Any:
+        """DeleteSecurityGroup. Not in the backend, by which moto deletes a VPC's default group with the VPC."""
+        ec2_refusals.group_in_use(self.ec2_backend, self._get_param("GroupId") or "")
+        return super().delete_security_group()
+
+    def authorize_security_group_ingress(self) -> Any:
+        """AuthorizeSecurityGroupIngress."""
+        ec2_refusals.rule_descriptions(self._get_param("IpPermissions") or [])
+        return super().authorize_security_group_ingress()
+
+    def authorize_security_group_egress(self) -> Any:
+        """AuthorizeSecurityGroupEgress."""
+        ec2_refusals.rule_descriptions(self._get_param("IpPermissions") or [])
+        return super().authorize_security_group_egress()
+
+    def create_network_interface(self) -> Any:
+        """CreateNetworkInterface."""
+        address = self._get_param("PrivateIpAddress")
+        if address:
+            subnet = self.ec2_backend.get_subnet(self._get_param("SubnetId"))
+            ec2_refusals.private_address(self.ec2_backend, subnet, address, of_an_interface=True)
+        return super().create_network_interface()
 
 
 def install() -> None:

@@ -7,6 +7,7 @@ it, and `ecr_front` sees to it that this is right after the push. A repository b
 
 import base64
 import datetime
+import json
 import secrets
 import threading
 from dataclasses import dataclass
@@ -21,9 +22,10 @@ from moto.ecr.exceptions import (
     RepositoryNotEmptyException,
 )
 from moto.ecr.models import ECRBackend, Repository, ecr_backends
+from moto.ecr.policy_validation import EcrLifecyclePolicyValidator
 from moto.ecr.responses import ECRResponse
 
-from devcloud.emulator import edge, mutability
+from devcloud.emulator import edge, lifecycle_policy, mutability
 from devcloud.emulator.registry import (
     INDEX_TYPES,
     Manifest,
@@ -79,6 +81,19 @@ class Backend(ECRBackend):
             raise RepositoryNotEmptyException(repository_name, repository.registry_id)
         self.delete_images(repository_name)
         return super().delete_repository(repository_name, registry_id, force)
+
+    def put_lifecycle_policy(
+        self, registry_id: str, repository_name: str, lifecycle_policy_text: str
+    ) -> dict[str, Any]:
+        """PutLifecyclePolicy, refusing what moto lets through."""
+        # moto's own checks come first: what they pass is a list of rules.
+        EcrLifecyclePolicyValidator(lifecycle_policy_text).validate()
+        if problem := lifecycle_policy.problem(json.loads(lifecycle_policy_text)["rules"]):
+            raise InvalidParameterException(
+                "Invalid parameter at 'LifecyclePolicyText' failed to satisfy constraint: 'Lifecycle policy validation "
+                f"failure: {problem}'"
+            )
+        return super().put_lifecycle_policy(registry_id, repository_name, lifecycle_policy_text)
 
     def delete_images(self, name: str) -> None:
         """Delete every manifest of a repository, and with them its tags. Blobs stay: they are shared."""

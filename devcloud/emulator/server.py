@@ -14,6 +14,7 @@ from moto.moto_server.werkzeug_app import DomainDispatcherApplication, MotoReque
 from werkzeug.serving import BaseWSGIServer, make_server
 
 from devcloud.emulator import application_autoscaling, budgets, ec2, ecr, ecs, sqs, ssm
+from devcloud.emulator.constraints import Constraints
 from devcloud.emulator.retries import Retries, attempt
 
 
@@ -84,7 +85,7 @@ def serve(addresses: list[tuple[str, int]]) -> None:
 
     Raises SystemExit with a sentence where an address cannot be had.
     """
-    application = Log(Retries(DomainDispatcherApplication(create_backend_app)))
+    application = Log(Retries(Constraints(DomainDispatcherApplication(create_backend_app))))
     servers = [listener(host, port, application) for host, port in addresses]
     for server in servers:
         threading.Thread(target=server.serve_forever, daemon=True).start()

@@ -121,6 +121,10 @@ class Forwarder(provider_pb2_grpc.ResourceProviderServicer):
     ) -> provider_pb2.CheckResponse:
         """Check a resource's inputs."""
         properties = self._to_bridge(request, request.olds, request.news)
+        if "namePrefix" in request.news.fields:
+            # The bridge would make up a name too. That the two conflict is not in Terraform's protocol, by which the
+            # dynamic bridge knows the provider; pulumi-aws, made from its source, knows it.
+            request.autonaming.mode = provider_pb2.CheckRequest.AutonamingOptions.Mode.DISABLE
         with self._call(context) as stub:
             response: provider_pb2.CheckResponse = stub.Check(request)
         properties.to_pulumi(response.inputs)

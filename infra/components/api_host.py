@@ -26,6 +26,9 @@ class ApiHostArgs:
     """What the host is to be."""
 
     prefix: str
+    network: pulumi.Resource
+    """What has to be there first: without gateway and routes EC2 refuses the elastic address, and the host's first boot
+    installs nothing."""
     path: str
     """The path of the stack's parameters, `/<project>/<stack>`."""
     account_id: pulumi.Input[str]
@@ -114,6 +117,7 @@ class ApiHost(pulumi.ComponentResource):
                     ignore_changes=["ami"],
                     # Its private address is taken until the old one is gone.
                     delete_before_replace=True,
+                    depends_on=[args.network],
                 ),
             ),
         )

@@ -36,7 +36,8 @@ class Jobs(pulumi.ComponentResource):
         child = pulumi.ResourceOptions(parent=self)
         dead = aws.sqs.Queue(
             "dead-jobs",
-            name=f"{args.prefix}-dead-jobs",
+            # Not `-dead-jobs`: that is the name of the queue of a stack that is called `<stack>-dead`.
+            name=f"{args.prefix}-jobs-dead",
             message_retention_seconds=DEAD_LETTER_RETENTION_SECONDS,
             sqs_managed_sse_enabled=True,
             opts=child,

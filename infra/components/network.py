@@ -1,6 +1,5 @@
 """The network: public subnets in two zones and no NAT gateway, which would cost more than the worker."""
 
-import functools
 import ipaddress
 from dataclasses import dataclass
 
@@ -21,6 +20,8 @@ class NetworkArgs:
     cidr: str
     subnet_cidrs: tuple[str, ...]
     """One a zone."""
+    zones: tuple[str, ...]
+    """The zone of each subnet, the host's first; for a subnet that is there already, its entry is ignored."""
     ingress_cidrs: tuple[str, ...]
     """Who may reach the API host."""
     http_port: int
@@ -59,20 +60,13 @@ class Network(pulumi.ComponentResource):
             tags=self._tags("routes"),
             opts=self._child,
         )
-        zones = aws.get_availability_zones_output(
-            state="available",
-            # Not the Local Zones that an account opted into: they sort before the region's own.
-            filters=[{"name": "opt-in-status", "values": ["opt-in-not-required"]}],
-            opts=pulumi.InvokeOptions(parent=self),
-        )
         subnets = []
-        for index, cidr in enumerate(args.subnet_cidrs):
+        for index, (cidr, zone) in enumerate(zip(args.subnet_cidrs, args.zones, strict=True)):
             subnet = aws.ec2.Subnet(
                 f"subnet-{index}",
                 vpc_id=vpc.id,
                 cidr_block=cidr,
-                # One that is there stays where it is, also while fewer zones are listed than there are subnets.
-                availability_zone=zones.names.apply(functools.partial(_zone, index)),
+                availability_zone=zone,
                 map_public_ip_on_launch=True,
                 tags=self._tags(f"subnet-{index}"),
                 # AWS adds zones and takes them out of the list: that alone is no reason to replace what lives in one.
@@ -88,7 +82,7 @@ class Network(pulumi.ComponentResource):
         self.zone = subnets[0].availability_zone
 
         host = self._group("host", "The API host", vpc.id)
-        worker = self._group("worker", "The worker's tasks", vpc.id)
+        worker = self._group("worker", "Tasks of the worker", vpc.id)
         for cidr in args.ingress_cidrs:
             self._ingress(host, f"http-from-{_label(cidr)}", args.http_port, cidr=cidr)
         self._ingress(host, "postgres-from-worker", POSTGRES, group=worker)
@@ -106,12 +100,13 @@ class Network(pulumi.ComponentResource):
     def _group(self, what: str, description: str, vpc_id: pulumi.Input[str]) -> aws.ec2.SecurityGroup:
         return aws.ec2.SecurityGroup(
             f"{what}-group",
-            name=f"{self._prefix}-{what}",
+            # EC2 deletes no group that is in use, so a replacement is created first, under another name
+            # (hashicorp/terraform-provider-aws#2445).
+            name_prefix=f"{self._prefix}-{what}-",
             description=description,
             vpc_id=vpc_id,
             tags=self._tags(what),
-            # Its name is fixed and names are unique: the old one goes before the new one comes.
-            opts=pulumi.ResourceOptions.merge(self._child, pulumi.ResourceOptions(delete_before_replace=True)),
+            opts=self._child,
         )
 
     def _ingress(
@@ -154,10 +149,6 @@ class Network(pulumi.ComponentResource):
             tags=self._tags(f"{source}-to-{what}"),
             opts=self._child,
         )
-
-
-def _zone(index: int, names: list[str]) -> str:
-    return names[index % len(names)]
 
 
 def _label(cidr: str) -> str:

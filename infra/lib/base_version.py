@@ -139,8 +139,17 @@ def _digest_of(ecr: Any, repository: str, tag: str) -> str | None:
     return digest
 
 
-def missing(version: str, repository: str, owner: str, reason: str) -> str:
-    """The sentence for a pinned version that the registry does not have; `reason` is what the registry said."""
+NOT_THERE = ("couldn't find resource", "ImageNotFoundException", "RepositoryNotFoundException")
+"""What an answer of the registry contains if it has no such image; any other error says nothing about the image."""
+
+
+def not_found(version: str, repository: str, owner: str, reason: str) -> str:
+    """Return the sentence for a pinned version that was not found; `reason` is the registry's answer."""
+    if not any(answer in reason for answer in NOT_THERE):
+        return (
+            f'slipway:images.baseVersion is "{version}", but {repository} could not be asked for it: check the '
+            f"credentials, the region and the network (the registry: {' '.join(reason.split())})."
+        )
     return (
         f'slipway:images.baseVersion is "{version}", but {repository} has no image of that version; '
         f"`make base VERSION={version} STACK={owner}` builds it, as does the `up` of a stack that pins none, "

@@ -118,4 +118,7 @@ def _secret_text(secret: SecretStr) -> str:
     text = secret.get_secret_value()
     if len(text) > SECRET_MAX_LENGTH or re.fullmatch(r"[\x21-\x7e]+", text) is None:
         raise wrong(f"1 to {SECRET_MAX_LENGTH:,} visible ASCII characters, without blanks or an end of line")
+    if "{{" in text:
+        # SSM takes `{{name}}` for a reference to another parameter (PutParameter, Value).
+        raise wrong("a text without {{, which SSM reads as a reference to another parameter (in a URL, write %7B%7B)")
     return text

@@ -50,6 +50,25 @@ def test_a_line_elsewhere_changes_nothing(up: Checkout) -> None:
     assert up.planned() == {}
 
 
+def test_a_security_group_in_use_is_replaced_without_the_host_or_the_worker_being_without_one(
+    checkout: Checkout, committed: dict[str, Any]
+) -> None:
+    ec2 = checkout.client("ec2")
+    of_the_stack = [{"Name": "tag:Name", "Values": ["slipway-local-host", "slipway-local-worker"]}]
+    before = {group["GroupId"] for group in ec2.describe_security_groups(Filters=of_the_stack)["SecurityGroups"]}
+    network = checkout.root / "infra" / "components" / "network.py"
+    code = network.read_text()
+    network.write_text(code.replace('"The API host"', '"The host"').replace('"Tasks of the worker"', '"The tasks"'))
+    checkout.up()
+    after = {
+        group["GroupId"]: group["Description"]
+        for group in ec2.describe_security_groups(Filters=of_the_stack)["SecurityGroups"]
+    }
+    assert sorted(after.values()) == ["The host", "The tasks"]
+    assert not before & after.keys()
+    assert checkout.outputs()["apiInstanceId"] == committed["apiInstanceId"]
+
+
 def test_a_line_of_the_api_changes_the_api_and_the_release(checkout: Checkout, committed: dict[str, Any]) -> None:
     before, old = committed["digests"], layers(checkout, "api")
     checkout.append("app/api/routes.py", "# a line")

@@ -162,6 +162,7 @@ def test_an_image_runs_with_a_root_that_nobody_writes_to_and_without_any_capabil
             assert expected in said
             assert "Read-only file system" not in said
             assert "Traceback" not in said
+            assert "telemetry" not in said.lower()
     finally:
         up.docker("rm", "--force", name)
 

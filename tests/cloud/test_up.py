@@ -63,7 +63,7 @@ def test_the_queue_gives_what_fails_to_the_dead_letter_queue(up: Checkout) -> No
     outputs = up.outputs()
     attributes = up.client("sqs").get_queue_attributes(QueueUrl=outputs["queueUrl"], AttributeNames=["RedrivePolicy"])
     redrive = json.loads(attributes["Attributes"]["RedrivePolicy"])
-    assert redrive["deadLetterTargetArn"].endswith(":slipway-local-dead-jobs")
+    assert redrive["deadLetterTargetArn"].endswith(":slipway-local-jobs-dead")
 
 
 def test_nothing_changes_the_second_time(up: Checkout) -> None:

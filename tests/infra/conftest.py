@@ -2,6 +2,7 @@
 
 import asyncio
 import contextlib
+import hashlib
 import json
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
@@ -32,6 +33,39 @@ SECRETS = {
     "slipway:redisUrl": "redis://10.20.0.10:6379/0",
     "slipway:openaiApiKey": "sk-not-a-key-at-all",
 }
+
+
+ID_PREFIXES = {
+    "aws:ebs/volume:Volume": "vol",
+    "aws:ec2/eip:Eip": "eipalloc",
+    "aws:ec2/instance:Instance": "i",
+    "aws:ec2/internetGateway:InternetGateway": "igw",
+    "aws:ec2/routeTable:RouteTable": "rtb",
+    "aws:ec2/securityGroup:SecurityGroup": "sg",
+    "aws:ec2/subnet:Subnet": "subnet",
+    "aws:ec2/vpc:Vpc": "vpc",
+}
+ARNS = {
+    "aws:cloudwatch/logGroup:LogGroup": "logs:us-east-1:{account}:log-group:{name}",
+    "aws:ecr/repository:Repository": "ecr:us-east-1:{account}:repository/{name}",
+    "aws:ecs/cluster:Cluster": "ecs:us-east-1:{account}:cluster/{name}",
+    "aws:ecs/taskDefinition:TaskDefinition": "ecs:us-east-1:{account}:task-definition/{name}:1",
+    "aws:iam/role:Role": "iam::{account}:role/{name}",
+    "aws:sqs/queue:Queue": "sqs:us-east-1:{account}:{name}",
+    "aws:ssm/parameter:Parameter": "ssm:us-east-1:{account}:parameter{name}",
+}
+
+
+def id_of(kind: str, name: str) -> str:
+    """Return an id in the form that AWS gives to resources of this kind."""
+    prefix = ID_PREFIXES.get(kind)
+    return f"{prefix}-{hashlib.sha256(name.encode()).hexdigest()[:17]}" if prefix else f"{name}-id"
+
+
+def arn_of(kind: str, name: str, inputs: Mapping[str, Any]) -> str:
+    """Return an ARN in the form that AWS gives to resources of this kind."""
+    form = ARNS.get(kind, "mock:us-east-1:{account}:{name}")
+    return "arn:aws:" + form.format(account=ACCOUNT, name=inputs.get("name") or inputs.get("family") or name)
 
 
 @dataclass
@@ -85,7 +119,7 @@ class Ecr:
             pass
 
     def describe_images(self, *, repositoryName: str, imageIds: Any) -> dict[str, Any]:  # noqa: N803
-        assert repositoryName == "slipway/base"
+        assert repositoryName.endswith("/base")
         digest = self.tags.get(imageIds[0]["imageTag"])
         if digest is None:
             raise self.exceptions.ImageNotFoundException
@@ -111,34 +145,51 @@ class Cloud(pulumi_mocks.Mocks):
     kept: dict[str, Kept] = field(default_factory=dict)
     """Options of the resources, by name."""
     calls: list[str] = field(default_factory=list)
+    looked_up: list[Asked] = field(default_factory=list)
+    """What was looked up, with the inputs."""
     ecr: "Ecr" = field(default_factory=lambda: Ecr())
     warnings: list[str] = field(default_factory=list)
+    zones: tuple[str, ...] = ("us-east-1a", "us-east-1b", "us-east-1c")
+    offers: Mapping[str, Sequence[str]] = field(
+        default_factory=lambda: {"t2.small": ["us-east-1a", "us-east-1b"], "t3.small": ["us-east-1a", "us-east-1c"]}
+    )
+    """The zones that offer each instance type."""
+    host_zone: str | None = None
+    """The zone of the host's subnet, if an earlier `up` made it."""
 
     def new_resource(self, args: pulumi_mocks.MockResourceArgs) -> tuple[str, dict[str, Any]]:
         self.asked.append(Asked(args.typ, args.name, args.inputs))
-        outputs = {**args.inputs, "arn": f"arn:aws:mock:us-east-1:{ACCOUNT}:{args.name}"}
+        resource_id = id_of(args.typ, args.name)
+        outputs = {**args.inputs, "arn": arn_of(args.typ, args.name, args.inputs)}
         if args.typ == "aws:ecr/repository:Repository":
             outputs["repositoryUrl"] = f"{REGISTRY}/{args.inputs['name']}"
-        if args.typ == "aws:ssm/parameter:Parameter":
-            outputs["arn"] = f"arn:aws:ssm:us-east-1:{ACCOUNT}:parameter{args.inputs['name']}"
         if args.typ == "aws:sqs/queue:Queue":
             outputs["url"] = f"https://sqs.us-east-1.amazonaws.com/{ACCOUNT}/{args.inputs['name']}"
         if args.typ == "aws:ec2/eip:Eip":
-            outputs |= {"publicIp": "203.0.113.7", "allocationId": "eipalloc-1"}
+            outputs |= {"publicIp": "203.0.113.7", "allocationId": resource_id}
         if args.typ == "docker-build:index:Image" and self.digests:
             outputs["digest"] = self.digests[args.name.removesuffix("-image")]
-        return f"{args.name}-id", outputs
+        return resource_id, outputs
 
     def call(self, args: pulumi_mocks.MockCallArgs) -> dict[str, Any]:
         self.calls.append(args.token)
+        self.looked_up.append(Asked(args.token, args.token.rpartition(":")[2], args.args))
         answers: dict[str, dict[str, Any]] = {
             "aws:index/getCallerIdentity:getCallerIdentity": {"accountId": ACCOUNT},
             "aws:index/getAvailabilityZones:getAvailabilityZones": {
                 # An account that opted into a Local Zone, which sorts before the region's own.
-                "names": ["us-east-1-atl-1a"] * ("filters" not in args.args)
-                + ["us-east-1a", "us-east-1b", "us-east-1c"]
+                "names": ["us-east-1-atl-1a"] * ("filters" not in args.args) + list(self.zones),
+                "zoneIds": ["use1-atl1-az1"] * ("filters" not in args.args)
+                + [f"use1-az{number}" for number, _ in enumerate(self.zones, start=1)],
             },
-            "aws:ssm/getParameter:getParameter": {"value": "ami-1"},
+            "aws:ec2/getInstanceTypeOfferings:getInstanceTypeOfferings": {
+                "instanceTypes": [name for name, zones in self.offers.items() for _ in zones],
+                "locations": [zone for zones in self.offers.values() for zone in zones],
+                "locationTypes": ["availability-zone" for zones in self.offers.values() for _ in zones],
+            },
+            "aws:ec2/getSubnets:getSubnets": {"ids": ["subnet-0123456789abcdef0"] if self.host_zone else []},
+            "aws:ec2/getSubnet:getSubnet": {"availabilityZone": self.host_zone},
+            "aws:ssm/getParameter:getParameter": {"value": "ami-0123456789abcdef0"},
             "aws:ecr/getAuthorizationToken:getAuthorizationToken": {
                 "userName": "AWS",
                 "password": "a-token-that-nobody-sees",
@@ -168,6 +219,8 @@ class Cloud(pulumi_mocks.Mocks):
 
 
 Run = Callable[..., tuple[Cloud, dict[str, Any]]]
+CLOUDS: list[Cloud] = []
+"""The clouds of this process's runs, the last one last: what a run that failed had asked for."""
 RUNS: dict[str, tuple[Cloud, dict[str, Any]]] = {}
 """The runs of this process, by what they were given."""
 
@@ -176,7 +229,8 @@ RUNS: dict[str, tuple[Cloud, dict[str, Any]]] = {}
 def run(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> Run:
     """Runs the program: `run(stack, settings, preview=False)` gives the cloud that was asked, and the outputs.
 
-    `tags` are the tags that the base's repository has already. A run that was given the same before is not made
+    `tags` are the tags that the base's repository has already; `zones`, `offers` and `host_zone` describe the account,
+    as in `Cloud`. A run that was given the same before is not made
     again, but where it is asked for `anew`, for what a test changed.
     """
     builder = tmp_path / "buildx" / "instances" / settings_module.Images().builder
@@ -200,8 +254,10 @@ def run(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> Run:
         *,
         preview: bool = False,
         tags: Mapping[str, str] | None = None,
+        **account: Any,
     ) -> tuple[Cloud, dict[str, Any]]:
-        cloud = Cloud(digests=None if preview else DIGESTS, ecr=Ecr(dict(tags or {})))
+        cloud = Cloud(digests=None if preview else DIGESTS, ecr=Ecr(dict(tags or {})), **account)
+        CLOUDS.append(cloud)
         exported: dict[str, Any] = {}
         monkeypatch.setattr(pulumi, "export", exported.__setitem__)
         settings = settings_of(stack, values)

@@ -25,6 +25,11 @@ BAD: dict[str, tuple[dict[str, Any], str, str]] = {
     "a negative number": ({"slipway:host": {"rootVolumeGib": -1}}, "slipway:host.rootVolumeGib", "-1"),
     "a huge number": ({"slipway:jobs": {"retentionDays": 10**12}}, "slipway:jobs.retentionDays", str(10**12)),
     "a name in unicode": ({"slipway:registry": {"namespace": "schiffe-übers-meer"}}, "slipway:registry.namespace", "ü"),
+    "a region without the host's instance type": (
+        {"slipway:region": "eu-north-1"},
+        "slipway:host.instanceType",
+        "t3.s",
+    ),
     "a missing secret": ({"slipway:databaseUrl": None}, "slipway:databaseUrl", "pulumi config set --secret"),
     "an instance type": ({"slipway:host": {"instanceType": "t2.smal"}}, "slipway:host.instanceType", "t2.small"),
     "a retention": ({"slipway:logs": {"retentionDays": 31}}, "slipway:logs.retentionDays", "31"),

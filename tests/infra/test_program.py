@@ -10,7 +10,8 @@ from infra import program
 from infra.lib import base_version
 from infra.lib.build_plan import RECIPES, plan_builds
 from infra.lib.release import ReleasedImage, ReleaseFile, write_release_file
-from tests.infra.conftest import ACCOUNT, DIGESTS, PINNED, REGISTRY, ROOT, UNKNOWN, Run, settings_of
+from infra.lib.zones import ZoneError
+from tests.infra.conftest import ACCOUNT, CLOUDS, DIGESTS, PINNED, REGISTRY, ROOT, UNKNOWN, Run, settings_of
 
 IMAGE = "docker-build:index:Image"
 TASK = "aws:ecs/taskDefinition:TaskDefinition"
@@ -139,6 +140,29 @@ def test_the_zones_are_the_regions_own(run: Run) -> None:
     cloud, _ = run()
     zones = [subnet.inputs["availabilityZone"] for subnet in cloud.all("aws:ec2/subnet:Subnet")]
     assert sorted(zones) == ["us-east-1a", "us-east-1b"]
+
+
+def test_the_host_and_its_data_are_in_a_zone_that_offers_its_type(run: Run) -> None:
+    cloud, _ = run("dev", {"slipway:host": {"instanceType": "t3.small"}}, offers={"t3.small": ["us-east-1c"]})
+    zones = {subnet.name: subnet.inputs["availabilityZone"] for subnet in cloud.all("aws:ec2/subnet:Subnet")}
+    assert zones == {"subnet-0": "us-east-1c", "subnet-1": "us-east-1a"}
+    assert cloud.one("aws:ebs/volume:Volume").inputs["availabilityZone"] == "us-east-1c"
+
+
+def test_an_instance_type_that_the_zone_lacks_is_refused_before_any_resource(run: Run) -> None:
+    with pytest.raises(ZoneError, match=r"^slipway:host\.instanceType is t2\.small, .* set t3\.small\.$"):
+        run(offers={"t3.small": ["us-east-1a"]})
+    with pytest.raises(ZoneError, match="the zone of the host's subnet, us-east-1c, does not offer it"):
+        run(host_zone="us-east-1c")
+    for cloud in CLOUDS[-2:]:
+        assert {asked.type for asked in cloud.asked} == {"pulumi:providers:aws"}
+
+
+def test_a_replaced_security_group_is_created_before_the_old_one_goes(run: Run) -> None:
+    cloud, _ = run()
+    for group in cloud.all("aws:ec2/securityGroup:SecurityGroup"):
+        assert "name" not in group.inputs
+        assert group.inputs["namePrefix"].startswith("slipway-dev-")
 
 
 def test_a_zone_that_comes_or_goes_moves_neither_a_subnet_nor_the_data(run: Run) -> None:

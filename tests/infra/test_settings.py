@@ -98,7 +98,13 @@ BAD: dict[str, tuple[dict[str, object], str, str, str]] = {
         "8 to",
     ),
     "a fraction": ({"worker": {"memoryMib": 3072.5}}, "slipway:worker.memoryMib", "3072.5", "3072 for a cpu"),
-    "a whole float": ({"jobs": {"retentionDays": 4.0}}, "slipway:jobs.retentionDays", "4.0", "1 to 14"),
+    "a whole float": ({"jobs": {"retentionDays": 4.0}}, "slipway:jobs.retentionDays", "4.0", "1 to 13"),
+    "a stack that is named twice": (
+        {"registry": {"promotedTo": ["prod", "prod"]}},
+        "slipway:registry.promotedTo",
+        "prod",
+        "each stack once",
+    ),
     "a number for a truth": ({"registry": {"protect": 1}}, "slipway:registry.protect", "1", "true or false"),
     "text for a truth": (
         {"registry": {"protect": "true"}},
@@ -492,6 +498,7 @@ BAD_SECRETS = {
         f"postgresql://lab:{PASSWORD}@db/lab\n",
         f"postgresql://lab:{PASSWORD}@db/läb",
         f"postgresql://lab:{PASSWORD}@db/" + "x" * 3000,
+        f"postgresql://lab:{PASSWORD}{{{{x}}}}@db/lab",
     ],
     "redisUrl": [f"http://:{PASSWORD}@redis:6379", f"redis://{PASSWORD}:x:y", f"{PASSWORD}"],
     "openaiApiKey": [f"sk {PASSWORD}", PASSWORD[:7], f"{PASSWORD}\t"],

@@ -35,15 +35,18 @@ class Emulator:
     aws_log: Path
     front_log: Path
 
-    def client(self, service: str, endpoint: str | None = None) -> Any:
+    def client(
+        self, service: str, endpoint: str | None = None, region: str = "us-east-1", config: Config | None = None
+    ) -> Any:
         """A boto3 client of the emulator."""
+        defaults = Config(proxies={}, retries={"max_attempts": 0})
         return boto3.client(
             service,
             endpoint_url=endpoint or self.aws,
-            region_name="us-east-1",
+            region_name=region,
             aws_access_key_id="test",
             aws_secret_access_key="test",
-            config=Config(proxies={}, retries={"max_attempts": 0}),
+            config=defaults.merge(config) if config else defaults,
         )
 
 

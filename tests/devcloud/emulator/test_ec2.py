@@ -1,11 +1,8 @@
-"""EC2: groups of an instance, what goes with it, launch templates, group names."""
+"""EC2: groups of an instance, what goes with it, launch templates."""
 
 from typing import Any
 
 import pytest
-from botocore.exceptions import ClientError
-
-from .refusals import refusal
 
 pytestmark = pytest.mark.cloud
 
@@ -84,12 +81,3 @@ def test_a_launch_templates_own_tags_are_not_its_instances(ec2: Any, name: str) 
     assert [each["ResourceType"] for each in versions[0]["LaunchTemplateData"]["TagSpecifications"]] == ["instance"]
     template = ec2.describe_launch_templates(LaunchTemplateNames=[name])["LaunchTemplates"][0]
     assert template["Tags"] == [{"Key": "of", "Value": "template"}]
-
-
-def test_a_group_is_not_called_like_an_id(ec2: Any) -> None:
-    with pytest.raises(ClientError) as caught:
-        ec2.create_security_group(GroupName="sg-api", Description="test")
-    assert refusal(caught) == (
-        "InvalidParameterValue",
-        "Value (sg-api) for parameter GroupName is invalid. Group names may not be in the format sg-*.",
-    )

@@ -111,3 +111,17 @@ def test_the_content_tag_is_told_from_an_images_other_tags() -> None:
     assert base_version.content_tag("1.2.0", "slipway/base", tags) == "0123456789abcdef0123"
     with pytest.raises(VersionError, match=r"slipway/base:1\.2\.0 has no content tag"):
         base_version.content_tag("1.2.0", "slipway/base", ["1.2.0"])
+
+
+def test_a_registry_that_has_no_such_image_is_told_from_one_that_could_not_be_asked() -> None:
+    def sentence(reason: str) -> str:
+        return base_version.not_found("1.2.0", "slipway/base", "dev", reason)
+
+    for reason in ("reading ECR Images: couldn't find resource", "RepositoryNotFoundException: no repository"):
+        assert "slipway/base has no image of that version; `make base VERSION=1.2.0 STACK=dev` builds it" in sentence(
+            reason
+        )
+    refused = sentence("AccessDeniedException: not authorized to perform: ecr:DescribeImages")
+    assert "make base" not in refused
+    assert "check the credentials" in refused
+    assert "not authorized" in refused

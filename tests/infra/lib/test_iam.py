@@ -10,7 +10,7 @@ from infra.lib import iam
 ACCOUNT, REGION = "123456789012", "us-east-1"
 REPOSITORY = f"arn:aws:ecr:{REGION}:{ACCOUNT}:repository/slipway/worker"
 QUEUE = f"arn:aws:sqs:{REGION}:{ACCOUNT}:slipway-dev-jobs"
-DEAD = f"{QUEUE.removesuffix('jobs')}dead-jobs"
+DEAD = f"{QUEUE}-dead"
 LOGS = f"arn:aws:logs:{REGION}:{ACCOUNT}:log-group:/slipway/dev/worker"
 DATABASE_URL = f"arn:aws:ssm:{REGION}:{ACCOUNT}:parameter/slipway/dev/database-url"
 
@@ -80,7 +80,7 @@ def test_the_host_can_send_to_the_queue_and_not_read_it() -> None:
 
 
 def test_the_host_counts_what_waits_in_both_queues() -> None:
-    assert resources(HOST, "sqs:GetQueueAttributes") == [DEAD, QUEUE]
+    assert resources(HOST, "sqs:GetQueueAttributes") == [QUEUE, DEAD]
 
 
 def test_the_host_reads_the_parameters_of_its_own_stack_only() -> None:

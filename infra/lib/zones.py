@@ -1,0 +1,73 @@
+"""Choose the availability zones of a stack's subnets: each has Fargate, the first also offers the host's type."""
+
+from collections.abc import Collection, Mapping, Sequence
+from types import MappingProxyType
+
+FARGATE_ZONE_IDS: Mapping[str, frozenset[str]] = MappingProxyType(
+    {
+        "ap-northeast-1": frozenset({"apne1-az1", "apne1-az2", "apne1-az4"}),
+        "us-west-1": frozenset({"usw1-az1", "usw1-az3"}),
+    }
+)
+"""The zones that have Fargate for Linux, by region. A region that is not listed has it in every zone.
+
+Source: Amazon ECS developer guide, "Supported Regions for Amazon ECS on AWS Fargate", read in 2026-11. Zone names
+differ from account to account, zone ids do not.
+"""
+
+
+class ZoneError(Exception):
+    """No zone of the region has what the stack needs."""
+
+
+def choose(
+    *,
+    region: str,
+    zone_ids: Mapping[str, str],
+    offers: Mapping[str, Collection[str]],
+    instance_type: str,
+    count: int,
+    taken: str | None = None,
+) -> tuple[str, ...]:
+    """Return `count` zones by name, the host's first; a zone repeats if the region has fewer.
+
+    `zone_ids` maps the names of the region's zones to their ids; `offers` maps each instance type that the host may
+    have to the zones that offer it. `taken` is the zone of the host's subnet if there is one: a subnet does not move.
+    Raises ZoneError with one sentence that says which type to set instead.
+    """
+    fargate = FARGATE_ZONE_IDS.get(region)
+    usable = [name for name, zone_id in sorted(zone_ids.items()) if fargate is None or zone_id in fargate]
+    if not usable:
+        raise ZoneError(
+            f"slipway:region is {region}, but none of the zones that this account has there "
+            f"({_listed(zone_ids) or 'none'}) has Fargate, which the worker runs on; set another region."
+        )
+    candidates = [taken] if taken else usable
+    hosts = [zone for zone in candidates if zone in offers.get(instance_type, ())]
+    if not hosts:
+        raise ZoneError(_not_offered(region, instance_type, offers, candidates, taken))
+    host = hosts[0]
+    others = [zone for zone in usable if zone != host]
+    row = (host, *others)
+    return tuple(row[number % len(row)] for number in range(count))
+
+
+def _not_offered(
+    region: str,
+    instance_type: str,
+    offers: Mapping[str, Collection[str]],
+    candidates: Sequence[str],
+    taken: str | None,
+) -> str:
+    there = f"the zone of the host's subnet, {taken}," if taken else region
+    others = [name for name, zones in offers.items() if any(zone in zones for zone in candidates)]
+    # t3.small is what takes the place of t2.small: the same memory, at less cost.
+    others.sort(key=lambda name: (name != "t3.small", name))
+    remedy = f"set {others[0]}" if others else "set another region"
+    if others[1:]:
+        remedy += f" (or {', '.join(others[1:])})"
+    return f"slipway:host.instanceType is {instance_type}, but {there} does not offer it; {remedy}."
+
+
+def _listed(names: Collection[str]) -> str:
+    return ", ".join(sorted(names))
