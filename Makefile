@@ -101,4 +101,4 @@ lock: ## Lock what images install, and what our commands do
 	$(RUN) images.lock
 	$(RUN) uv pip compile --quiet --universal --generate-hashes --no-emit-index-url pyproject.toml $(GROUPS) -o requirements.lock
 docs: ## Write docs/settings.md anew
-	$(RUN) infra.settings
+	$(RUN) infra.settings.reference

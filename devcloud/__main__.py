@@ -28,8 +28,8 @@ from devcloud.toolchain.assembly import ensure_for_tests
 from devcloud.toolchain.bridges import stop_bridges
 from devcloud.toolchain.standins import docker_hub_reachable, take_docker_hubs_place
 from devcloud.toolchain.standins import ensure as ensure_standins
-from infra.lib import base_version, staging
-from infra.lib.build_plan import PARENT_ARGUMENT, RECIPES, STAGING, plan_builds
+from infra.builds import base_version, staging
+from infra.builds.plan import PARENT_ARGUMENT, RECIPES, STAGING, plan_builds
 
 AWS = "aws"
 """Not a cloud on this machine: the account, credentials and state that the person's shell names."""
@@ -288,7 +288,7 @@ def promote(command: Command) -> int:
     """Promote the digests of one stack to another: on this machine's cloud, or with CLOUD=aws where the shell aims."""
     environment = dict(os.environ) if command.cloud.name == AWS else command.environment()
     return subprocess.run(
-        [sys.executable, "-m", "infra.promote", *command.extra], env=environment, check=False
+        [sys.executable, "-m", "infra.releases.promote", *command.extra], env=environment, check=False
     ).returncode
 
 

@@ -8,7 +8,7 @@ from pathlib import Path
 
 from devcloud.console import Refusal
 from devcloud.supervisor import Program
-from infra.lib.build_plan import PARENT_ARGUMENT
+from infra.builds.plan import PARENT_ARGUMENT
 
 BUILD_SECONDS = 1800
 LAST_LINES = 6

@@ -37,7 +37,7 @@ CLOUD = "make-dev"
 DATABASE = "slipway"
 QUEUE, DEAD_LETTERS = "slipway-dev-jobs", "slipway-dev-dead-letters"
 VISIBILITY_SECONDS, MOST_RECEIVES = 300, 5
-"""As the jobs' queue is declared by default (infra/settings.py)."""
+"""As the jobs' queue is declared by default (infra/settings/models.py)."""
 DUMMY_KEY = "dev-dummy-key"
 WEB_PORT = 8080
 NODE = (20, 19)

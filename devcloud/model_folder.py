@@ -24,9 +24,9 @@ from devcloud.toolchain import some
 from devcloud.toolchain.standins import take_docker_hubs_place
 from devcloud.toolchain.work import made_whole
 from infra import settings as settings_module
-from infra.lib import content, staging
-from infra.lib.build_plan import BuildPlan, plan_builds
-from infra.lib.task_definition import canonical_json
+from infra.builds import content, staging
+from infra.builds.plan import BuildPlan, plan_builds
+from infra.lib.canonical_json import canonical_json
 
 STAGE = "prototypes"
 """The last stage of images/worker/Dockerfile that makes something of the model."""

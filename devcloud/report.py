@@ -9,7 +9,7 @@ from typing import Any
 from devcloud.console import Refusal
 from devcloud.rebuilds import MAKES_A_LAYER, WORKS, Build, Step
 from devcloud.registry import RegistryReader, Size
-from infra.lib.build_plan import BuildPlan
+from infra.builds.plan import BuildPlan
 
 MB = 1_000_000
 LONGEST_TEXT = 100

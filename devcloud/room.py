@@ -7,9 +7,9 @@ from devcloud.console import Refusal
 from devcloud.registry import RegistryReader
 from devcloud.stack import Stack
 from devcloud.toolchain.machine import disk_problem
-from infra.lib import base_version
-from infra.lib.build_plan import plan_builds
-from infra.settings import ROOT
+from infra import ROOT
+from infra.builds import base_version
+from infra.builds.plan import plan_builds
 
 PYPI_BASE_GB = 35
 """Free disk for it. Measured: 30 GB are taken at the most, CUDA's libraries once each as downloaded, installed, as a

@@ -16,7 +16,7 @@ from devcloud.runs import Runs
 from devcloud.toolchain.bridges import end_abandoned
 from devcloud.workloads import Account
 from infra import settings as settings_module
-from infra.lib import base_version
+from infra.builds import base_version
 from infra.settings import Settings, SettingsError
 
 PROJECT = "slipway"

@@ -16,12 +16,13 @@ from devcloud.process import output
 from devcloud.services import BUILDER
 from images.lock import LOCKS
 from infra import settings as settings_module
-from infra.lib import base_version, builder
-from infra.lib.build_plan import MIB, RECIPES, BuildPlan, plan_builds
-from infra.lib.content import ContentError
-from infra.lib.release import ReleaseError, read_release_file
-from infra.lib.stack_file import project_name, read_values
-from infra.settings import Images, Settings, SettingsError
+from infra.builds import base_version, buildx
+from infra.builds.content import ContentError
+from infra.builds.plan import MIB, RECIPES, BuildPlan, plan_builds
+from infra.releases.release import ReleaseError, read_release_file
+from infra.settings import Settings, SettingsError, loading, reference
+from infra.settings.images import Images
+from infra.settings.stack_file import project_name, read_values
 
 # Rules of hadolint that do not hold here, each with its reason.
 HADOLINT_IGNORED = (
@@ -66,7 +67,7 @@ def _committed(stack: str) -> None:
     file = rehearsal.committed_file(stack)
     project = project_name(ROOT / "Pulumi.yaml")
     values, encrypted = read_values(file, project)
-    unset = {f"{project}:{name}" for name in settings_module.STAND_INS} - values.keys() - encrypted
+    unset = {f"{project}:{name}" for name in loading.STAND_INS} - values.keys() - encrypted
     if unset:
         row(stack, f"not set yet: {', '.join(sorted(unset))}; `pulumi up` will ask for them")
     settings = settings_module.load_file(file, stack, unset=unset)
@@ -81,10 +82,10 @@ def _committed(stack: str) -> None:
 def _documents() -> list[str]:
     """Whether what is made from the models is current."""
     written = ROOT / "docs" / "settings.md"
-    if written.read_text("utf-8") == settings_module.document():
-        row("docs", "docs/settings.md is what infra/settings.py says")
+    if written.read_text("utf-8") == reference.document():
+        row("docs", "docs/settings.md is what infra/settings/models.py says")
         return []
-    return ["docs/settings.md is not what infra/settings.py says: run `make docs`."]
+    return ["docs/settings.md is not what infra/settings/models.py says: run `make docs`."]
 
 
 def _plans(settings: Settings) -> dict[str, BuildPlan]:
@@ -153,10 +154,10 @@ def make_builder(file: Path) -> None:
         say(f"builder {name} is the BuildKit of the cloud on this machine: `make up` starts it")
         return
     try:
-        builder.check(name, os.environ)
+        buildx.check(name, os.environ)
         say(f"builder {name} is there")
         return
-    except builder.BuilderError:
+    except buildx.BuilderError:
         pass
     docker = shutil.which("docker")
     if docker is None or subprocess.run([docker, "buildx", "version"], capture_output=True, check=False).returncode:

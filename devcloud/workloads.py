@@ -11,7 +11,7 @@ import boto3
 
 from devcloud.cloud import REGION, Cloud
 from devcloud.docker import Container
-from infra.lib.release import parse
+from infra.releases.release import parse
 
 CPU_UNITS_PER_VCPU = 1024
 API_PORT = 8000

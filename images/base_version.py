@@ -7,7 +7,7 @@ python -m images.base_version --check
 import sys
 
 from images.lock import ROOT
-from infra.lib import base_version
+from infra.builds import base_version
 
 
 def main(arguments: list[str]) -> int:

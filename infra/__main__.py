@@ -9,8 +9,11 @@ sys.path.insert(0, str(Path(__file__).resolve().parents[1]))
 import pulumi
 from pulumi.runtime import config as pulumi_config
 
-from infra.lib import base_version, builder, content, release, zones
-from infra.settings import ROOT, Settings, SettingsError, load
+from infra import ROOT
+from infra.builds import base_version, buildx, content
+from infra.lib import zones
+from infra.releases import release
+from infra.settings import Settings, SettingsError, load
 
 
 def main() -> None:
@@ -25,7 +28,7 @@ def main() -> None:
         SettingsError,
         content.ContentError,
         release.ReleaseError,
-        builder.BuilderError,
+        buildx.BuilderError,
         base_version.VersionError,
         zones.ZoneError,
     ) as error:

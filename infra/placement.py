@@ -6,7 +6,7 @@ import pulumi
 import pulumi_aws as aws
 
 from infra.lib import zones
-from infra.lib.cost import INSTANCE_TYPES
+from infra.lib.aws_limits import INSTANCE_TYPES
 from infra.settings import Settings
 
 

@@ -13,6 +13,9 @@ from pathlib import Path
 import pulumi
 import pulumi_aws as aws
 
+from infra import ROOT
+from infra.builds import base_version, buildx, staging
+from infra.builds.plan import PARENT_ARGUMENT, RECIPES, BuildPlan, plan_builds
 from infra.components.api_host import ApiHost, ApiHostArgs
 from infra.components.budget import Budget, BudgetArgs
 from infra.components.image import Image, ImageArgs
@@ -21,10 +24,10 @@ from infra.components.network import Network, NetworkArgs
 from infra.components.registry import CACHE, Registry, RegistryArgs
 from infra.components.secrets import Secrets, SecretsArgs
 from infra.components.worker import Worker, WorkerArgs
-from infra.lib import base_version, builder, cost, release, staging
-from infra.lib.build_plan import PARENT_ARGUMENT, RECIPES, BuildPlan, plan_builds
+from infra.lib import cost
 from infra.placement import zones_of
-from infra.settings import ROOT, Settings
+from infra.releases import release
+from infra.settings import Settings
 
 REPOSITORIES = ("base", "worker", "api", "web")
 SERVICES = {"migrate": "api", "auth": "api", "api": "api", "dashboard": "api", "caddy": "web"}
@@ -56,7 +59,7 @@ def deploy(settings: Settings) -> None:
     released = None if settings.images.builds else release.read_release_file(ROOT / settings.images.source, RECIPES)
     plans: Mapping[str, BuildPlan] = {}
     if settings.images.builds:
-        builder.check(settings.images.builder, os.environ)
+        buildx.check(settings.images.builder, os.environ)
         settings.build_secrets(os.environ)
         plans = plan_builds(settings, ROOT, base_version.unresolved(settings.images.base_version))
 

@@ -18,8 +18,8 @@ from devcloud.bench.plan import BAKE, MONOLITH, OURS, TWO_TIER
 from devcloud.bench.store import Store
 from devcloud.building import Request, buildctl, run
 from infra import settings as settings_module
-from infra.lib import staging
-from infra.lib.build_plan import PARENT_ARGUMENT, BuildPlan, plan_builds
+from infra.builds import staging
+from infra.builds.plan import PARENT_ARGUMENT, BuildPlan, plan_builds
 from infra.settings import Settings
 
 RIVALS = "devcloud/bench/rivals"

@@ -37,7 +37,7 @@ SYSTEM_PACKAGES = ("tini", "tree", "less")
 """Small packages of Debian's that are in no image; one for each run."""
 
 ONE_MODEL = {"source": "random", "reference": "bert-base"}
-"""Random weights in BERT-base's shape, as infra/settings.py has it."""
+"""Random weights in BERT-base's shape, as infra/settings/models.py has it."""
 
 
 def code_api(root: Path, run: int) -> None:

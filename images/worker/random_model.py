@@ -1,7 +1,7 @@
 """A model of BERT-base's shape with random weights, for measuring what a model of that size costs.
 
 It has learnt nothing: it has the layers, the vocabulary's size and so the memory and the time of a BERT-base,
-where no hub is within reach. Its name says "random" wherever it is seen (infra/settings.py insists), and
+where no hub is within reach. Its name says "random" wherever it is seen (infra/settings/models.py insists), and
 model.json says `"trained": false`.
 
 The weights come from NumPy's generator by exact operations alone, not from torch's, whose normal distribution

@@ -5,7 +5,7 @@ from dataclasses import dataclass
 import pulumi
 import pulumi_aws as aws
 
-from infra.lib.task_definition import canonical_json
+from infra.lib.canonical_json import canonical_json
 
 DAY_SECONDS = 24 * 60 * 60
 DEAD_LETTER_RETENTION_SECONDS = 14 * DAY_SECONDS

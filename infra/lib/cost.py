@@ -4,9 +4,9 @@ Prices are US dollars in us-east-1; each says where it was read and when. A mont
 it.
 """
 
-from collections.abc import Mapping
 from dataclasses import dataclass
-from types import MappingProxyType
+
+from infra.lib.aws_limits import INSTANCE_TYPES
 
 HOURS_PER_MONTH = 730
 MIB_PER_GIB = 1024
@@ -23,36 +23,9 @@ class Price:
     date: str
 
 
-@dataclass(frozen=True)
-class InstanceType:
-    """An instance type that the API host may have: its memory, and the on-demand price of an hour of
-    Linux."""
-
-    memory_mib: int
-    usd_per_hour: float
-
-
 def _ec2(name: str, usd: float) -> Price:
     return Price(usd, f"hour of {name}", "aws.amazon.com/ec2/pricing/on-demand, Linux", "2026-11")
 
-
-INSTANCE_TYPES: Mapping[str, InstanceType] = MappingProxyType(
-    {
-        "t2.small": InstanceType(2048, 0.023),
-        "t2.medium": InstanceType(4096, 0.0464),
-        "t2.large": InstanceType(8192, 0.0928),
-        "t3.small": InstanceType(2048, 0.0208),
-        "t3.medium": InstanceType(4096, 0.0416),
-        "t3.large": InstanceType(8192, 0.0832),
-        "t3a.small": InstanceType(2048, 0.0188),
-        "t3a.medium": InstanceType(4096, 0.0376),
-        "t3a.large": InstanceType(8192, 0.0752),
-    }
-)
-"""The instance types that the host may have: x86-64, burstable, with the 2 GB that its services need.
-
-AWS's prices for us-east-1, as published copies of its list agreed on them in November 2026.
-"""
 
 PUBLIC_IPV4 = Price(0.005, "hour of a public IPv4 address", "aws.amazon.com/vpc/pricing", "2026-11")
 FARGATE_VCPU = Price(0.04048, "hour of a vCPU", "aws.amazon.com/fargate/pricing, Linux/x86", "2026-11")
@@ -163,17 +136,3 @@ def estimate(
             _part("logs", logs_gb, f"{logs_gb:g} GB a month", LOGS_GB),
         )
     )
-
-
-def format_table(bill: Estimate, budget_usd: int | None = None) -> str:
-    """The bill as a few aligned lines for a terminal, the total last, against the budget where there is
-    one."""
-    rows = [(part.name, part.usd, part.basis) for part in bill.parts]
-    note = ""
-    if budget_usd is not None:
-        verdict = "within" if bill.total_usd <= budget_usd else "OVER"
-        note = f"{verdict} the budget of ${budget_usd}"
-    rows.append(("total", bill.total_usd, note))
-    width = max(len(name) for name, _, _ in rows)
-    lines = (f"{name:<{width}}  ${usd:>7.2f}  {basis}" for name, usd, basis in rows)
-    return "\n".join(line.rstrip() for line in lines)

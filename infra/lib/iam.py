@@ -6,7 +6,7 @@ All are canonical JSON, so that the same rights are the same string.
 from collections.abc import Sequence
 from typing import Any
 
-from infra.lib.task_definition import canonical_json
+from infra.lib.canonical_json import canonical_json
 
 
 def _document(*statements: dict[str, Any]) -> str:

@@ -7,7 +7,7 @@ lower priority never deletes what a rule before it was written for, whichever wa
 from collections.abc import Sequence
 from typing import Any
 
-from infra.lib.task_definition import canonical_json
+from infra.lib.canonical_json import canonical_json
 
 PROMOTED_PREFIX = "release-"
 """What the tags of promoted images start with (`release-<stack>.<n>`); no content tag does, for those are

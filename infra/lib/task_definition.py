@@ -5,31 +5,13 @@ ECS would add by itself: anything less shows a difference, and so a new revision
 (pulumi-aws#4576).
 """
 
-import json
 import re
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
-from types import MappingProxyType
 from typing import Any
 
-FARGATE_MEMORY_MIB: Mapping[int, tuple[int, ...]] = MappingProxyType(
-    {
-        256: (512, 1024, 2048),
-        512: tuple(range(1024, 4096 + 1, 1024)),
-        1024: tuple(range(2048, 8192 + 1, 1024)),
-        2048: tuple(range(4096, 16384 + 1, 1024)),
-        4096: tuple(range(8192, 30720 + 1, 1024)),
-        8192: tuple(range(16384, 61440 + 1, 4096)),
-        16384: tuple(range(32768, 122880 + 1, 8192)),
-    }
-)
-"""Legal memory (MiB) for each legal CPU (units, 1024 = one vCPU) of a Linux task on Fargate.
-
-Source: Amazon ECS developer guide, "Task definition parameters for Fargate", task size.
-"""
-
-MAX_STOP_TIMEOUT_SECONDS = 120
-"""The longest that Fargate waits between SIGTERM and SIGKILL; a Spot task gets as much notice."""
+from infra.lib.aws_limits import MAX_STOP_TIMEOUT_SECONDS
+from infra.lib.canonical_json import canonical_json
 
 
 @dataclass(frozen=True)
@@ -41,12 +23,6 @@ class HealthCheck:
     timeout_seconds: int = 5
     retries: int = 3
     start_period_seconds: int = 30
-
-
-def canonical_json(value: object) -> str:
-    """The one way that we write a JSON document: keys sorted, no blanks, so that equal values are equal
-    strings."""
-    return json.dumps(value, sort_keys=True, separators=(",", ":"), ensure_ascii=False, allow_nan=False)
 
 
 def container_definitions(

@@ -5,7 +5,7 @@ from typing import Any
 import pytest
 import yaml
 
-from infra.lib import base_version
+from infra.builds import base_version
 from tests.cloud.conftest import Checkout
 
 pytestmark = pytest.mark.cloud

@@ -8,7 +8,7 @@ from pathlib import Path
 
 import pytest
 
-from infra.lib.build_plan import RECIPES
+from infra.builds.plan import RECIPES
 from tests.cloud.conftest import Checkout, Done
 
 pytestmark = pytest.mark.cloud

@@ -14,7 +14,7 @@ from devcloud.docker import Container
 from devcloud.rebuilds import read
 from devcloud.report import fetch, own_layers
 from infra import settings
-from infra.lib.build_plan import PARENT_ARGUMENT, RECIPES, plan_builds
+from infra.builds.plan import PARENT_ARGUMENT, RECIPES, plan_builds
 from tests.cloud.conftest import Checkout
 
 pytestmark = pytest.mark.cloud

@@ -10,8 +10,8 @@ from devcloud import model_folder
 from devcloud.bootstrap import ROOT
 from devcloud.console import Refusal
 from infra import settings as settings_module
-from infra.lib.build_plan import BuildPlan, plan_builds
-from infra.lib.content import ContextFile
+from infra.builds.content import ContextFile
+from infra.builds.plan import BuildPlan, plan_builds
 
 DOCKERFILE = """ARG P
 FROM ${P} AS tools

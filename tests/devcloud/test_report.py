@@ -9,8 +9,8 @@ from devcloud.console import Refusal
 from devcloud.rebuilds import Build, read
 from devcloud.registry import Size
 from devcloud.report import Image, layers_of, own_layers, render
-from infra.lib.build_plan import BuildPlan
-from infra.lib.content import ContextFile
+from infra.builds.content import ContextFile
+from infra.builds.plan import BuildPlan
 
 DOCKERFILE = """ARG PYTHON_IMAGE
 FROM ${PYTHON_IMAGE} AS venv

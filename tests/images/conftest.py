@@ -13,7 +13,7 @@ from typing import Any
 import pytest
 
 from devcloud.bootstrap import ROOT, cache_folder
-from infra.lib.task_definition import canonical_json
+from infra.lib.canonical_json import canonical_json
 from infra.settings import load_file
 
 TINY = {

@@ -6,7 +6,7 @@ import pytest
 
 from images import base_version as command
 from images.lock import ROOT
-from infra.lib import base_version
+from infra.builds import base_version
 
 
 def test_the_base_is_what_its_version_says() -> None:

@@ -3,8 +3,8 @@
 import pytest
 
 from devcloud.rebuilds import Build, Step, read
-from infra.lib.build_plan import PARENT_ARGUMENT, plan_builds
-from infra.settings import ROOT
+from infra import ROOT
+from infra.builds.plan import PARENT_ARGUMENT, plan_builds
 from tests.infra.conftest import settings_of
 
 SOURCES = {

@@ -18,9 +18,10 @@ from pulumi.runtime import stack as runtime_stack
 
 from infra import program
 from infra import settings as settings_module
+from infra.builds import content, staging
+from infra.builds.plan import RECIPES
 from infra.components import image
-from infra.lib import content, staging
-from infra.lib.build_plan import RECIPES
+from infra.settings.images import Images
 
 ROOT = Path(__file__).resolve().parents[2]
 ACCOUNT = "123456789012"
@@ -233,7 +234,7 @@ def run(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> Run:
     as in `Cloud`. A run that was given the same before is not made
     again, but where it is asked for `anew`, for what a test changed.
     """
-    builder = tmp_path / "buildx" / "instances" / settings_module.Images().builder
+    builder = tmp_path / "buildx" / "instances" / Images().builder
     builder.parent.mkdir(parents=True)
     builder.write_text('{"Driver": "docker-container"}')
     monkeypatch.setenv("BUILDX_CONFIG", str(tmp_path / "buildx"))

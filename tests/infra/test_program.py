@@ -7,10 +7,10 @@ from typing import Any
 import pytest
 
 from infra import program
-from infra.lib import base_version
-from infra.lib.build_plan import RECIPES, plan_builds
-from infra.lib.release import ReleasedImage, ReleaseFile, write_release_file
+from infra.builds import base_version
+from infra.builds.plan import RECIPES, plan_builds
 from infra.lib.zones import ZoneError
+from infra.releases.release import ReleasedImage, ReleaseFile, write_release_file
 from tests.infra.conftest import ACCOUNT, CLOUDS, DIGESTS, PINNED, REGISTRY, ROOT, UNKNOWN, Run, settings_of
 
 IMAGE = "docker-build:index:Image"

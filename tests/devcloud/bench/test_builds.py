@@ -11,9 +11,9 @@ from devcloud.bench.store import Store
 from devcloud.bootstrap import ROOT
 from devcloud.building import Request, buildctl
 from infra import settings as settings_module
+from infra.builds.plan import plan_builds
 from infra.components import image as image_component
 from infra.components.image import ImageArgs
-from infra.lib.build_plan import plan_builds
 from infra.settings import Settings
 
 REGISTRY = "127.0.0.1:5001/bench/x"

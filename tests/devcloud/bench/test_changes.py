@@ -11,7 +11,7 @@ from devcloud.bench.plan import LOCAL, RANDOM
 from devcloud.bootstrap import ROOT
 from devcloud.console import Refusal
 from infra import settings as settings_module
-from infra.lib.build_plan import plan_builds
+from infra.builds.plan import plan_builds
 
 COPIED = ("app", "images", "devcloud/bench/rivals", "Pulumi.yaml", "Pulumi.local.yaml")
 REBUILT = {

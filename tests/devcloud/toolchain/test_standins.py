@@ -11,7 +11,7 @@ import pytest
 from devcloud.toolchain import debian, node, pypi, standins, versions
 from devcloud.toolchain.standins import CADDY, NODE, PYTHON, StandIn
 from devcloud.toolchain.work import Refusal, Work
-from infra.settings import DEFAULT_PARENTS
+from infra.settings.images import DEFAULT_PARENTS
 
 REGISTRY = "127.0.0.1:5000"
 DIGEST = f"sha256:{'a' * 64}"

@@ -9,8 +9,8 @@ from typing import Any
 import pytest
 
 from infra import program
-from infra.lib.release import ReleasedImage, ReleaseFile, write_release_file
-from infra.lib.stack_file import read_values
+from infra.releases.release import ReleasedImage, ReleaseFile, write_release_file
+from infra.settings.stack_file import read_values
 from tests.infra.conftest import DIGESTS, ROOT, Asked, Run
 from tests.infra.contract.cloudformation import KINDS, UNMAPPED, UnmappedError, template
 from tests.infra.contract.lint import problems

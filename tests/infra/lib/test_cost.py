@@ -4,7 +4,8 @@ from typing import Any
 
 import pytest
 
-from infra.lib.cost import INSTANCE_TYPES, Estimate, Part, estimate, format_table
+from infra.lib.aws_limits import INSTANCE_TYPES
+from infra.lib.cost import Estimate, estimate
 
 
 def bill(**changes: Any) -> Estimate:
@@ -61,14 +62,3 @@ def test_every_instance_type_has_a_price_and_the_two_gigabytes_that_the_host_nee
 ) -> None:
     assert INSTANCE_TYPES[instance_type].memory_mib >= 2048
     assert bill(instance_type=instance_type).by_part()["api host"] > 10
-
-
-def test_the_table_ends_with_the_total_against_the_budget() -> None:
-    small = Estimate((Part("api host", 16.79, "t2.small, 730 h", "source"), Part("logs", 0.5, "1 GB", "source")))
-    assert format_table(small, budget_usd=50).splitlines() == [
-        "api host  $  16.79  t2.small, 730 h",
-        "logs      $   0.50  1 GB",
-        "total     $  17.29  within the budget of $50",
-    ]
-    assert "OVER the budget of $17" in format_table(small, budget_usd=17)
-    assert format_table(small).endswith("$  17.29")

@@ -4,7 +4,7 @@ import json
 from typing import Any
 
 from infra.lib.lifecycle import cache_policy, image_policy
-from infra.lib.release import next_promoted_tag
+from infra.releases.release import next_promoted_tag
 
 
 def rules(policy: str) -> list[dict[str, Any]]:

@@ -5,7 +5,9 @@ from typing import Any
 
 import pytest
 
-from infra.lib.task_definition import FARGATE_MEMORY_MIB, HealthCheck, canonical_json, container_definitions
+from infra.lib.aws_limits import FARGATE_MEMORY_MIB
+from infra.lib.canonical_json import canonical_json
+from infra.lib.task_definition import HealthCheck, container_definitions
 
 IMAGE = "127.0.0.1:5000/slipway/worker@sha256:" + "a" * 64
 

@@ -4,8 +4,9 @@ import ast
 import json
 
 from images.worker.model_list import parse
-from infra.lib.build_plan import BuildPlan, plan_builds
-from infra.settings import RANDOM_SHAPES, ROOT
+from infra import ROOT
+from infra.builds.plan import BuildPlan, plan_builds
+from infra.settings.images import RANDOM_SHAPES
 from tests.infra.conftest import settings_of
 
 RANDOM = {"name": "random-bert", "source": "random", "reference": "bert-base", "revision": "7"}

@@ -4,8 +4,8 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
 
-from infra.lib import content
-from infra.lib.task_definition import canonical_json
+from infra.builds import content
+from infra.lib.canonical_json import canonical_json
 from infra.settings import Settings
 
 PARENT_ARGUMENT = "BASE_IMAGE"

@@ -11,7 +11,7 @@ from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path, PurePosixPath
 from typing import IO
 
-from infra.lib.content import MIB, MODES, ContentError, ContextFile, sha256
+from infra.builds.content import MIB, MODES, ContentError, ContextFile, sha256
 
 FOLDER_MODE = 0o755
 

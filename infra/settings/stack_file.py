@@ -7,7 +7,7 @@ from typing import Any
 
 import yaml
 
-from infra.lib.sentences import SettingsError, shown
+from infra.settings.messages import SettingsError, shown
 
 
 def project_name(path: Path) -> str:

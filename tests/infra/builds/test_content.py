@@ -5,8 +5,8 @@ from pathlib import Path
 
 import pytest
 
-from infra.lib.content import ContentError, ContextFile, check_size, list_context
-from tests.infra.lib.conftest import ALLOW, FILES, checkout, paths, tag
+from infra.builds.content import ContentError, ContextFile, check_size, list_context
+from tests.infra.builds.conftest import ALLOW, FILES, checkout, paths, tag
 
 
 def test_a_build_sees_what_the_list_allows_sorted_and_nothing_else(root: Path) -> None:

@@ -11,11 +11,11 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
-from infra.lib.build_plan import RECIPES
-from infra.lib.content import list_context
-from infra.lib.registry_tags import add_tag
-from infra.lib.task_definition import canonical_json
-from infra.settings import SEMVER
+from infra.builds.content import list_context
+from infra.builds.plan import RECIPES
+from infra.builds.registry_tags import add_tag
+from infra.lib.canonical_json import canonical_json
+from infra.settings.patterns import SEMVER
 
 IMAGE = "base"
 VERSION = "images/base/VERSION"

@@ -4,8 +4,8 @@ from pathlib import Path
 
 import pytest
 
-from infra.lib import base_version
-from infra.lib.base_version import CHANGELOG, VERSION, VersionError
+from infra.builds import base_version
+from infra.builds.base_version import CHANGELOG, VERSION, VersionError
 
 
 @pytest.fixture

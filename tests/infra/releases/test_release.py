@@ -5,7 +5,7 @@ from pathlib import Path
 
 import pytest
 
-from infra.lib.release import (
+from infra.releases.release import (
     Release,
     ReleasedImage,
     ReleaseError,

@@ -6,7 +6,7 @@ from pathlib import Path
 
 import pytest
 
-from infra.lib.content import ContextFile, content_tag
+from infra.builds.content import ContextFile, content_tag
 
 FILES = {
     "images/api/Dockerfile": "FROM python\n",

@@ -14,7 +14,7 @@ from dataclasses import dataclass
 from functools import lru_cache
 from pathlib import Path, PurePosixPath
 
-from infra.lib.task_definition import canonical_json
+from infra.lib.canonical_json import canonical_json
 
 TAG_LENGTH = 20
 """Hex digits of a content tag: 80 bits, far more than a repository's few thousand tags need to differ."""

@@ -1,14 +1,21 @@
-"""The table of all settings, made from the models that check them."""
+"""The page of all settings, docs/settings.md, made from the models that check them.
+
+`python -m infra.settings.reference` writes it, `--check` compares it.
+"""
 
 import json
+import sys
 import typing
 from collections.abc import Collection, Iterator
 
 from pydantic import BaseModel
 from pydantic.fields import FieldInfo
 
-from infra.lib.declare import group_of, key_of, legal_text, place_at
-from infra.lib.sentences import key_at
+from infra import ROOT
+from infra.settings.loading import NOT_SET_BY_A_STACK
+from infra.settings.messages import key_at
+from infra.settings.models import Settings
+from infra.settings.schema import group_of, key_of, legal_text, place_at
 
 
 def table(model: type[BaseModel], project: str, without: Collection[str]) -> str:
@@ -59,3 +66,35 @@ def _default(field: FieldInfo) -> str:
 
 def _plain_data(item: object) -> object:
     return item.model_dump(by_alias=True, exclude_defaults=True) if isinstance(item, BaseModel) else item
+
+
+def document() -> str:
+    """The page of all settings: docs/settings.md."""
+    return f"""# Settings
+
+Everything that a stack may set, in its `Pulumi.<stack>.yaml`. Made from `infra/settings/models.py` by
+`python -m infra.settings.reference`: do not edit it here. A group is a mapping: `slipway:worker: {{memoryMib: 3072}}`.
+
+{table(Settings, "slipway", NOT_SET_BY_A_STACK)}"""
+
+
+def main(arguments: list[str]) -> int:
+    """Write docs/settings.md, or with `--check` say whether it is current (exit 1 where it is not)."""
+    path = ROOT / "docs" / "settings.md"
+    if arguments == ["--check"]:
+        if path.is_file() and path.read_text("utf-8") == document():
+            return 0
+        sys.stderr.write(
+            f"{path} is not what infra/settings/models.py says: run `python -m infra.settings.reference`.\n"
+        )
+        return 1
+    if arguments:
+        sys.stderr.write("usage: python -m infra.settings.reference [--check]\n")
+        return 2
+    path.parent.mkdir(exist_ok=True)
+    path.write_text(document(), "utf-8")
+    return 0
+
+
+if __name__ == "__main__":
+    sys.exit(main(sys.argv[1:]))

@@ -9,7 +9,7 @@ from collections.abc import Collection
 from pydantic import BaseModel, SecretStr
 from pydantic_core import ErrorDetails
 
-from infra.lib.declare import Legal, keys_of, legal_text, place_at
+from infra.settings.schema import Legal, keys_of, legal_text, place_at
 
 LONGEST_SHOWN = 80
 """Characters of a value that a message shows whole; of a longer one it shows the beginning."""

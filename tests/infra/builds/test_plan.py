@@ -1,7 +1,7 @@
 """What each image is built from, and the tag that follows."""
 
-from infra.lib.build_plan import RECIPES, BuildPlan, plan_builds
-from infra.settings import ROOT
+from infra import ROOT
+from infra.builds.plan import RECIPES, BuildPlan, plan_builds
 from tests.infra.conftest import settings_of
 
 ONE, OTHER = f"sha256:{'1' * 64}", f"sha256:{'2' * 64}"

@@ -12,8 +12,8 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
+from infra.lib.canonical_json import canonical_json
 from infra.lib.lifecycle import promoted_prefix
-from infra.lib.task_definition import canonical_json
 
 SCHEMA = 1
 MAX_PARAMETER_BYTES = 4096

@@ -8,9 +8,9 @@ from pathlib import Path
 
 import pytest
 
-from infra.lib.content import ContentError, list_context
-from infra.lib.staging import clear, stage, staged
-from tests.infra.lib.conftest import ALLOW, paths, tag
+from infra.builds.content import ContentError, list_context
+from infra.builds.staging import clear, stage, staged
+from tests.infra.builds.conftest import ALLOW, paths, tag
 
 
 def snapshot(folder: Path) -> dict[str, tuple[int, int, int]]:
@@ -159,7 +159,7 @@ def test_what_nobody_works_from_can_be_cleared_away(root: Path, tmp_path: Path) 
 def test_a_run_that_was_killed_holds_nothing(root: Path, tmp_path: Path) -> None:
     folder = tmp_path / "staged"
     code = (
-        "import sys, time; from pathlib import Path; from infra.lib.staging import staged\n"
+        "import sys, time; from pathlib import Path; from infra.builds.staging import staged\n"
         "with staged([], Path(sys.argv[1])):\n    print('staged', flush=True); time.sleep(60)"
     )
     other = subprocess.Popen([sys.executable, "-c", code, str(folder)], stdout=subprocess.PIPE)

@@ -6,9 +6,9 @@ from typing import Any
 
 import pytest
 
-from infra import promote
-from infra.lib.build_plan import RECIPES
-from infra.lib.release import ReleaseError
+from infra.builds.plan import RECIPES
+from infra.releases import promote
+from infra.releases.release import ReleaseError
 
 DIGESTS = {image: f"sha256:{digit * 64}" for image, digit in zip(RECIPES, "abcd", strict=False)}
 OUTPUTS: dict[str, Any] = {

@@ -9,9 +9,11 @@ from typing import Any
 
 import pytest
 
-from infra import settings as module
-from infra.lib.task_definition import FARGATE_MEMORY_MIB
-from infra.settings import DEFAULT_SIZE_BUDGET_MB, ROOT, Settings, SettingsError, load, load_file
+from infra import ROOT
+from infra.lib.aws_limits import FARGATE_MEMORY_MIB
+from infra.settings import Settings, SettingsError, load, load_file
+from infra.settings import reference as module
+from infra.settings.images import DEFAULT_SIZE_BUDGET_MB
 
 PASSWORD = "hunter2-do-not-show"
 SECRETS = {
@@ -662,7 +664,7 @@ def test_dev_builds_from_a_parent_by_digest_and_prod_builds_nothing(tmp_path: Pa
 
 
 def test_the_page_of_settings_is_current() -> None:
-    assert (ROOT / "docs" / "settings.md").read_text() == module.document(), "run `python -m infra.settings`"
+    assert (ROOT / "docs" / "settings.md").read_text() == module.document(), "run `python -m infra.settings.reference`"
 
 
 def test_the_page_of_settings_has_a_line_for_each_and_names_its_unit() -> None:
@@ -678,7 +680,7 @@ def test_check_says_when_the_page_is_not_current(
 ) -> None:
     monkeypatch.setattr(module, "ROOT", tmp_path)
     assert module.main(["--check"]) == 1
-    assert "run `python -m infra.settings`" in capsys.readouterr().err
+    assert "run `python -m infra.settings.reference`" in capsys.readouterr().err
     assert module.main([]) == 0
     assert module.main(["--check"]) == 0
     assert module.main(["--chekc"]) == 2

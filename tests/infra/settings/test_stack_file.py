@@ -4,8 +4,8 @@ from pathlib import Path
 
 import pytest
 
-from infra.lib.sentences import SettingsError
-from infra.lib.stack_file import project_name, read_values
+from infra.settings.messages import SettingsError
+from infra.settings.stack_file import project_name, read_values
 
 
 def values(folder: Path, text: str) -> dict[str, str]:

@@ -17,14 +17,14 @@ from typing import Any
 import boto3
 from botocore.exceptions import BotoCoreError, ClientError
 
-from infra.lib.build_plan import RECIPES
+from infra import ROOT
+from infra.builds.plan import RECIPES
+from infra.builds.registry_tags import add_tag
 from infra.lib.lifecycle import promoted_prefix
-from infra.lib.registry_tags import add_tag
-from infra.lib.release import ReleasedImage, ReleaseError, ReleaseFile, next_promoted_tag, write_release_file
-from infra.lib.sentences import SettingsError
-from infra.lib.stack_file import project_name, read_values
-from infra.settings import NAME as STACK
-from infra.settings import ROOT
+from infra.releases.release import ReleasedImage, ReleaseError, ReleaseFile, next_promoted_tag, write_release_file
+from infra.settings.messages import SettingsError
+from infra.settings.patterns import NAME as STACK
+from infra.settings.stack_file import project_name, read_values
 
 
 @dataclass(frozen=True)

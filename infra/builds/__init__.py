@@ -1,0 +1,1 @@
+"""From settings to content tags: what each image is built from, known before anything is built."""

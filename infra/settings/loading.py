@@ -1,0 +1,169 @@
+"""Load a stack's settings, or report every problem: one sentence each, with the key, its value and what is allowed.
+
+The values of secrets never appear, neither in messages nor in a `repr`.
+"""
+
+import json
+import re
+from collections.abc import Collection, Iterator, Mapping
+from pathlib import Path
+from typing import Any
+
+from pydantic import BaseModel, ValidationError
+from pydantic_core import ErrorDetails
+
+from infra import ROOT
+from infra.settings.messages import SettingsError, sentence, shown, unknown_key
+from infra.settings.models import Settings
+from infra.settings.patterns import NAME
+from infra.settings.schema import group_of, key_of, legal_text, place_at
+from infra.settings.stack_file import project_name, read_values
+
+# The project and the stack have names from elsewhere.
+NOT_SET_BY_A_STACK = ("project", "stack")
+
+# What stands in for an encrypted secret, which only the engine can read.
+STAND_INS = {
+    "databaseUrl": "postgresql://encrypted:encrypted@encrypted/encrypted",
+    "redisUrl": "redis://encrypted",
+    "openaiApiKey": "encrypted",
+}
+
+
+def load(
+    project: str,
+    stack: str,
+    values: Mapping[str, str],
+    root: Path = ROOT,
+    secret_keys: Collection[str] = (),
+) -> Settings:
+    """The settings of a stack, from its configuration as Pulumi hands it over.
+
+    `values` maps each full key to its raw value: text for one setting, JSON for a group. Keys of other
+    namespaces (`aws:region`) are left alone. `root` is the checkout, for folders that are relative to it.
+    Values under `secret_keys` are never shown. Raises SettingsError with every problem that there is.
+    """
+    problems = [*_name_problems("project", project), *_name_problems("stack", stack)]
+    if problems:
+        raise SettingsError(problems)
+    groups = _keys_of_a_stack()
+    data: dict[str, Any] = {"registry": {}}
+    for key in sorted(values):
+        namespace, _, name = key.partition(":")
+        raw, hidden = values[key], key in secret_keys
+        if namespace != project:
+            continue
+        if name not in groups:
+            problems.append(unknown_key(f"{project}:", name, _json_object(raw) or raw, groups, hidden=hidden))
+        elif groups[name] is None:
+            data[name] = raw
+        elif (group := _json_object(raw)) is not None:
+            data[name] = group
+        else:
+            state = "(a secret, not shown) is not right" if hidden else f"is {_shown_json(raw)}"
+            problems.append(f"{key} {state}; it must be {legal_text(place_at(Settings, (name,)))}.")
+    data["registry"] = {"owner": stack, "namespace": project, **data["registry"]}
+    settings, errors = _validated({**data, "project": project, "stack": stack})
+    problems += [
+        sentence(Settings, error, project, stack, hidden=f"{project}:{error['loc'][0]}" in secret_keys)
+        for error in errors
+    ]
+    if settings is not None:
+        problems += [*_pin_problems(settings), *_folder_problems(settings, root), *_model_problems(settings, root)]
+    if settings is None or problems:
+        raise SettingsError(problems)
+    return settings
+
+
+def load_file(path: Path, stack: str, root: Path = ROOT, unset: Collection[str] = ()) -> Settings:
+    """The settings of a stack from its YAML file alone, for checks without the engine.
+
+    What is encrypted there (`secure:`) cannot be read without it, so it counts as set, and right; so do the secrets
+    `unset`, which a checker does not mind.
+    """
+    project = project_name(root / "Pulumi.yaml")
+    values, encrypted = read_values(path, project)
+    stand_ins = {f"{project}:{name}": value for name, value in STAND_INS.items()}
+    return load(
+        project,
+        stack,
+        values | {key: stand_ins[key] for key in (encrypted | set(unset)) & stand_ins.keys()},
+        root,
+        encrypted,
+    )
+
+
+def _validated(data: Mapping[str, object]) -> tuple[Settings | None, list[ErrorDetails]]:
+    """The settings, or what is wrong with them: returned, for pydantic's own error holds the secrets'
+    values."""
+    try:
+        return Settings.model_validate(data, by_alias=True, by_name=False), []
+    except ValidationError as error:
+        return None, error.errors(include_url=False)
+
+
+def _pin_problems(settings: Settings) -> Iterator[str]:
+    if settings.images.base_version is not None and settings.registry.address is not None:
+        yield (
+            f"{settings.project}:images.baseVersion is {shown(settings.images.base_version)}; it must be left out "
+            "while registry.address names another registry than ECR, which alone can be asked for a version."
+        )
+
+
+def _folder_problems(settings: Settings, root: Path) -> Iterator[str]:
+    torch = settings.images.torch
+    # A base that is pinned is not built, so it needs no torch.
+    if settings.images.base_version is not None:
+        return
+    if settings.images.builds and torch.source_in(root) == "wheels" and not torch.wheel_files(root):
+        yield (
+            f"{settings.project}:images.torch.wheels is {shown(torch.wheels)}; it must be a folder with a "
+            f"wheel of torch, but {(root / str(torch.wheels)).resolve()} has none: name another, or set "
+            "images.torch.fallback."
+        )
+
+
+def _model_problems(settings: Settings, root: Path) -> Iterator[str]:
+    for number, model in enumerate(settings.images.models):
+        if settings.images.builds and model.source == "folder" and not (root / model.reference).is_dir():
+            yield (
+                f"{settings.project}:images.models[{number}].reference is {shown(model.reference)}; it must be a "
+                f"folder with a model, but {(root / model.reference).resolve()} does not exist."
+            )
+
+
+def _name_problems(what: str, name: str) -> Iterator[str]:
+    # SSM refuses parameters below /aws and /ssm, EC2 a security group called sg-...
+    reserved = what == "project" and re.match("aws|ssm|sg-|sg$", name) is not None
+    if reserved or len(name) > 20 or re.fullmatch(NAME, name) is None:
+        more = ", not beginning with aws, ssm or sg-" if what == "project" else ""
+        yield (
+            f"The {what}'s name is {shown(name)}; it must be 1 to 20 characters: lower-case letters, digits "
+            f"and single hyphens, a letter first{more}."
+        )
+
+
+def _keys_of_a_stack() -> dict[str, type[BaseModel] | None]:
+    """The keys that a stack may set: the model of a group, or None for a single setting."""
+    return {
+        key_of(Settings, attribute): group_of(field.annotation)
+        for attribute, field in Settings.model_fields.items()
+        if attribute not in NOT_SET_BY_A_STACK
+    }
+
+
+def _shown_json(raw: str) -> str:
+    """What stands where a group should: as it stands in the YAML, where it can be told."""
+    try:
+        value = json.loads(raw)
+    except (ValueError, RecursionError):
+        return shown(raw) if raw else "empty"
+    return "empty" if value is None else shown(value)
+
+
+def _json_object(raw: str) -> dict[str, object] | None:
+    try:
+        value = json.loads(raw)
+    except (ValueError, RecursionError):
+        return None
+    return value if isinstance(value, dict) else None

@@ -1,0 +1,273 @@
+"""All that a stack may set, in groups: `slipway:worker: {memoryMib: 3072}` in its `Pulumi.<stack>.yaml`."""
+
+import ipaddress
+from collections.abc import Mapping
+from typing import Annotated, Literal, Self
+
+from pydantic import AfterValidator, Field, SecretStr, field_validator, model_validator
+
+from infra.lib.aws_limits import FARGATE_MEMORY_MIB, INSTANCE_TYPES, LOG_RETENTION_DAYS
+from infra.settings import checks
+from infra.settings.images import Images
+from infra.settings.messages import SettingsError
+from infra.settings.patterns import HOST, IMAGE_PATH, Cidr, StackName
+from infra.settings.schema import Group, Legal, wrong
+
+# Open to whoever may reach the API, these would let them reach something else.
+PORTS_IN_USE = {22: "SSH", 5432: "PostgreSQL", 6379: "Redis"}
+
+
+class Registry(Group):
+    """Where images are kept."""
+
+    owner: StackName = Field(
+        description="Stack that owns the repositories; the others share them.",
+        json_schema_extra={"default": "this stack"},
+    )
+    namespace: Annotated[
+        str,
+        Field(pattern=f"^{IMAGE_PATH}$", min_length=2, max_length=200),
+        Legal("2 to 200 characters that a repository's name may have, such as slipway"),
+    ] = Field(
+        description="First part of each repository's name: `<namespace>/api`.",
+        json_schema_extra={"default": "the project"},
+    )
+    address: (
+        Annotated[
+            str,
+            Field(pattern=f"^{HOST}$", max_length=200),
+            AfterValidator(checks.registry_address),
+            Legal("a registry's host, with a port where it needs one, such as 127.0.0.1:5000"),
+        ]
+        | None
+    ) = Field(
+        default=None,
+        description="Registry to push to and pull from, `host[:port]`; empty for ECR's own address.",
+    )
+    protect: bool = Field(default=True, description="Whether Pulumi refuses to delete the repositories.")
+    force_delete: bool = Field(default=False, description="Whether a repository is deleted with the images in it.")
+    keep_images: Annotated[int, Field(ge=1, le=1000)] = Field(
+        default=30, description="Images kept in each repository, the newest, in number of images."
+    )
+    keep_promoted: Annotated[int, Field(ge=1, le=1000)] = Field(
+        default=10,
+        description="Promoted images (tags `release-<stack>.<n>`) kept besides those, for each stack of promotedTo.",
+    )
+    promoted_to: Annotated[
+        tuple[StackName, ...], Field(strict=False, max_length=20), Legal("a list of at most 20 stacks, such as [prod]")
+    ] = Field(
+        default=("prod", "staging"),
+        description="Stacks whose promoted images are counted each by itself; those of others are counted together.",
+    )
+    keep_caches: Annotated[int, Field(ge=1, le=1000)] = Field(
+        default=3, description="Build caches kept that no tag names any more, in number of caches."
+    )
+
+    @field_validator("promoted_to")
+    @classmethod
+    def _each_once(cls, stacks: tuple[str, ...]) -> tuple[str, ...]:
+        # ECR refuses a lifecycle policy with the same tag prefix in two rules.
+        if len(set(stacks)) < len(stacks):
+            raise wrong("a list that names each stack once")
+        return stacks
+
+    @model_validator(mode="after")
+    def _protected_or_deleted(self) -> Self:
+        if self.protect and self.force_delete:
+            raise self.wrong("force_delete", "false while protect is true")
+        return self
+
+
+class Network(Group):
+    """The network of the stack, and who may reach it."""
+
+    cidr: Annotated[
+        str,
+        AfterValidator(checks.vpc_cidr),
+        Legal("a private IPv4 network from /16 to /24, such as 10.20.0.0/16"),
+    ] = Field(default="10.20.0.0/16", description="Addresses of the VPC; each zone's subnet gets a quarter of them.")
+    zones: Annotated[int, Field(ge=2, le=3)] = Field(default=2, description="Availability zones, in number of zones.")
+    ingress_cidrs: Annotated[
+        tuple[Cidr, ...],
+        Field(strict=False),
+        Legal("a list of 1 to 20 IPv4 networks such as 203.0.113.0/24"),
+    ] = Field(default=("0.0.0.0/0",), description="Networks that may reach the API, by HTTP: there is no TLS yet.")
+
+    @field_validator("ingress_cidrs")
+    @classmethod
+    def _each_once(cls, cidrs: tuple[str, ...]) -> tuple[str, ...]:
+        if not 1 <= len(cidrs) <= 20:
+            raise wrong("a list of 1 to 20 IPv4 networks such as 203.0.113.0/24")
+        if len(set(cidrs)) < len(cidrs):
+            raise wrong("a list that names each network once")
+        return cidrs
+
+    @property
+    def subnet_cidrs(self) -> tuple[str, ...]:
+        """Addresses of the subnets, one a zone. Quarters, so that a third zone moves neither of the first
+        two."""
+        quarters = ipaddress.IPv4Network(self.cidr).subnets(prefixlen_diff=2)
+        return tuple(str(subnet) for subnet, _ in zip(quarters, range(self.zones), strict=False))
+
+
+class Host(Group):
+    """The machine that the API runs on."""
+
+    instance_type: Annotated[
+        str,
+        AfterValidator(checks.instance_type),
+        Legal(f"one of {', '.join(INSTANCE_TYPES)}"),
+    ] = Field(default="t2.small", description="Instance type; t2.small has 2 GB of memory.")
+    root_volume_gib: Annotated[int, Field(ge=8, le=1000)] = Field(
+        default=20, description="Volume of the system and its images, in GiB."
+    )
+    data_volume_gib: Annotated[int, Field(ge=1, le=1000)] = Field(
+        default=20, description="Volume of what the databases hold, which outlasts the instance, in GiB."
+    )
+    protect_data: bool = Field(
+        default=True, description="Whether Pulumi refuses to delete or replace the volume of the databases."
+    )
+    http_port: Annotated[int, Field(ge=1, le=65535)] = Field(default=80, description="TCP port of the API, by HTTP.")
+
+    @model_validator(mode="after")
+    def _port_is_free(self) -> Self:
+        if self.http_port in PORTS_IN_USE:
+            raise self.wrong("http_port", f"a port that is not {PORTS_IN_USE[self.http_port]}'s, such as 80")
+        return self
+
+
+class Jobs(Group):
+    """The queue between the API and the worker."""
+
+    visibility_timeout_seconds: Annotated[int, Field(ge=30, le=43_200)] = Field(
+        default=300,
+        description="How long a message that a worker took stays hidden from the others, in seconds.",
+    )
+    max_receive_count: Annotated[int, Field(ge=1, le=1000)] = Field(
+        default=5, description="Tries before a message goes to the dead-letter queue, in number of receives."
+    )
+    # At most 13: SQS counts the 14 days of the dead-letter queue from when a message was first sent.
+    retention_days: Annotated[int, Field(ge=1, le=13)] = Field(
+        default=4,
+        description="How long a message waits at most, in days; 14 if it went to the dead-letter queue. "
+        "To lower it deletes messages that wait longer already.",
+    )
+
+
+def _memories(legal: tuple[int, ...]) -> str:
+    """The legal memories of one cpu; ECS's long lists go in equal steps."""
+    if len(legal) <= 4:
+        return f"one of {', '.join(map(str, legal))}"
+    return f"{legal[0]} to {legal[-1]} in steps of {legal[1] - legal[0]}"
+
+
+class Worker(Group):
+    """The tasks that do the machine learning, on Fargate Spot."""
+
+    cpu: Literal[256, 512, 1024, 2048, 4096, 8192, 16384] = Field(
+        default=512, description="CPU of a task, in CPU units (1024 are one vCPU)."
+    )
+    memory_mib: Annotated[
+        int, Legal("a whole number of MiB that Fargate has for that cpu, such as 3072 for a cpu of 512")
+    ] = Field(default=3072, description="Memory of a task, in MiB.")
+    desired_tasks: Annotated[int, Field(ge=0, le=3)] = Field(
+        default=1,
+        description="Tasks that the service starts with, and that the bill counts, in number of tasks.",
+    )
+
+    @model_validator(mode="after")
+    def _fits_together(self) -> Self:
+        legal = FARGATE_MEMORY_MIB[self.cpu]
+        if self.memory_mib not in legal:
+            raise self.wrong("memory_mib", f"{_memories(legal)} for a cpu of {self.cpu}")
+        return self
+
+
+class Logs(Group):
+    """What CloudWatch Logs keeps."""
+
+    retention_days: Annotated[int, Legal(f"one of {', '.join(map(str, LOG_RETENTION_DAYS))}")] = Field(
+        default=30, description="How long logs are kept, in days."
+    )
+
+    @field_validator("retention_days")
+    @classmethod
+    def _is_sold(cls, days: int) -> int:
+        if days not in LOG_RETENTION_DAYS:
+            nearest = min(LOG_RETENTION_DAYS, key=lambda legal: abs(legal - days))
+            raise wrong(f"a number of days that CloudWatch Logs has, the nearest being {nearest}")
+        return days
+
+
+class Budget(Group):
+    """What a month may cost."""
+
+    monthly_usd: Annotated[int, Field(ge=1, le=100_000)] = Field(
+        default=50, description="Budget of a month, in US dollars."
+    )
+    email: (
+        Annotated[
+            str,
+            Field(pattern=r"^[A-Za-z0-9._%+-]+@[A-Za-z0-9-]+(\.[A-Za-z0-9-]+)+$", max_length=200),
+            Legal("an e-mail address, such as team@example.com"),
+        ]
+        | None
+    ) = Field(default=None, description="Who is told when the budget is used up; empty for nobody.")
+
+
+class Settings(Group):
+    """All that one stack may set, and the project and stack that it is for."""
+
+    project: StackName = Field(description="Name of the Pulumi project.")
+    stack: StackName = Field(description="Name of the stack.")
+    region: Annotated[str, AfterValidator(checks.region), Legal("an AWS region, such as us-east-1")] = Field(
+        default="us-east-1", description="AWS region of everything in the stack."
+    )
+    account_id: Annotated[str, Field(pattern="^[0-9]{12}$"), Legal("12 digits, in quotes")] | None = Field(
+        default=None, description="AWS account; when set, any other account is refused."
+    )
+    database_url: Annotated[
+        SecretStr, AfterValidator(checks.database_url), Legal("postgresql://user:password@host:port/name")
+    ] = Field(description="Address of the PostgreSQL database, with user and password.")
+    redis_url: Annotated[SecretStr, AfterValidator(checks.redis_url), Legal("redis://host:port/number")] = Field(
+        description="Address of Redis."
+    )
+    openai_api_key: Annotated[
+        SecretStr, AfterValidator(checks.api_key), Legal("an API key of 8 or more characters")
+    ] = Field(description="Key of the OpenAI API.")
+    openai_model: Annotated[
+        str,
+        Field(pattern=r"^[A-Za-z0-9][A-Za-z0-9._:-]*$", max_length=100),
+        Legal("the name of an OpenAI model, such as gpt-4o-mini"),
+    ] = Field(default="gpt-4o-mini", description="OpenAI model that the API asks.")
+    registry: Registry = Field(description="Where images are kept.", json_schema_extra={"default": "its defaults"})
+    images: Images = Field(default=Images(), description="What is built, or taken, to run.")
+    network: Network = Field(default=Network(), description="The network of the stack, and who may reach it.")
+    host: Host = Field(default=Host(), description="The machine that the API runs on.")
+    jobs: Jobs = Field(default=Jobs(), description="The queue between the API and the worker.")
+    worker: Worker = Field(default=Worker(), description="The tasks that do the machine learning.")
+    logs: Logs = Field(default=Logs(), description="What CloudWatch Logs keeps.")
+    budget: Budget = Field(default=Budget(), description="What a month may cost.")
+
+    @property
+    def prefix(self) -> str:
+        """What the name of everything but repositories and parameters starts with: `<project>-<stack>`."""
+        return f"{self.project}-{self.stack}"
+
+    @property
+    def owns_registry(self) -> bool:
+        """Whether the repositories are this stack's; otherwise it uses those of the stack
+        `registry.owner`."""
+        return self.registry.owner == self.stack
+
+    def build_secrets(self, environment: Mapping[str, str]) -> dict[str, str]:
+        """The values of the build secrets; raises SettingsError where a variable that holds one is not set."""
+        missing = [
+            f"{self.project}:images.buildSecrets.{secret} names the environment variable {variable}, which is not set; "
+            f"set it where Pulumi runs, or leave {secret} out."
+            for secret, variable in self.images.build_secrets.items()
+            if not environment.get(variable)
+        ]
+        if missing:
+            raise SettingsError(missing)
+        return {secret: environment[variable] for secret, variable in self.images.build_secrets.items()}
