@@ -43,7 +43,8 @@ def _resources(state_file: Path) -> int:
         return 0
     checkpoint = json.loads(state_file.read_text())["checkpoint"]
     resources = (checkpoint.get("latest") or {}).get("resources") or []
-    return sum(resource["type"] != STACK_TYPE for resource in resources)
+    # A run that was refused before any resource leaves the stack itself and its provider.
+    return sum(not resource["type"].startswith((STACK_TYPE, "pulumi:providers:")) for resource in resources)
 
 
 def _empty(ecr: Any, repository: str) -> None:

@@ -141,6 +141,7 @@ def deploy(settings: Settings) -> None:
         "worker",
         WorkerArgs(
             prefix=prefix,
+            network=network,
             region=settings.region,
             image=images.references["worker"],
             cpu=settings.worker.cpu,

@@ -58,14 +58,14 @@ class Backend(EC2Backend):
         return super().start_instances(instance_ids)
 
     def associate_address(self, instance: Any = None, eni: Any = None, *args: Any, **kwargs: Any) -> ElasticAddress:
-        """AssociateAddress."""
+        """Refuse an elastic address in a VPC without a gateway."""
         interface = eni or (instance.nics[0] if instance else None)
         if interface:
             ec2_refusals.address_without_gateway(self, interface.subnet.vpc_id)
         return super().associate_address(instance, eni, *args, **kwargs)
 
     def detach_internet_gateway(self, internet_gateway_id: str, vpc_id: str) -> None:
-        """DetachInternetGateway."""
+        """Refuse while elastic addresses need the gateway."""
         ec2_refusals.gateway_with_addresses(self, vpc_id)
         super().detach_internet_gateway(internet_gateway_id, vpc_id)
 
@@ -113,28 +113,44 @@ class Response(EC2Response):
     """moto's, refusing what moto lets through."""
 
     def create_security_group(self) -> Any:
-        """CreateSecurityGroup."""
+        """Refuse names and descriptions that EC2 does not take."""
         ec2_refusals.group_name(self._get_param("GroupName") or "")
         ec2_refusals.group_description(self._get_param("Description") or "")
         return super().create_security_group()
 
     def delete_security_group(self) -> Any:
-        """DeleteSecurityGroup. Not in the backend, by which moto deletes a VPC's default group with the VPC."""
-        ec2_refusals.group_in_use(self.ec2_backend, self._get_param("GroupId") or "")
+        """Refuse while the group is in use. Not in the backend: moto deletes a VPC's default group by it."""
+        ec2_refusals.group_in_use(self.ec2_backend, self._get_param("GroupId") or self._get_param("GroupName") or "")
         return super().delete_security_group()
 
     def authorize_security_group_ingress(self) -> Any:
-        """AuthorizeSecurityGroupIngress."""
+        """Refuse descriptions that EC2 does not take."""
         ec2_refusals.rule_descriptions(self._get_param("IpPermissions") or [])
         return super().authorize_security_group_ingress()
 
     def authorize_security_group_egress(self) -> Any:
-        """AuthorizeSecurityGroupEgress."""
+        """Refuse descriptions that EC2 does not take."""
         ec2_refusals.rule_descriptions(self._get_param("IpPermissions") or [])
         return super().authorize_security_group_egress()
 
+    def update_security_group_rule_descriptions_ingress(self) -> Any:
+        """Refuse descriptions that EC2 does not take."""
+        ec2_refusals.rule_descriptions(self._get_param("IpPermissions") or [])
+        return super().update_security_group_rule_descriptions_ingress()
+
+    def update_security_group_rule_descriptions_egress(self) -> Any:
+        """Refuse descriptions that EC2 does not take."""
+        ec2_refusals.rule_descriptions(self._get_param("IpPermissions") or [])
+        return super().update_security_group_rule_descriptions_egress()
+
+    def modify_security_group_rules(self) -> Any:
+        """Refuse descriptions that EC2 does not take."""
+        rules = [rule.get("SecurityGroupRule") or {} for rule in self._get_param("SecurityGroupRules") or []]
+        ec2_refusals.rule_descriptions([{"IpRanges": rules}])
+        return super().modify_security_group_rules()
+
     def create_network_interface(self) -> Any:
-        """CreateNetworkInterface."""
+        """Refuse a private address that cannot be given."""
         address = self._get_param("PrivateIpAddress")
         if address:
             subnet = self.ec2_backend.get_subnet(self._get_param("SubnetId"))

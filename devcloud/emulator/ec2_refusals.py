@@ -14,8 +14,8 @@ from moto.ecs.models import ecs_backends
 
 from devcloud.emulator import edge
 
-CHARACTERS = "a-zA-Z0-9. _-:/()#,@[]+=&;{}!$*"
-TEXT = re.compile(r"[a-zA-Z0-9. _\-:/()#,@\[\]+=&;{}!$*]{0,255}")
+ALLOWED = "strings less than 256 characters from the following set:  a-zA-Z0-9. _-:/()#,@[]+=&;{}!$*"
+ALLOWED_TEXT = re.compile(r"[a-zA-Z0-9. _\-:/()#,@\[\]+=&;{}!$*]{0,255}")
 """Names and descriptions of security groups (CreateSecurityGroup in the EC2 API reference)."""
 
 
@@ -25,22 +25,16 @@ def group_name(name: str) -> None:
         raise _not_ascii("GroupName", name)
     if name.startswith("sg-"):  # pulumi-awsx#328
         raise _invalid(f"Value ({name}) for parameter GroupName is invalid. Group names may not be in the format sg-*.")
-    if not name or TEXT.fullmatch(name) is None:
-        raise _invalid(
-            "Invalid security group name. Valid names are non-empty strings less than 256 characters from the "
-            f"following set:  {CHARACTERS}"
-        )
+    if not name or ALLOWED_TEXT.fullmatch(name) is None:
+        raise _invalid(f"Invalid security group name. Valid names are non-empty {ALLOWED}")
 
 
 def group_description(description: str) -> None:
     """Refuse a security group's description that EC2 does not take (aws-cloudformation/cfn-lint#173)."""
     if not description.isascii():
         raise _not_ascii("GroupDescription", description)
-    if TEXT.fullmatch(description) is None:
-        raise _invalid(
-            "Invalid security group description. Valid descriptions are strings less than 256 characters from the "
-            f"following set:  {CHARACTERS}"
-        )
+    if ALLOWED_TEXT.fullmatch(description) is None:
+        raise _invalid(f"Invalid security group description. Valid descriptions are {ALLOWED}")
 
 
 def rule_descriptions(permissions: Iterable[Mapping[str, Any]]) -> None:
@@ -48,18 +42,16 @@ def rule_descriptions(permissions: Iterable[Mapping[str, Any]]) -> None:
     lists = ("IpRanges", "Ipv6Ranges", "PrefixListIds", "UserIdGroupPairs", "Groups")
     peers = (peer for permission in permissions for key in lists for peer in permission.get(key) or [])
     for peer in peers:
-        if TEXT.fullmatch(peer.get("Description") or "") is None:
-            raise _invalid(
-                "Invalid rule description. Valid descriptions are strings less than 256 characters from the "
-                f"following set:  {CHARACTERS}"
-            )
+        if ALLOWED_TEXT.fullmatch(peer.get("Description") or "") is None:
+            raise _invalid(f"Invalid rule description. Valid descriptions are {ALLOWED}")
 
 
-def group_in_use(backend: Any, group_id: str) -> None:
+def group_in_use(backend: Any, name_or_id: str) -> None:
     """Refuse to delete a VPC's default group, or one that is in use (hashicorp/terraform-provider-aws#2445)."""
-    group = backend.get_security_group_from_id(group_id)
+    group = backend.get_security_group_by_name_or_id(name_or_id)
     if group is None:
         return  # moto says that there is no such group
+    group_id = group.id
     if group.is_default:
         raise edge.Refusal(
             "CannotDelete", f'the specified group: "{group_id}" name: "{group.name}" cannot be deleted by a user'
@@ -86,6 +78,8 @@ def _users_of_groups(backend: Any) -> Iterator[set[str]]:
 def instance_type(region: str, name: str, zone: str | None) -> None:
     """Refuse an instance type that no region has, that the region does not offer, or that the zone does not."""
     offers = INSTANCE_TYPE_OFFERINGS["availability-zone"]
+    if region not in offers:
+        return  # moto has no data of the newest regions
     if not any(offer["InstanceType"] == name for listed in offers.values() for offer in listed):
         raise _invalid(f"Invalid value '{name}' for InstanceType.")
     zones = sorted(offer["Location"] for offer in offers.get(region, []) if offer["InstanceType"] == name)
@@ -110,19 +104,22 @@ def private_address(backend: Any, subnet: Any, address: str, *, of_an_interface:
     """
     network = subnet.cidr
     named = "Address" if of_an_interface else f"Address {address}"
-    wanted = ipaddress.ip_address(address)
+    try:
+        wanted = ipaddress.IPv4Address(address)
+    except ValueError:  # hashicorp/terraform-provider-aws#23114
+        raise _invalid(f"invalid value for parameter address: {address}") from None
     if wanted not in network:
         raise _invalid(f"{named} does not fall within the subnet's address range")
     # AWS keeps the first four addresses of a subnet, and the last.
     if wanted in {*(network[number] for number in range(4)), network[-1]}:
         raise _invalid(f"{named} is in subnet's reserved address range")
-    taken = {
+    in_use = {
         entry["PrivateIpAddress"]
         for interface in backend.enis.values()
         if interface.subnet.id == subnet.id
         for entry in interface.private_ip_addresses
     }
-    if address in taken:
+    if address in in_use:
         message = "The specified address is already in use." if of_an_interface else f"{named} is in use."
         raise edge.Refusal("InvalidIPAddress.InUse", message)
 

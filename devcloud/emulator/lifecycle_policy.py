@@ -1,4 +1,4 @@
-"""What ECR refuses in the rules of a lifecycle policy, and moto lets through."""
+"""Find what ECR refuses in the rules of a lifecycle policy and moto lets through."""
 
 from collections.abc import Mapping, Sequence
 from typing import Any

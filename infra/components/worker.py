@@ -19,6 +19,8 @@ class WorkerArgs:
     """What the worker is to be."""
 
     prefix: str
+    network: pulumi.Resource
+    """What has to be there first: a task without a way out cannot pull its image, and three such end a deployment."""
     region: str
     image: pulumi.Input[str]
     """`repository@digest`."""
@@ -123,7 +125,7 @@ class Worker(pulumi.ComponentResource):
                 child,
                 pulumi.ResourceOptions(
                     # Without its provider a cluster's last task cannot be ended, and `destroy` hangs.
-                    depends_on=[capacity],
+                    depends_on=[capacity, args.network],
                     # Scaling's to change, once the service is there.
                     ignore_changes=["desiredCount"],
                 ),

@@ -1,4 +1,4 @@
-"""Choose the availability zones of a stack's subnets: each has Fargate, the first also offers the host's type."""
+"""Choose the zones of a stack's new subnets: each with Fargate, the first also with the host's instance type."""
 
 from collections.abc import Collection, Mapping, Sequence
 from types import MappingProxyType
@@ -27,12 +27,12 @@ def choose(
     offers: Mapping[str, Collection[str]],
     instance_type: str,
     count: int,
-    taken: str | None = None,
+    host_zone: str | None = None,
 ) -> tuple[str, ...]:
     """Return `count` zones by name, the host's first; a zone repeats if the region has fewer.
 
     `zone_ids` maps the names of the region's zones to their ids; `offers` maps each instance type that the host may
-    have to the zones that offer it. `taken` is the zone of the host's subnet if there is one: a subnet does not move.
+    have to the zones that offer it. `host_zone` is the zone of the host's subnet if there is one: it does not move.
     Raises ZoneError with one sentence that says which type to set instead.
     """
     fargate = FARGATE_ZONE_IDS.get(region)
@@ -42,10 +42,12 @@ def choose(
             f"slipway:region is {region}, but none of the zones that this account has there "
             f"({_listed(zone_ids) or 'none'}) has Fargate, which the worker runs on; set another region."
         )
-    candidates = [taken] if taken else usable
+    candidates = [host_zone] if host_zone else usable
     hosts = [zone for zone in candidates if zone in offers.get(instance_type, ())]
     if not hosts:
-        raise ZoneError(_not_offered(region, instance_type, offers, candidates, taken))
+        there = f"{host_zone}, the zone of the host's subnet, does not offer" if host_zone else ""
+        there = there or f"no zone of {region} with Fargate offers"
+        raise ZoneError(_not_offered(there, instance_type, offers, candidates))
     host = hosts[0]
     others = [zone for zone in usable if zone != host]
     row = (host, *others)
@@ -53,20 +55,15 @@ def choose(
 
 
 def _not_offered(
-    region: str,
-    instance_type: str,
-    offers: Mapping[str, Collection[str]],
-    candidates: Sequence[str],
-    taken: str | None,
+    there: str, instance_type: str, offers: Mapping[str, Collection[str]], candidates: Sequence[str]
 ) -> str:
-    there = f"the zone of the host's subnet, {taken}," if taken else region
     others = [name for name, zones in offers.items() if any(zone in zones for zone in candidates)]
     # t3.small is what takes the place of t2.small: the same memory, at less cost.
     others.sort(key=lambda name: (name != "t3.small", name))
     remedy = f"set {others[0]}" if others else "set another region"
     if others[1:]:
         remedy += f" (or {', '.join(others[1:])})"
-    return f"slipway:host.instanceType is {instance_type}, but {there} does not offer it; {remedy}."
+    return f"slipway:host.instanceType is {instance_type}, but {there} it; {remedy}."
 
 
 def _listed(names: Collection[str]) -> str:

@@ -65,7 +65,15 @@ def test_a_security_group_in_use_is_replaced_without_the_host_or_the_worker_bein
         for group in ec2.describe_security_groups(Filters=of_the_stack)["SecurityGroups"]
     }
     assert sorted(after.values()) == ["The host", "The tasks"]
+    assert len(before) == 2
     assert not before & after.keys()
+    host, tasks = sorted(after, key=lambda group: after[group])
+    (instance,) = ec2.describe_instances(InstanceIds=[committed["apiInstanceId"]])["Reservations"][0]["Instances"]
+    assert [group["GroupId"] for group in instance["SecurityGroups"]] == [host]
+    (service,) = checkout.client("ecs").describe_services(
+        cluster=committed["cluster"], services=[committed["workerService"]]
+    )["services"]
+    assert service["networkConfiguration"]["awsvpcConfiguration"]["securityGroups"] == [tasks]
     assert checkout.outputs()["apiInstanceId"] == committed["apiInstanceId"]
 
 

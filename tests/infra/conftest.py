@@ -29,6 +29,7 @@ REGISTRY = f"{ACCOUNT}.dkr.ecr.us-east-1.amazonaws.com"
 DIGESTS = {image: f"sha256:{digit * 64}" for image, digit in zip(RECIPES, "abcd", strict=False)}
 PINNED = f"sha256:{'e' * 64}"
 """The digest of the base whose version a stack pins."""
+BUDGET = {"slipway:budget": {"monthlyUsd": 40, "email": "team@example.com"}}
 SECRETS = {
     "slipway:databaseUrl": "postgresql://slipway:hush@10.20.0.10:5432/slipway",
     "slipway:redisUrl": "redis://10.20.0.10:6379/0",
@@ -85,6 +86,9 @@ class Kept:
     protected: bool
     retained: bool
     ignored: tuple[str, ...]
+    deleted_first: bool
+    after: frozenset[str]
+    """Names of the resources that it waits for."""
 
 
 class Monitor(pulumi_mocks.MockMonitor):
@@ -95,7 +99,13 @@ class Monitor(pulumi_mocks.MockMonitor):
         self._kept = cloud.kept
 
     def RegisterResource(self, request: Any) -> Any:  # noqa: N802 - gRPC's name
-        self._kept[request.name] = Kept(request.protect, request.retainOnDelete, tuple(request.ignoreChanges))
+        self._kept[request.name] = Kept(
+            request.protect,
+            request.retainOnDelete,
+            tuple(request.ignoreChanges),
+            request.deleteBeforeReplace,
+            frozenset(urn.rpartition("::")[2] for urn in request.dependencies),
+        )
         return super().RegisterResource(request)
 
 
@@ -157,6 +167,8 @@ class Cloud(pulumi_mocks.Mocks):
     """The zones that offer each instance type."""
     host_zone: str | None = None
     """The zone of the host's subnet, if an earlier `up` made it."""
+    refused: Sequence[str] = ()
+    """Look-ups that AWS refuses, by their tokens."""
 
     def new_resource(self, args: pulumi_mocks.MockResourceArgs) -> tuple[str, dict[str, Any]]:
         self.asked.append(Asked(args.typ, args.name, args.inputs))
@@ -197,6 +209,8 @@ class Cloud(pulumi_mocks.Mocks):
                 "proxyEndpoint": f"https://{REGISTRY}",
             },
         }
+        if args.token in self.refused:
+            raise Refused
         if args.token == "aws:ecr/getImage:getImage":
             if args.args["imageTag"] not in self.ecr.tags:
                 raise Refused

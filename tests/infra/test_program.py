@@ -152,7 +152,7 @@ def test_the_host_and_its_data_are_in_a_zone_that_offers_its_type(run: Run) -> N
 def test_an_instance_type_that_the_zone_lacks_is_refused_before_any_resource(run: Run) -> None:
     with pytest.raises(ZoneError, match=r"^slipway:host\.instanceType is t2\.small, .* set t3\.small\.$"):
         run(offers={"t3.small": ["us-east-1a"]})
-    with pytest.raises(ZoneError, match="the zone of the host's subnet, us-east-1c, does not offer it"):
+    with pytest.raises(ZoneError, match="us-east-1c, the zone of the host's subnet, does not offer it"):
         run(host_zone="us-east-1c")
     for cloud in CLOUDS[-2:]:
         assert {asked.type for asked in cloud.asked} == {"pulumi:providers:aws"}
@@ -160,9 +160,32 @@ def test_an_instance_type_that_the_zone_lacks_is_refused_before_any_resource(run
 
 def test_a_replaced_security_group_is_created_before_the_old_one_goes(run: Run) -> None:
     cloud, _ = run()
-    for group in cloud.all("aws:ec2/securityGroup:SecurityGroup"):
-        assert "name" not in group.inputs
-        assert group.inputs["namePrefix"].startswith("slipway-dev-")
+    groups = cloud.all("aws:ec2/securityGroup:SecurityGroup")
+    assert sorted(group.inputs["namePrefix"] for group in groups) == ["slipway-dev-host-", "slipway-dev-worker-"]
+    assert not any("name" in group.inputs or cloud.kept[group.name].deleted_first for group in groups)
+
+
+@pytest.mark.parametrize("resource", ["host", "worker-service"])
+def test_what_needs_a_way_out_waits_for_the_gateway_the_routes_and_the_rules(run: Run, resource: str) -> None:
+    cloud, _ = run()
+    assert cloud.kept[resource].after >= {"gateway", "routes", "subnet-0-routes", "host-to-https", "worker-to-https"}
+
+
+def test_the_offers_are_asked_by_zone_and_the_hosts_subnet_by_its_tags_and_addresses(run: Run) -> None:
+    cloud, _ = run(host_zone="us-east-1b")
+    asked = {look_up.name: look_up.inputs for look_up in cloud.looked_up}
+    assert asked["getInstanceTypeOfferings"]["locationType"] == "availability-zone"
+    assert {entry["name"]: entry["values"] for entry in asked["getSubnets"]["filters"]} == {
+        "tag:Name": ["slipway-dev-subnet-0"],
+        "tag:Project": ["slipway"],
+        "tag:Stack": ["dev"],
+        "cidr-block": ["10.20.0.0/18"],
+    }
+
+
+def test_an_aws_that_cannot_be_asked_for_zones_is_one_sentence(run: Run) -> None:
+    with pytest.raises(ZoneError, match=r"^AWS could not be asked for the zones of us-east-1: .*ec2:Describe\*.*\.$"):
+        run(refused=["aws:ec2/getInstanceTypeOfferings:getInstanceTypeOfferings"])
 
 
 def test_a_zone_that_comes_or_goes_moves_neither_a_subnet_nor_the_data(run: Run) -> None:

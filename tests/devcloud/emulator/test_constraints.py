@@ -18,7 +18,7 @@ from .refusals import refusal
 def problems(service: str, operation: str, request: Any) -> list[str]:
     """Return what AWS would say of a request."""
     model = botocore.session.get_session().get_service_model(service).operation_model(operation)
-    return list(problems_of(model, json.dumps(request).encode()))
+    return [str(problem) for problem in problems_of(model, json.dumps(request).encode())]
 
 
 def test_a_request_within_the_constraints_passes() -> None:
@@ -80,6 +80,30 @@ def test_a_secret_is_in_no_message() -> None:
     assert problem.startswith("Value at 'secretString' failed to satisfy constraint: Member must have length less")
 
 
+def test_a_value_below_a_secret_one_is_in_no_message() -> None:
+    subscribers = [{"SubscriptionType": "EMAIL", "Address": f"person-{number}@example.com"} for number in range(12)]
+    notification = {"NotificationType": "ACTUAL", "ComparisonOperator": "GREATER_THAN", "Threshold": 80}
+    request = {
+        "AccountId": "123456789012",
+        "Budget": {"BudgetName": "b", "TimeUnit": "MONTHLY", "BudgetType": "COST"},
+        "NotificationsWithSubscribers": [{"Notification": notification, "Subscribers": subscribers}],
+    }
+    (problem,) = problems("budgets", "CreateBudget", request)
+    assert problem.endswith("failed to satisfy constraint: Member must have length less than or equal to 11")
+    assert "example.com" not in problem
+
+
+def test_a_member_that_takes_more_than_its_model_says_is_exempt() -> None:
+    request = {"QueueUrl": "http://localhost/q", "AttributeNames": ["ApproximateReceiveCount"]}
+    assert problems("sqs", "ReceiveMessage", request) == []
+
+
+@pytest.mark.parametrize("body", [b"no JSON", b"[" * 100_000, b"[]", b"null", b""])
+def test_a_body_that_is_no_request_is_left_to_the_service(body: bytes) -> None:
+    model = botocore.session.get_session().get_service_model("ecs").operation_model("ListClusters")
+    assert list(problems_of(model, body)) == []
+
+
 def test_a_pattern_that_takes_for_ever_lets_the_text_pass(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(constraints, "PATTERN_SECONDS", 0.05)
     assert constraints._matches("(a|aa)+", "a" * 40 + "b")
@@ -101,8 +125,23 @@ def unchecked(emulator: Any) -> Callable[[str], Any]:
             "create_repository",
             {"repositoryName": "a"},
             "InvalidParameterException",
-            "1 validation error detected: Value 'a' at 'repositoryName' failed to satisfy constraint: Member must have "
-            "length greater than or equal to 2",
+            "Invalid parameter at 'repositoryName' failed to satisfy constraint: 'must have length greater than or "
+            "equal to 2'",
+        ),
+        (
+            "sqs",
+            "create_queue",
+            {},
+            "MissingParameter",
+            "The request must contain the parameter QueueName.",
+        ),
+        (
+            "ecs",
+            "update_service",
+            {"service": "a", "availabilityZoneRebalancing": "ON"},
+            "InvalidParameterException",
+            "1 validation error detected: Value 'ON' at 'availabilityZoneRebalancing' failed to satisfy constraint: "
+            "Member must satisfy enum value set: [ENABLED, DISABLED]",
         ),
         (
             "ssm",

@@ -19,7 +19,7 @@ Resource = dict[str, Any]
 UNMAPPED: Mapping[str, str] = {}
 """Resource types that have no counterpart in CloudFormation, and why that is no gap."""
 
-IN_PULUMI_ALONE = "an option of the provider, never sent to AWS"
+PROVIDER_OPTION = "an option of the provider, never sent to AWS"
 
 
 @dataclass(frozen=True)
@@ -38,7 +38,7 @@ class Kind:
 
 
 class UnmappedError(Exception):
-    """A resource type is neither mapped nor listed as unmapped."""
+    """A resource cannot be translated."""
 
 
 def template(asked: Iterable[Asked]) -> dict[str, Any]:
@@ -47,7 +47,10 @@ def template(asked: Iterable[Asked]) -> dict[str, Any]:
     for one in asked:
         for number, resource in enumerate(_translate(one)):
             logical_id = "".join(word.capitalize() for word in re.findall("[A-Za-z0-9]+", one.name))
-            resources[f"{logical_id}{number or ''}"] = resource
+            logical_id += str(number or "")
+            if logical_id in resources:
+                raise UnmappedError(f"{one.name} and another resource would both be {logical_id}: rename one.")
+            resources[logical_id] = resource
     return {"AWSTemplateFormatVersion": "2010-09-09", "Resources": resources}
 
 
@@ -204,7 +207,7 @@ KINDS: Mapping[str, Kind] = {
     "aws:ec2/volumeAttachment:VolumeAttachment": Kind(
         "AWS::EC2::VolumeAttachment",
         renamed={"deviceName": "Device"},
-        left_out={"stopInstanceBeforeDetaching": IN_PULUMI_ALONE},
+        left_out={"stopInstanceBeforeDetaching": PROVIDER_OPTION},
     ),
     "aws:ec2/eip:Eip": Kind("AWS::EC2::EIP"),
     "aws:ec2/eipAssociation:EipAssociation": Kind("AWS::EC2::EIPAssociation"),
@@ -229,7 +232,7 @@ KINDS: Mapping[str, Kind] = {
     "aws:ecs/taskDefinition:TaskDefinition": Kind(
         "AWS::ECS::TaskDefinition",
         special={"containerDefinitions": _containers},
-        left_out={"skipDestroy": IN_PULUMI_ALONE},
+        left_out={"skipDestroy": PROVIDER_OPTION},
     ),
     "aws:ecs/service:Service": Kind(
         "AWS::ECS::Service",
@@ -240,7 +243,7 @@ KINDS: Mapping[str, Kind] = {
                 "DeploymentConfiguration": {"DeploymentCircuitBreaker": _respelled(breaker)}
             },
         },
-        left_out={"forceNewDeployment": "a boolean of UpdateService, which CloudFormation spells as a nonce"},
+        left_out={"forceNewDeployment": "a flag here, a random text in CloudFormation"},
     ),
     "aws:iam/role:Role": Kind(
         "AWS::IAM::Role",
@@ -264,7 +267,6 @@ KINDS: Mapping[str, Kind] = {
             "name": "QueueName",
             "messageRetentionSeconds": "MessageRetentionPeriod",
             "receiveWaitTimeSeconds": "ReceiveMessageWaitTimeSeconds",
-            "sqsManagedSseEnabled": "SqsManagedSseEnabled",
             "visibilityTimeoutSeconds": "VisibilityTimeout",
         },
         special={"redrivePolicy": _document("RedrivePolicy")},
@@ -274,7 +276,7 @@ KINDS: Mapping[str, Kind] = {
         renamed={"insecureValue": "Value"},
         special={
             # CloudFormation makes no SecureString: name, tags and length are checked as those of a String.
-            "type": lambda _: {"Type": "String"},
+            "type": lambda kind: {"Type": "String" if kind == "SecureString" else kind},
             "value": lambda secret: {"Value": "x" * len(secret["value"] if isinstance(secret, dict) else secret)},
         },
     ),

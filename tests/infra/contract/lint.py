@@ -1,33 +1,32 @@
-"""Check a CloudFormation template against AWS's published rules: cfn-lint's, and the few that it lacks."""
+"""Check a CloudFormation template against AWS's published rules: those of cfn-lint, and the few that it lacks."""
 
 import json
-import re
 from collections.abc import Iterator, Mapping, Sequence
 from typing import Any
 
 from cfnlint.api import lint
 from cfnlint.config import ManualArgs
+from moto.core.exceptions import ServiceException
+
+from devcloud.emulator import ec2_refusals, lifecycle_policy, ssm
 
 # The longest part of a message that is shown: a rule about instance types names every type of a region.
 SHOWN = 300
 
-NOT_ASKED: Mapping[str, str] = {
+IGNORED_RULES: Mapping[str, str] = {
     "W3010": "a zone by its name is what the program chooses at preview, from the zones that the region lists",
 }
 """cfn-lint's rules that do not fit a program, and why."""
-
-GROUP_NAME = re.compile(r"(?!sg-)[a-zA-Z0-9. _\-:/()#,@\[\]+=&;{}!$*]{1,255}")
-"""EC2 API reference, CreateSecurityGroup, GroupName; cfn-lint knows no pattern for it."""
 
 
 def problems(template: Mapping[str, Any], regions: Sequence[str]) -> list[str]:
     """Return what AWS would refuse in any of the regions, one line a problem: rule, place, message."""
     matches = lint(
         json.dumps(template),
-        config=ManualArgs(regions=list(regions), ignore_checks=sorted(NOT_ASKED)),
+        config=ManualArgs(regions=list(regions), ignore_checks=sorted(IGNORED_RULES)),
     )
     found = [f"{match.rule.id} {_place(match)}: {match.message[:SHOWN]}" for match in matches]
-    return [*found, *_group_names(template), *_lifecycle_policies(template)]
+    return [*found, *_security_groups(template), *_lifecycle_policies(template), *_parameters(template)]
 
 
 def _place(match: Any) -> str:
@@ -40,23 +39,30 @@ def _properties(template: Mapping[str, Any], kind: str) -> Iterator[tuple[str, M
             yield name, resource["Properties"]
 
 
-def _group_names(template: Mapping[str, Any]) -> Iterator[str]:
+def _security_groups(template: Mapping[str, Any]) -> Iterator[str]:
+    """Yield names of groups and descriptions of rules that EC2 refuses: cfn-lint has no pattern for them."""
     for name, properties in _properties(template, "AWS::EC2::SecurityGroup"):
-        if GROUP_NAME.fullmatch(properties["GroupName"]) is None:
-            yield f"GroupName {name}: {properties['GroupName']!r} is not a name that EC2 accepts"
+        try:
+            ec2_refusals.group_name(properties["GroupName"])
+        except ServiceException as refusal:
+            yield f"GroupName {name}: {refusal}"
+    for kind in ("AWS::EC2::SecurityGroupIngress", "AWS::EC2::SecurityGroupEgress"):
+        for name, properties in _properties(template, kind):
+            if ec2_refusals.ALLOWED_TEXT.fullmatch(properties.get("Description", "")) is None:
+                yield f"Description {name}: {properties['Description']!r} is not a rule's description that EC2 accepts"
 
 
 def _lifecycle_policies(template: Mapping[str, Any]) -> Iterator[str]:
-    """Amazon ECR user guide, "Lifecycle policy parameters": each prefix and each priority once, `any` last."""
+    """Yield what is wrong with the rules of a lifecycle policy taken together."""
     for name, properties in _properties(template, "AWS::ECR::Repository"):
-        if "LifecyclePolicy" not in properties:
-            continue
-        rules = json.loads(properties["LifecyclePolicy"]["LifecyclePolicyText"])["rules"]
-        rules.sort(key=lambda rule: rule["rulePriority"])
-        prefixes = [prefix for rule in rules for prefix in rule["selection"].get("tagPrefixList", [])]
-        priorities = [rule["rulePriority"] for rule in rules]
-        for what, values in (("tag prefix", prefixes), ("priority", priorities)):
-            if len(set(values)) < len(values):
-                yield f"LifecyclePolicy {name}: a {what} is in two rules"
-        if any(rule["selection"]["tagStatus"] == "any" for rule in rules[:-1]):
-            yield f"LifecyclePolicy {name}: a rule for `any` image must have the highest priority number"
+        if "LifecyclePolicy" in properties:
+            rules = json.loads(properties["LifecyclePolicy"]["LifecyclePolicyText"])["rules"]
+            if problem := lifecycle_policy.problem(rules):
+                yield f"LifecyclePolicy {name}: {problem}"
+
+
+def _parameters(template: Mapping[str, Any]) -> Iterator[str]:
+    """Yield parameters that are longer than a standard one may be."""
+    for name, properties in _properties(template, "AWS::SSM::Parameter"):
+        if len(properties["Value"].encode()) > ssm.STANDARD_LIMIT:
+            yield f"Value {name}: it has more than {ssm.STANDARD_LIMIT} bytes"

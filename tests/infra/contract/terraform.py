@@ -6,7 +6,10 @@ blocks are read.
 
 import json
 import os
+import re
+import select
 import subprocess
+import tempfile
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass
@@ -21,9 +24,13 @@ COOKIE = {"TF_PLUGIN_MAGIC_COOKIE": "d602bf8f470bc67ca7faa0386276bbdd4330efaf76d
 START_SECONDS = 60
 
 
+class ProviderError(Exception):
+    """The provider did not start."""
+
+
 @dataclass(frozen=True)
 class Block:
-    """What a resource, or a block inside one, may have: attributes, and blocks by name."""
+    """Attributes and blocks that a resource, or a block inside one, may have."""
 
     attributes: frozenset[str]
     blocks: Mapping[str, "Block"]
@@ -32,7 +39,7 @@ class Block:
 def schema(binary: Path) -> tuple[dict[str, Block], dict[str, Block]]:
     """Return the resources and the data sources of a provider by name (`aws_vpc`)."""
     response = _messages()["Response"]
-    with _provider(binary) as address:
+    with tempfile.TemporaryDirectory() as folder, _provider(binary, Path(folder)) as address:
         channel = grpc.insecure_channel(address, options=[("grpc.max_receive_message_length", -1)])
         with channel:
             ask = channel.unary_unary("/tfplugin5.Provider/GetSchema", response_deserializer=response.FromString)
@@ -44,23 +51,31 @@ def schema(binary: Path) -> tuple[dict[str, Block], dict[str, Block]]:
 
 
 @contextmanager
-def _provider(binary: Path) -> Iterator[str]:
-    """Run the provider and give the address that it prints: `1|5|unix|/tmp/plugin123|grpc|`."""
-    process = subprocess.Popen(
-        [str(binary)],
-        env={"PATH": os.environ["PATH"], "PLUGIN_PROTOCOL_VERSIONS": "5", **COOKIE},
-        stdout=subprocess.PIPE,
-        stderr=subprocess.DEVNULL,
-        text=True,
-    )
-    try:
-        assert process.stdout is not None
-        _, _, network, address, *_ = process.stdout.readline().strip().split("|")
-        assert network == "unix"
-        yield f"unix:{address}"
-    finally:
-        process.kill()
-        process.wait(timeout=10)
+def _provider(binary: Path, folder: Path) -> Iterator[str]:
+    """Run the provider and yield the address that it prints: `1|5|unix|/tmp/plugin123|grpc|`.
+
+    `folder` takes its socket and its log. Raises ProviderError if it does not print one in time.
+    """
+    environment = {"PATH": os.environ["PATH"], "TMPDIR": str(folder), "PLUGIN_PROTOCOL_VERSIONS": "5", **COOKIE}
+    log = folder / "log"
+    with (
+        log.open("wb") as errors,
+        subprocess.Popen([str(binary)], env=environment, stdout=subprocess.PIPE, stderr=errors) as process,
+    ):
+        try:
+            assert process.stdout is not None
+            ready, _, _ = select.select([process.stdout], [], [], START_SECONDS)
+            said = process.stdout.readline().decode().strip() if ready else ""
+            handshake = re.fullmatch(r"1\|5\|unix\|([^|]+)\|grpc(\|.*)?", said)
+            if handshake is None:
+                raise ProviderError(f"{binary} printed no handshake but {said!r}; its log: {log.read_text()[-1000:]}")
+            yield f"unix:{handshake[1]}"
+        finally:
+            process.terminate()
+            try:
+                process.wait(timeout=10)
+            except subprocess.TimeoutExpired:
+                process.kill()
 
 
 def _block(message: Any) -> Block:

@@ -1,4 +1,4 @@
-"""What every stack asks of AWS is what AWS's published schemas allow, in each region that they are checked for."""
+"""AWS's published schemas allow what every stack asks for, in each of several regions."""
 
 import dataclasses
 import json
@@ -11,7 +11,7 @@ import pytest
 from infra import program
 from infra.releases.release import ReleasedImage, ReleaseFile, write_release_file
 from infra.settings.stack_file import read_values
-from tests.infra.conftest import DIGESTS, ROOT, Asked, Run
+from tests.infra.conftest import BUDGET, DIGESTS, ROOT, Asked, Run, settings_of
 from tests.infra.contract.cloudformation import KINDS, UNMAPPED, UnmappedError, template
 from tests.infra.contract.lint import problems
 
@@ -24,20 +24,19 @@ STACKS = sorted(path.name.split(".")[1] for path in ROOT.glob("Pulumi.*.yaml"))
 LONG = "a23456789-123456789z"
 """The longest name that a stack may have."""
 
-BUDGET = {"slipway:budget": {"monthlyUsd": 40, "email": "team@example.com"}}
 Template = dict[str, Any]
 
 
 @pytest.fixture
 def declared(run: Run, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Callable[..., list[Asked]]:
-    """Run the program for a stack, with the stack's own file where there is one, and return what it declared."""
+    """Run the program for a stack, with its own file if it has one, and return the declared resources."""
     images = {image: ReleasedImage(digest, "0" * 20) for image, digest in DIGESTS.items()}
     write_release_file(tmp_path / "releases" / "prod.json", ReleaseFile("dev", images))
 
     def resources(stack: str, values: dict[str, Any] | None = None) -> list[Asked]:
         file = ROOT / f"Pulumi.{stack}.yaml"
         given = read_values(file, "slipway")[0] if file.exists() else {}
-        builder = json.loads(given.get("slipway:images", "{}")).get("builder", "slipway")
+        builder = settings_of(stack, {**given, **(values or {})}).images.builder
         (tmp_path / "buildx" / "instances" / builder).write_text('{"Driver": "docker-container"}')
         if "releases/" in given.get("slipway:images", ""):
             monkeypatch.setattr(program, "ROOT", tmp_path)
@@ -115,7 +114,16 @@ REFUSED: dict[str, tuple[Callable[[list[Asked]], Asked], str]] = {
     "a repository with upper case": (changed("api-repository", name="Slipway/api"), "RepositoryName"),
     "a queue that waits too long": (changed("jobs", receiveWaitTimeSeconds=21), "ReceiveMessageWaitTimeSeconds"),
     "a property that AWS does not have": (changed("vpc", dnsSupport=True), "DnsSupport"),
-    "a tag prefix in two rules of a lifecycle policy": (changed("api-lifecycle", policy=TWICE), "in two rules"),
+    "an apostrophe in a rule's description": (
+        changed("host-to-https", description="the world's networks"),
+        "not a rule's description that EC2 accepts",
+    ),
+    "a parameter that is too long": (changed("release", insecureValue="x" * 4097), "more than 4096 bytes"),
+    "a type of parameter that SSM does not have": (changed("release", type="Secret"), "'Secret' is not one of"),
+    "a tag prefix in two rules of a lifecycle policy": (
+        changed("api-lifecycle", policy=TWICE),
+        "unique set of tag prefixes",
+    ),
 }
 
 

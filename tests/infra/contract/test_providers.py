@@ -1,5 +1,5 @@
 """Every property that the program uses exists in both providers: pulumi-aws 7.51, which users get, and Terraform's AWS
-provider 5.100, over which the rehearsal runs where the official plugin cannot be had.
+provider 5.100, over which the rehearsal runs if the official plugin cannot be had.
 
 A provider drops or refuses a property that it does not know, and in the rehearsal alone nobody would see it.
 """
@@ -14,16 +14,15 @@ from pulumi import _types
 
 from devcloud.toolchain import aws_names
 from devcloud.toolchain import terraform as toolchain_terraform
-from tests.infra.conftest import Asked, Run
+from tests.infra.conftest import BUDGET, Asked, Run
 from tests.infra.contract import terraform
-from tests.infra.contract.test_contract import BUDGET
 
 pytestmark = pytest.mark.contract
 
 
 @pytest.fixture
 def asked(run: Run) -> list[Asked]:
-    """Return all resources and look-ups of a stack that sets everything."""
+    """Return all resources and look-ups of a stack that has a budget: every kind that the program declares."""
     cloud, _ = run("dev", BUDGET)
     return [one for one in [*cloud.asked, *cloud.looked_up] if one.type.startswith("aws:")]
 
@@ -57,7 +56,7 @@ def arguments_of(token: str) -> type:
 
 
 def missing_in_sdk(kind: type, path: tuple[str, ...]) -> bool:
-    """Whether the SDK's class, or one inside it, lacks a property."""
+    """Return True if the SDK's class, or one inside it, lacks a property."""
     types = _types.input_type_types(kind)
     names = _types.input_type_py_to_pulumi_names(kind)
     by_pulumi_name = {names.get(name, name): found for name, found in types.items()}
@@ -125,7 +124,7 @@ def block_of(schemas: Schemas, token: str) -> terraform.Block:
 
 
 def missing_in_terraform(block: terraform.Block, path: tuple[str, ...]) -> bool:
-    """Whether a block, or one inside it, lacks a property. Pulumi names a block that repeats in the plural."""
+    """Return True if a block, or one inside it, lacks a property. Pulumi names a block that repeats in the plural."""
     name = snake(path[0])
     if name in block.attributes:
         return False

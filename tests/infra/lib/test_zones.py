@@ -34,24 +34,25 @@ def test_a_zone_repeats_if_the_region_has_fewer_than_the_subnets() -> None:
 
 
 def test_a_host_that_is_there_stays_in_its_zone() -> None:
-    assert chosen(taken="us-east-1c") == ("us-east-1c", "us-east-1a")
+    assert chosen(host_zone="us-east-1c") == ("us-east-1c", "us-east-1a")
 
 
 def test_a_type_that_the_region_does_not_offer_is_one_sentence_that_names_t3_small() -> None:
     with pytest.raises(ZoneError) as refused:
         chosen(region="eu-north-1", offers={"t3.small": set(US), "t3.large": set(US)})
     assert str(refused.value) == (
-        "slipway:host.instanceType is t2.small, but eu-north-1 does not offer it; set t3.small (or t3.large)."
+        "slipway:host.instanceType is t2.small, but no zone of eu-north-1 with Fargate offers it; set t3.small (or "
+        "t3.large)."
     )
 
 
 def test_a_type_that_the_hosts_zone_does_not_offer_is_refused_though_others_do() -> None:
-    with pytest.raises(ZoneError, match=r"but the zone of the host's subnet, us-east-1c, does not offer it; set t3"):
-        chosen(taken="us-east-1c", offers={"t2.small": ["us-east-1a"], "t3.small": ["us-east-1c"]})
+    with pytest.raises(ZoneError, match=r"us-east-1c, the zone of the host's subnet, does not offer it; set t3"):
+        chosen(host_zone="us-east-1c", offers={"t2.small": ["us-east-1a"], "t3.small": ["us-east-1c"]})
 
 
-def test_a_region_that_offers_none_of_the_types_is_told_so() -> None:
-    with pytest.raises(ZoneError, match=r"does not offer it; set another region\.$"):
+def test_a_region_that_offers_none_of_the_types_is_refused() -> None:
+    with pytest.raises(ZoneError, match=r"no zone of us-east-1 with Fargate offers it; set another region\.$"):
         chosen(offers={})
 
 
