@@ -10,6 +10,8 @@ GROUPS = --group pyproject.toml:cloud --group pyproject.toml:app --group pyproje
 UNIT = $(RUN) pytest -m 'not cloud and not services and not contract' -p no:schemathesis -p no:hypothesispytest
 # Half the time of a unit test is its imports: two processes that import half each are faster than two that share all.
 UNIT_HALF = tests/app tests/images
+# On a cloud of their own, so they run beside the others of the cloud, with the tests of services.
+SETTINGS_TESTS = tests/cloud/test_bad_settings.py
 SLOW = $(RUN) pytest -m 'cloud or services'
 DEVCLOUD = $(RUN) devcloud --cloud $(CLOUD) --stack $(STACK)
 
@@ -73,9 +75,9 @@ test: ## Everything: unit tests, then those of the cloud beside those of service
 	@$(MAKE) --no-print-directory contract
 	@$(MAKE) --no-print-directory --jobs 2 test-cloud test-services
 test-cloud:
-	$(SLOW) tests/cloud $(ARGS)
+	$(SLOW) tests/cloud --ignore=$(SETTINGS_TESTS) $(ARGS)
 test-services:
-	$(SLOW) tests --ignore=tests/cloud $(ARGS)
+	$(SLOW) $(filter-out tests/cloud tests/__pycache__ tests/__init__.py,$(wildcard tests/*)) $(SETTINGS_TESTS) $(ARGS)
 unit: ## The unit tests alone, in seconds
 	@$(MAKE) --no-print-directory --jobs 2 --output-sync=target unit-half unit-rest
 unit-half:
