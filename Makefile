@@ -17,7 +17,7 @@ DEVCLOUD = $(RUN) devcloud --cloud $(CLOUD) --stack $(STACK)
 
 .DEFAULT_GOAL := help
 .PHONY: help up preview refresh build down clean status logs outputs env promote builder validate cache clean-cache \
-	stop-builder toolchain test test-cloud test-services unit unit-half unit-rest contract check hooks format lock docs base \
+	stop-builder toolchain test test-cloud test-services unit unit-half unit-rest contract check hooks format lock generate base \
 	base-version report dev bench
 
 help: ## What there is
@@ -91,6 +91,7 @@ check: ## Format, lint, types, unit tests, the contract with AWS, the base's ver
 	$(RUN) ruff check .
 	$(RUN) mypy
 	$(RUN) images.base_version --check
+	$(RUN) infra.generate --check
 	@$(MAKE) --no-print-directory unit
 	@$(MAKE) --no-print-directory contract
 hooks: ## Let git run make check before each commit
@@ -102,5 +103,5 @@ format: ## Format and mend what can be
 lock: ## Lock what images install, and what our commands do
 	$(RUN) images.lock
 	$(RUN) uv pip compile --quiet --universal --generate-hashes --no-emit-index-url pyproject.toml $(GROUPS) -o requirements.lock
-docs: ## Write docs/settings.md anew
-	$(RUN) infra.settings.reference
+generate: ## Write what product.yaml and the settings say: docs/settings.md, the JSON schema, the edge's routes
+	$(RUN) infra.generate

@@ -1,26 +1,37 @@
-"""`python -m app`: run the service that SERVICE_TYPE names. A service imports only what it needs."""
+"""`python -m app`: run the service that SERVICE_TYPE names. A service imports only what it needs.
+
+The service `lab-reports` is `run(environment)` of app/lab_reports/service.py; it returns the exit status.
+"""
 
 import importlib
 import os
+import re
 import sys
 from collections.abc import Mapping
+from pathlib import Path
 
 from app.common import logs
 from app.common.environment import SettingError, log_level, required
-from app.common.services import SERVICES
+
+FOLDER = Path(__file__).parent
+
+
+def services() -> list[str]:
+    """Return the services that this image has."""
+    return sorted(path.parent.name.replace("_", "-") for path in FOLDER.glob("*/service.py"))
 
 
 def service_module(environment: Mapping[str, str]) -> str:
-    """The module whose `run(environment)` is the service; SettingError, with the list, for any other name."""
-    known = ", ".join(SERVICES)
+    """Return the module of the service. Raises SettingError, with the list, for a name that is none."""
+    known = ", ".join(services())
     name = required("SERVICE_TYPE", f"one of {known}", environment)
-    if name not in SERVICES:
+    if re.fullmatch("[a-z][a-z0-9-]*", name) is None or name not in services():
         raise SettingError(f"SERVICE_TYPE is {name!r}, which is no service of this image: give it one of {known}.")
-    return SERVICES[name].module
+    return f"app.{name.replace('-', '_')}.service"
 
 
 def main() -> int:
-    """The exit status: 2 where a setting is missing or wrong, otherwise the service's own."""
+    """Return the exit status: 2 if a setting is missing or wrong, otherwise the service's own."""
     try:
         module = service_module(os.environ)
         logs.configure(log_level(os.environ))

@@ -26,7 +26,7 @@ def main(arguments: list[str]) -> int:
     except base_version.VersionError as error:
         sys.stderr.write(f"{error}\n")
         return 1
-    sys.stdout.write(f"The base is {version}: see {base_version.CHANGELOG}, and commit it with the change.\n")
+    sys.stdout.write(f"The base is {version}: see {base_version.changelog(ROOT)}, and commit it with the change.\n")
     return 0
 
 

@@ -12,6 +12,7 @@ from pulumi.runtime import config as pulumi_config
 from infra import ROOT
 from infra.builds import base_version, buildx, content
 from infra.lib import zones
+from infra.product import ProductError
 from infra.releases import release
 from infra.settings import Settings, SettingsError, load
 
@@ -26,6 +27,7 @@ def main() -> None:
         deploy(settings)
     except (
         SettingsError,
+        ProductError,
         content.ContentError,
         release.ReleaseError,
         buildx.BuilderError,

@@ -15,7 +15,7 @@ import pulumi_aws as aws
 
 from infra import ROOT
 from infra.builds import base_version, buildx, staging
-from infra.builds.plan import PARENT_ARGUMENT, RECIPES, BuildPlan, plan_builds
+from infra.builds.plan import PARENT_ARGUMENT, BuildPlan, plan_builds
 from infra.components.api_host import ApiHost, ApiHostArgs
 from infra.components.budget import Budget, BudgetArgs
 from infra.components.image import Image, ImageArgs
@@ -25,13 +25,12 @@ from infra.components.registry import CACHE, Registry, RegistryArgs
 from infra.components.secrets import Secrets, SecretsArgs
 from infra.components.worker import Worker, WorkerArgs
 from infra.lib import cost
+from infra.lib.aws_limits import INSTANCE_TYPES
 from infra.placement import zones_of
+from infra.product import Service
 from infra.releases import release
 from infra.settings import Settings
 
-REPOSITORIES = ("base", "worker", "api", "web")
-SERVICES = {"migrate": "api", "auth": "api", "api": "api", "dashboard": "api", "caddy": "web"}
-"""What the API's host serves: each service, and the image that it is in."""
 PROGRAM_FOLDER = Path(__file__).resolve().parent
 REGISTRY_GB = 4
 """Assumed for the bill: two bases (0.5 GB each, compressed), 30 workers and APIs (mostly shared layers), caches."""
@@ -55,13 +54,16 @@ class Running:
 
 def deploy(settings: Settings) -> None:
     """Declare everything that a stack is made of."""
+    product = settings.product
     # What can be wrong is found before the first resource is declared.
-    released = None if settings.images.builds else release.read_release_file(ROOT / settings.images.source, RECIPES)
+    released = (
+        None if settings.images.builds else release.read_release_file(ROOT / settings.images.source, product.images)
+    )
     plans: Mapping[str, BuildPlan] = {}
     if settings.images.builds:
         buildx.check(settings.images.builder, os.environ)
         settings.build_secrets(os.environ)
-        plans = plan_builds(settings, ROOT, base_version.unresolved(settings.images.base_version))
+        plans = plan_builds(settings, ROOT, base_version.unresolved(settings))
 
     prefix, path = settings.prefix, f"/{settings.project}/{settings.stack}"
     provider = aws.Provider(
@@ -85,33 +87,21 @@ def deploy(settings: Settings) -> None:
 
     registry = Registry(
         "registry",
-        RegistryArgs(
-            namespace=settings.registry.namespace,
-            images=REPOSITORIES,
-            owned=settings.owns_registry,
-            address=settings.registry.address,
-            protect=settings.registry.protect,
-            force_delete=settings.registry.force_delete,
-            keep_images=settings.registry.keep_images,
-            keep_promoted=settings.registry.keep_promoted,
-            promoted_to=settings.registry.promoted_to,
-            keep_caches=settings.registry.keep_caches,
-        ),
+        RegistryArgs(spec=settings.registry, images=tuple(product.images), owned=settings.owns_registry),
         options,
     )
     images = _build(settings, registry, plans, pinned) if released is None else _take(released.images, registry)
-    if base_version.IMAGE in plans:
-        _name_base(settings, registry, images)
+    if product.versioned_image and product.versioned_image in plans:
+        _name_base(settings, product.versioned_image, images)
 
     network = Network(
         "network",
         NetworkArgs(
             prefix=prefix,
-            cidr=settings.network.cidr,
-            subnet_cidrs=settings.network.subnet_cidrs,
+            spec=settings.network,
             zones=zones,
-            ingress_cidrs=settings.network.ingress_cidrs,
             http_port=settings.host.http_port,
+            worker=product.worker is not None,
         ),
         options,
     )
@@ -119,46 +109,33 @@ def deploy(settings: Settings) -> None:
         "secrets",
         SecretsArgs(
             path=path,
-            values={
-                "database-url": settings.database_url.get_secret_value(),
-                "redis-url": settings.redis_url.get_secret_value(),
-                "openai-api-key": settings.openai_api_key.get_secret_value(),
-            },
+            values={secret: settings.secret(secret) for secret in product.secrets},
         ),
         options,
     )
-    jobs = Jobs(
-        "jobs",
-        JobsArgs(
-            prefix=prefix,
-            visibility_timeout_seconds=settings.jobs.visibility_timeout_seconds,
-            max_receive_count=settings.jobs.max_receive_count,
-            retention_days=settings.jobs.retention_days,
-        ),
-        options,
-    )
-    worker = Worker(
-        "worker",
-        WorkerArgs(
-            prefix=prefix,
-            network=network,
-            region=settings.region,
-            image=images.references["worker"],
-            cpu=settings.worker.cpu,
-            memory_mib=settings.worker.memory_mib,
-            desired_tasks=settings.worker.desired_tasks,
-            subnet_ids=network.subnet_ids,
-            security_group_id=network.worker_group_id,
-            repository_arn=registry.arns["worker"],
-            queue_arn=jobs.arn,
-            log_retention_days=settings.logs.retention_days,
-            environment={"AWS_REGION": settings.region, "JOBS_QUEUE_URL": jobs.url},
-            secrets={"DATABASE_URL": secrets.arns["database-url"]},
-        ),
-        options,
-    )
+    jobs = Jobs("jobs", JobsArgs(prefix=prefix, spec=settings.jobs), options) if product.worker else None
+    worker = None
+    if product.worker and jobs:
+        worker = Worker(
+            "worker",
+            WorkerArgs(
+                prefix=prefix,
+                network=network,
+                region=settings.region,
+                container=product.worker.image,
+                image=images.references[product.worker.image],
+                spec=settings.worker,
+                health=product.worker.health,
+                repository_arn=registry.arns[product.worker.image],
+                queue_arn=jobs.arn,
+                log_retention_days=settings.logs.retention_days,
+                environment={"AWS_REGION": settings.region, "JOBS_QUEUE_URL": jobs.url},
+                secrets={_variable(secret): secrets.arns[secret] for secret in product.worker.secrets},
+            ),
+            options,
+        )
     # Only the images that the host runs: the release waits for no other.
-    served = {image: images.references[image] for image in SERVICES.values() if image in RECIPES}
+    served = {image: images.references[image] for image in product.host_images}
     host = ApiHost(
         "api-host",
         ApiHostArgs(
@@ -167,37 +144,31 @@ def deploy(settings: Settings) -> None:
             path=path,
             account_id=account_id,
             region=settings.region,
-            instance_type=settings.host.instance_type,
-            root_volume_gib=settings.host.root_volume_gib,
-            data_volume_gib=settings.host.data_volume_gib,
-            protect_data=settings.host.protect_data,
-            subnet_id=network.subnet_ids[0],
-            zone=network.zone,
-            private_address=network.host_address,
-            security_group_id=network.host_group_id,
-            repository_arns=[registry.arns[image] for image in sorted(set(SERVICES.values()))],
-            queue_arn=jobs.arn,
-            dead_letter_queue_arn=jobs.dead_letter_arn,
+            spec=settings.host,
+            repository_arns=[registry.arns[image] for image in sorted(product.host_images)],
+            send_to=[jobs.arn] if jobs and product.allows("jobs:send") else [],
+            count=[jobs.arn, jobs.dead_letter_arn] if jobs and product.allows("jobs:count") else [],
             log_retention_days=settings.logs.retention_days,
             release=pulumi.Output.all(**served).apply(lambda known: _release_document(settings, known)),
         ),
         options,
     )
     if settings.budget.email:
-        Budget(
-            "budget",
-            BudgetArgs(prefix=prefix, monthly_usd=settings.budget.monthly_usd, email=settings.budget.email),
-            options,
-        )
-    _export(settings, images, network, jobs, worker, host, secrets)
+        Budget("budget", BudgetArgs(prefix=prefix, spec=settings.budget, email=settings.budget.email), options)
+    _export(settings, images, jobs, worker, host, secrets)
+
+
+def _variable(name: str) -> str:
+    """Return the environment variable of a secret or variable: `database-url` -> `DATABASE_URL`."""
+    return name.upper().replace("-", "_")
 
 
 def _pinned(settings: Settings, provider: aws.Provider) -> dict[str, release.ReleasedImage]:
     """The base of the version that the settings pin, by its digest; nothing where they pin none."""
-    version = settings.images.base_version
-    if version is None:
+    image, version = settings.product.versioned_image, settings.images.base_version
+    if image is None or version is None:
         return {}
-    repository = f"{settings.registry.namespace}/{base_version.IMAGE}"
+    repository = f"{settings.registry.namespace}/{image}"
     try:
         found = aws.ecr.get_image(
             repository_name=repository, image_tag=version, opts=pulumi.InvokeOptions(provider=provider)
@@ -207,20 +178,21 @@ def _pinned(settings: Settings, provider: aws.Provider) -> dict[str, release.Rel
             base_version.not_found(version, repository, settings.registry.owner, str(error))
         ) from None
     tag = base_version.content_tag(version, repository, found.image_tags)
-    return {base_version.IMAGE: release.ReleasedImage(found.image_digest, tag)}
+    return {image: release.ReleasedImage(found.image_digest, tag)}
 
 
 def _warnings(settings: Settings, plans: Mapping[str, BuildPlan]) -> Iterator[str]:
     """What is no error, and should be known before it is paid for."""
-    if base_version.IMAGE not in plans:
+    for image in plans:
+        if settings.product.images[image].extra == "torch" and settings.images.torch.source_in(ROOT) == "pypi":
+            yield cost.cuda_sentence(settings.images.size_budget_mb[image])
+    if settings.product.versioned_image not in plans:
         return
-    if settings.images.torch.source_in(ROOT) == "pypi":
-        yield cost.cuda_sentence(settings.images.size_budget_mb[base_version.IMAGE])
     if problem := base_version.problem(ROOT):
         yield problem
 
 
-def _name_base(settings: Settings, registry: Registry, images: Running) -> None:
+def _name_base(settings: Settings, image: str, images: Running) -> None:
     """Give the base that was built the tag of its version; at every `up`, so that none is missed for ever."""
     # A registry of another kind has no API of ECR's; and what the changelog does not describe gets no name.
     if pulumi.runtime.is_dry_run() or settings.registry.address or base_version.problem(ROOT):
@@ -231,7 +203,7 @@ def _name_base(settings: Settings, registry: Registry, images: Running) -> None:
         import boto3
         from botocore.exceptions import BotoCoreError, ClientError
 
-        repository = f"{settings.registry.namespace}/{base_version.IMAGE}"
+        repository = f"{settings.registry.namespace}/{image}"
         try:
             ecr = boto3.client("ecr", region_name=settings.region)
             return base_version.give_tag(ecr, repository, base_version.read(ROOT), digest)
@@ -248,7 +220,7 @@ def _name_base(settings: Settings, registry: Registry, images: Running) -> None:
         return name_or_warn(digest)
 
     # The runtime waits for every output before the program ends, so for this too.
-    images.digests[base_version.IMAGE].apply(name)
+    images.digests[image].apply(name)
 
 
 def _build(
@@ -305,32 +277,50 @@ def _take(taken: Mapping[str, release.ReleasedImage], registry: Registry) -> Run
 
 
 def _release_document(settings: Settings, references: Mapping[str, str]) -> str:
-    """What the host is to serve, given the reference of each image that it runs."""
+    """Return what the host is to serve, given the reference of each image that it runs."""
+    services = {name: service.image for name, service in settings.product.services.items()}
     return release.render(
         release.Release(
             host=f"{settings.prefix}-host",
             host_version=NO_HOST_DOCUMENT,
-            services={service: references[image] for service, image in SERVICES.items() if image in references},
+            services={service: references[image] for service, image in services.items() if image},
         )
     )
+
+
+def _environment(
+    settings: Settings, name: str, service: Service, jobs: Jobs | None, host: ApiHost
+) -> dict[str, pulumi.Input[str]]:
+    """Return what a service is given in plain text: no more than it needs."""
+    if service.edge:
+        return {}  # the host tells it where the others are
+    environment: dict[str, pulumi.Input[str]] = {"SERVICE_TYPE": name, "AWS_REGION": settings.region}
+    if service.port:
+        environment["PORT"] = str(service.port)
+    environment |= {_variable(name): settings.variable(name) for name in service.variables}
+    if jobs and {"jobs:send", "jobs:count"} & set(service.permissions):
+        environment["JOBS_QUEUE_URL"] = jobs.url
+    if "release:read" in service.permissions:
+        environment["RELEASE_PARAMETER"] = host.release_parameter
+    return environment
 
 
 def _export(
     settings: Settings,
     images: Running,
-    network: Network,
-    jobs: Jobs,
-    worker: Worker,
+    jobs: Jobs | None,
+    worker: Worker | None,
     host: ApiHost,
     secrets: Secrets,
 ) -> None:
-    """What a person or a script wants next."""
+    """Export what a person or a script wants next: infra/outputs.py has it as types."""
+    product = settings.product
     bill = cost.estimate(
         instance_type=settings.host.instance_type,
         volumes_gib=settings.host.root_volume_gib + settings.host.data_volume_gib,
         worker_cpu=settings.worker.cpu,
         worker_memory_mib=settings.worker.memory_mib,
-        worker_tasks=settings.worker.desired_tasks,
+        worker_tasks=settings.worker.desired_tasks if worker else 0,
         ecr_gb=REGISTRY_GB if settings.owns_registry else 0,
         logs_gb=LOGS_GB_PER_MONTH,
     )
@@ -343,25 +333,35 @@ def _export(
         "apiUrl": pulumi.Output.concat("http://", host.address, ":", str(settings.host.http_port)),
         "apiAddress": host.address,
         "apiInstanceId": host.instance_id,
+        "hostMemoryMib": INSTANCE_TYPES[settings.host.instance_type].memory_mib,
         "releaseParameter": host.release_parameter,
-        # What the API's containers get; the secrets by the parameters that hold them.
-        "apiEnvironment": {
-            "AWS_REGION": settings.region,
-            "JOBS_QUEUE_URL": jobs.url,
-            "OPENAI_MODEL": settings.openai_model,
-            "RELEASE_PARAMETER": host.release_parameter,
+        "services": {
+            name: {
+                "image": service.image,
+                "port": service.port,
+                "memoryMib": service.memory_mib,
+                "health": service.health,
+                "route": service.route.path if service.route else None,
+                "strip": service.route.strip if service.route else False,
+                "edge": service.edge,
+                "once": service.once,
+                "environment": _environment(settings, name, service, jobs, host),
+                "secrets": {_variable(secret): secrets.arns[secret] for secret in service.secrets},
+            }
+            for name in product.start_order
+            if (service := product.services[name]).image
         },
-        "apiSecrets": {
-            "DATABASE_URL": secrets.arns["database-url"],
-            "REDIS_URL": secrets.arns["redis-url"],
-            "OPENAI_API_KEY": secrets.arns["openai-api-key"],
-        },
-        "queueUrl": jobs.url,
-        "deadLetterQueueUrl": jobs.dead_letter_url,
-        "cluster": worker.cluster_name,
-        "workerService": worker.service_name,
-        "taskDefinition": worker.task_definition_arn,
-        "databaseHost": network.host_address,
+        "worker": {
+            "cluster": worker.cluster_name,
+            "service": worker.service_name,
+            "taskDefinition": worker.task_definition_arn,
+            "queueUrl": jobs.url,
+            "deadLetterQueueUrl": jobs.dead_letter_url,
+            "selfTest": list(product.worker.self_test),
+        }
+        if product.worker and worker and jobs
+        else None,
+        "smokeTest": product.smoke_test,
         "monthlyCostUsd": bill.total_usd,
         "monthlyCostUsdByPart": bill.by_part(),
         "monthlyBudgetUsd": settings.budget.monthly_usd,

@@ -13,7 +13,7 @@ from app.chat import routes as chat
 from app.chat.model import ChatModel
 from app.chat.settings import chat_model
 from app.chat.store import PostgresStore as PostgresChats
-from app.common import cache, database, services, web
+from app.common import cache, database, web
 from app.common import environment as env
 from app.common.limits import RateLimits
 from app.common.sessions import Sessions
@@ -70,4 +70,4 @@ def application(settings: Settings) -> FastAPI:
 
 def run(environment: Mapping[str, str]) -> int:
     """Serve until SIGTERM, then finish what is under way; the exit status."""
-    return web.serve(application(Settings.read(environment)), services.port("api"), environment)
+    return web.serve(application(Settings.read(environment)), environment)

@@ -10,7 +10,7 @@ from app.auth.accounts import PostgresAccounts
 from app.auth.passwords import Passwords
 from app.auth.routes import create_app
 from app.auth.sign_in import SignIn
-from app.common import cache, database, services, web
+from app.common import cache, database, web
 from app.common import environment as env
 from app.common.limits import RateLimits, Rates
 from app.common.sessions import Sessions
@@ -52,4 +52,4 @@ def application(settings: Settings, rates: Rates | None = None) -> FastAPI:
 
 def run(environment: Mapping[str, str]) -> int:
     """Serve until SIGTERM; the exit status."""
-    return web.serve(application(Settings.read(environment)), services.port("auth"), environment)
+    return web.serve(application(Settings.read(environment)), environment)

@@ -53,9 +53,9 @@ def redis_url(environment: Mapping[str, str]) -> str:
     return address("REDIS_URL", ("redis", "rediss"), "redis://host:6379/0", environment)
 
 
-def port(default: int, environment: Mapping[str, str]) -> int:
-    """PORT, where a service is to listen on another than its own (`make dev`, tests)."""
-    value = environment.get("PORT", "").strip() or str(default)
+def port(environment: Mapping[str, str]) -> int:
+    """Return PORT, which the service listens on. Raises SettingError."""
+    value = required("PORT", "a number from 1 to 65535", environment)
     if not value.isdecimal() or not 0 < int(value[:6]) < 65_536:
         raise SettingError(f"PORT is {value[:20]!r}: give it a number from 1 to 65535.")
     return int(value)

@@ -374,11 +374,11 @@ def config(app: FastAPI, port: int, host: str, environment: Mapping[str, str] = 
     )
 
 
-def serve(app: FastAPI, port: int, environment: Mapping[str, str] = os.environ) -> int:
+def serve(app: FastAPI, environment: Mapping[str, str] = os.environ) -> int:
     """Serve until SIGTERM, finish what is under way, and give the exit status: 0 after a clean end."""
     # The container's own network namespace is the boundary. HOST narrows it where there is none (`make dev`, tests).
     host = environment.get("HOST", "").strip() or "0.0.0.0"  # noqa: S104
-    server = uvicorn.Server(config(app, env.port(port, environment), host, environment))
+    server = uvicorn.Server(config(app, env.port(environment), host, environment))
     # uvicorn, once it has shut down, raises the signal again; this makes a clean end an exit status of 0.
     signal.signal(signal.SIGTERM, lambda *_: None)
     server.run()

@@ -9,7 +9,7 @@ from fastapi import FastAPI
 from app.auth.accounts import PostgresAccounts
 from app.auth.passwords import Passwords
 from app.auth.sign_in import SignIn
-from app.common import cache, database, services, web
+from app.common import cache, database, web
 from app.common import environment as env
 from app.common.limits import RateLimits
 from app.common.sessions import Sessions
@@ -71,4 +71,4 @@ def application(settings: Settings) -> FastAPI:
 
 def run(environment: Mapping[str, str]) -> int:
     """Serve until SIGTERM, then finish what is under way; the exit status."""
-    return web.serve(application(Settings.read(environment)), services.port("dashboard"), environment)
+    return web.serve(application(Settings.read(environment)), environment)

@@ -24,19 +24,20 @@ function precompressed(): Plugin {
   };
 }
 
-/** The routes of the edge (images/web/Caddyfile), for the development server. */
-function upstream(variable: string, fallback: string, prefix: string) {
-  return {
-    target: `http://${process.env[variable] ?? fallback}`,
-    rewrite: (path: string) => path.slice(prefix.length) || "/",
-  };
+/** A route of the edge (product.yaml), for the development server: `make dev` gives them in ROUTES. */
+interface Route {
+  path: string;
+  target: string;
+  strip: boolean;
 }
 
-const proxy = {
-  "/api": upstream("API_UPSTREAM", "127.0.0.1:8000", "/api"),
-  "/auth": upstream("AUTH_UPSTREAM", "127.0.0.1:8002", "/auth"),
-  "/dashboard": upstream("DASHBOARD_UPSTREAM", "127.0.0.1:8001", ""),
-};
+const routes = JSON.parse(process.env.ROUTES ?? "[]") as Route[];
+const proxy = Object.fromEntries(
+  routes.map(({ path, target, strip }) => [
+    path,
+    { target, rewrite: (asked: string) => (strip ? asked.slice(path.length) || "/" : asked) },
+  ]),
+);
 
 export default defineConfig({
   plugins: [react(), precompressed()],

@@ -12,14 +12,12 @@ from pathlib import Path
 from typing import Any
 
 from infra.builds.content import list_context
-from infra.builds.plan import RECIPES
 from infra.builds.registry_tags import add_tag
 from infra.lib.canonical_json import canonical_json
+from infra.product import product_of
+from infra.settings import Settings
 from infra.settings.patterns import SEMVER
 
-IMAGE = "base"
-VERSION = "images/base/VERSION"
-CHANGELOG = "images/base/CHANGELOG.md"
 HEADING = re.compile(rf"^## ({SEMVER}) \(inputs ([0-9a-f]{{16}})\)$", re.MULTILINE)
 START = 'make base-version VERSION={} CHANGE="what changed"'
 
@@ -28,16 +26,36 @@ class VersionError(Exception):
     """A version cannot be used; the message is a sentence that says why, and what to do."""
 
 
-def unresolved(version: str | None) -> dict[str, str]:
-    """What stands for the base in a plan of builds where a version is pinned: its digest, only the registry knows."""
-    return {} if version is None else {IMAGE: version}
+def image_of(root: Path) -> str:
+    """Return the image that has versions. Raises VersionError if product.yaml has none."""
+    image = product_of(root).versioned_image
+    if image is None:
+        raise VersionError("product.yaml has no image with versioned: true, so there is no version to give.")
+    return image
+
+
+def version_file(root: Path) -> str:
+    """Return the file that names the version of what is in the image's folder, relative to the checkout."""
+    return f"images/{image_of(root)}/VERSION"
+
+
+def changelog(root: Path) -> str:
+    """Return the file that describes each version, relative to the checkout."""
+    return f"images/{image_of(root)}/CHANGELOG.md"
+
+
+def unresolved(settings: Settings) -> dict[str, str]:
+    """Return a placeholder for a pinned base: its digest is not known until the registry has been asked."""
+    image, version = settings.product.versioned_image, settings.images.base_version
+    return {image: version} if image and version else {}
 
 
 def read(root: Path) -> str:
     """The version in the checkout at `root`. Raises VersionError where it is none."""
-    text = (root / VERSION).read_text("utf-8").strip()
+    file = version_file(root)
+    text = (root / file).read_text("utf-8").strip()
     if re.fullmatch(SEMVER, text) is None:
-        raise VersionError(f"{VERSION} says {text[:40]!r}: it must be three numbers, such as 1.2.0.")
+        raise VersionError(f"{file} says {text[:40]!r}: it must be three numbers, such as 1.2.0.")
     return text
 
 
@@ -46,32 +64,34 @@ def inputs(root: Path) -> str:
 
     Prose does not count, as for every image: neither the changelog nor a README is part of a build.
     """
-    files = [[file.path, file.sha256] for file in list_context(root, RECIPES[IMAGE].allow) if file.path != VERSION]
+    context = list_context(root, product_of(root).context(image_of(root)))
+    files = [[file.path, file.sha256] for file in context if file.path != version_file(root)]
     return hashlib.sha256(canonical_json(files).encode()).hexdigest()[:16]
 
 
 def versions(root: Path) -> dict[str, str]:
     """The checksum of each version in the changelog, the newest first."""
-    return dict(HEADING.findall((root / CHANGELOG).read_text("utf-8")))
+    return dict(HEADING.findall((root / changelog(root)).read_text("utf-8")))
 
 
 def problem(root: Path) -> str | None:
-    """What is wrong with VERSION, in a sentence with the remedy; None where it names what is there."""
+    """Return what is wrong with VERSION, in a sentence with the remedy; None if it names what is there."""
+    if product_of(root).versioned_image is None:
+        return None
     try:
         version = read(root)
     except VersionError as error:
         return str(error)
     known, now = versions(root), inputs(root)
+    file, log = version_file(root), changelog(root)
     if version not in known:
-        return f"{CHANGELOG} has no entry for {version}, which {VERSION} says: `{START.format(version)}` writes it."
+        return f"{log} has no entry for {version}, which {file} says: `{START.format(version)}` writes it."
     if next(iter(known)) != version:
-        return (
-            f"{VERSION} says {version}, but the newest version in {CHANGELOG} is {next(iter(known))}: they must agree."
-        )
+        return f"{file} says {version}, but the newest version in {log} is {next(iter(known))}: they must agree."
     if known[version] != now:
         return (
-            f"images/base has changed (inputs {now}), and its VERSION is {version} (inputs {known[version]}) still: "
-            f"`{START.format(successor(version))}` gives it a new one."
+            f"images/{image_of(root)} has changed (inputs {now}), and its VERSION is {version} (inputs "
+            f"{known[version]}) still: `{START.format(successor(version))}` gives it a new one."
         )
     return None
 
@@ -83,7 +103,7 @@ def successor(version: str) -> str:
 
 
 def start(root: Path, version: str, change: str) -> None:
-    """Give what is in images/base a new version: VERSION, and an entry on top of the changelog.
+    """Give what is in the image's folder a new version: VERSION, and an entry on top of the changelog.
 
     `change` is the entry: one line for whoever reads what the version brought. Raises VersionError for a version
     that is none, that was given already or is older than one that was, and for an empty entry.
@@ -97,15 +117,16 @@ def start(root: Path, version: str, change: str) -> None:
     newest = max(known, key=_numbers, default=None)
     if newest is not None and _numbers(version) <= _numbers(newest):
         raise VersionError(
-            f"VERSION={version} does not come after {newest}, the newest in {CHANGELOG}: "
+            f"VERSION={version} does not come after {newest}, the newest in {changelog(root)}: "
             f"a version is given once; the next is {successor(newest)}."
         )
     entry = f"## {version} (inputs {inputs(root)})\n\n- {change}\n"
-    text = (root / CHANGELOG).read_text("utf-8")
+    file = root / changelog(root)
+    text = file.read_text("utf-8")
     first = HEADING.search(text)
     before, after = (text[: first.start()], text[first.start() :]) if first else (text.rstrip("\n") + "\n\n", "")
-    (root / CHANGELOG).write_text(f"{before}{entry}\n{after}".rstrip("\n") + "\n", "utf-8")
-    (root / VERSION).write_text(f"{version}\n", "utf-8")
+    file.write_text(f"{before}{entry}\n{after}".rstrip("\n") + "\n", "utf-8")
+    (root / version_file(root)).write_text(f"{version}\n", "utf-8")
 
 
 def _numbers(version: str) -> tuple[int, ...]:
@@ -153,7 +174,7 @@ def not_found(version: str, repository: str, owner: str, reason: str) -> str:
     return (
         f'slipway:images.baseVersion is "{version}", but {repository} has no image of that version; '
         f"`make base VERSION={version} STACK={owner}` builds it, as does the `up` of a stack that pins none, "
-        f"from a checkout whose {VERSION} says {version} "
+        f"from a checkout whose VERSION says {version} "
         f"(the registry: {' '.join(reason.split())})."
     )
 

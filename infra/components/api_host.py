@@ -5,7 +5,9 @@ from dataclasses import dataclass
 import pulumi
 import pulumi_aws as aws
 
+from infra.components.network import Network
 from infra.lib import iam
+from infra.settings import models as settings
 
 AL2023 = "/aws/service/ami-amazon-linux-latest/al2023-ami-kernel-default-x86_64"
 """AWS's public parameter that names the current Amazon Linux 2023 image."""
@@ -26,26 +28,20 @@ class ApiHostArgs:
     """What the host is to be."""
 
     prefix: str
-    network: pulumi.Resource
+    network: Network
     """What has to be there first: without gateway and routes EC2 refuses the elastic address, and the host's first boot
     installs nothing."""
     path: str
     """The path of the stack's parameters, `/<project>/<stack>`."""
     account_id: pulumi.Input[str]
     region: str
-    instance_type: str
-    root_volume_gib: int
-    data_volume_gib: int
-    protect_data: bool
-    """Whether Pulumi refuses to delete the data volume, or to replace it."""
-    subnet_id: pulumi.Input[str]
-    zone: pulumi.Input[str]
-    private_address: str
-    security_group_id: pulumi.Input[str]
+    spec: settings.Host
     repository_arns: list[pulumi.Input[str]]
     """The repositories that it may pull from."""
-    queue_arn: pulumi.Input[str]
-    dead_letter_queue_arn: pulumi.Input[str]
+    send_to: list[pulumi.Input[str]]
+    """The queues that it may send to."""
+    count: list[pulumi.Input[str]]
+    """The queues whose messages it may count."""
     log_retention_days: int
     release: pulumi.Input[str]
     """The release document: canonical JSON within 4,096 bytes."""
@@ -80,8 +76,8 @@ class ApiHost(pulumi.ComponentResource):
             policy=pulumi.Output.all(
                 account_id=args.account_id,
                 repository_arns=args.repository_arns,
-                queue_arn=args.queue_arn,
-                dead_letter_queue_arn=args.dead_letter_queue_arn,
+                send_to=args.send_to,
+                count=args.count,
                 log_group_arn=logs.arn,
             ).apply(lambda known: iam.host_policy(region=args.region, parameter_path=args.path, **known)),
             opts=child,
@@ -92,10 +88,10 @@ class ApiHost(pulumi.ComponentResource):
         instance = aws.ec2.Instance(
             "host",
             ami=image.value.apply(str),
-            instance_type=args.instance_type,
-            subnet_id=args.subnet_id,
-            private_ip=args.private_address,
-            vpc_security_group_ids=[args.security_group_id],
+            instance_type=args.spec.instance_type,
+            subnet_id=args.network.subnet_ids[0],
+            private_ip=args.network.host_address,
+            vpc_security_group_ids=[args.network.host_group_id],
             iam_instance_profile=profile.name,
             metadata_options={
                 "http_endpoint": "enabled",
@@ -104,7 +100,7 @@ class ApiHost(pulumi.ComponentResource):
             },
             root_block_device={
                 "volume_type": "gp3",
-                "volume_size": args.root_volume_gib,
+                "volume_size": args.spec.root_volume_gib,
                 "encrypted": True,
                 "delete_on_termination": True,
             },
@@ -123,12 +119,12 @@ class ApiHost(pulumi.ComponentResource):
         )
         data = aws.ebs.Volume(
             "data",
-            availability_zone=args.zone,
-            size=args.data_volume_gib,
+            availability_zone=args.network.zone,
+            size=args.spec.data_volume_gib,
             type="gp3",
             encrypted=True,
             tags={"Name": f"{args.prefix}-data"},
-            opts=pulumi.ResourceOptions.merge(child, pulumi.ResourceOptions(protect=args.protect_data)),
+            opts=pulumi.ResourceOptions.merge(child, pulumi.ResourceOptions(protect=args.spec.protect_data)),
         )
         aws.ec2.VolumeAttachment(
             "data-attachment",

@@ -5,6 +5,8 @@ from dataclasses import dataclass
 import pulumi
 import pulumi_aws as aws
 
+from infra.settings import models as settings
+
 WARN_PERCENT = 80
 
 
@@ -13,7 +15,7 @@ class BudgetArgs:
     """What a month may cost, and who is told."""
 
     prefix: str
-    monthly_usd: int
+    spec: settings.Budget
     email: str
 
 
@@ -26,7 +28,7 @@ class Budget(pulumi.ComponentResource):
             "monthly-budget",
             name=f"{args.prefix}-monthly",
             budget_type="COST",
-            limit_amount=str(args.monthly_usd),
+            limit_amount=str(args.spec.monthly_usd),
             limit_unit="USD",
             time_unit="MONTHLY",
             notifications=[

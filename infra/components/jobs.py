@@ -6,6 +6,7 @@ import pulumi
 import pulumi_aws as aws
 
 from infra.lib.canonical_json import canonical_json
+from infra.settings import models as settings
 
 DAY_SECONDS = 24 * 60 * 60
 DEAD_LETTER_RETENTION_SECONDS = 14 * DAY_SECONDS
@@ -17,10 +18,7 @@ class JobsArgs:
     """How the queue behaves."""
 
     prefix: str
-    visibility_timeout_seconds: int
-    max_receive_count: int
-    """Tries before a message goes to the dead-letter queue."""
-    retention_days: int
+    spec: settings.Jobs
 
 
 class Jobs(pulumi.ComponentResource):
@@ -45,12 +43,12 @@ class Jobs(pulumi.ComponentResource):
         queue = aws.sqs.Queue(
             "jobs",
             name=f"{args.prefix}-jobs",
-            visibility_timeout_seconds=args.visibility_timeout_seconds,
-            message_retention_seconds=args.retention_days * DAY_SECONDS,
+            visibility_timeout_seconds=args.spec.visibility_timeout_seconds,
+            message_retention_seconds=args.spec.retention_days * DAY_SECONDS,
             receive_wait_time_seconds=20,  # long polling: fewer calls, the same promptness
             sqs_managed_sse_enabled=True,
             redrive_policy=dead.arn.apply(
-                lambda arn: canonical_json({"deadLetterTargetArn": arn, "maxReceiveCount": args.max_receive_count})
+                lambda arn: canonical_json({"deadLetterTargetArn": arn, "maxReceiveCount": args.spec.max_receive_count})
             ),
             opts=child,
         )

@@ -6,6 +6,8 @@ from dataclasses import dataclass
 import pulumi
 import pulumi_aws as aws
 
+from infra.settings import models as settings
+
 HTTPS, POSTGRES = 443, 5432
 ANYWHERE = "0.0.0.0/0"
 HOST_NUMBER = 10
@@ -17,15 +19,13 @@ class NetworkArgs:
     """What the network is to be."""
 
     prefix: str
-    cidr: str
-    subnet_cidrs: tuple[str, ...]
-    """One a zone."""
+    spec: settings.Network
     zones: tuple[str, ...]
-    """The zone of each subnet, the host's first; for a subnet that is there already, its entry is ignored."""
-    ingress_cidrs: tuple[str, ...]
-    """Who may reach the API host."""
+    """The zone of each subnet, the host's first. A subnet that is there already stays in its own (`ignore_changes`)."""
     http_port: int
-    """The port that they reach it on."""
+    """The port that the API host is reached on."""
+    worker: bool
+    """Whether there are tasks beside the host."""
 
 
 class Network(pulumi.ComponentResource):
@@ -37,17 +37,17 @@ class Network(pulumi.ComponentResource):
     host_address: str
     """The API host's private address: stable, so that what the worker is told of the database never changes."""
     host_group_id: pulumi.Output[str]
-    worker_group_id: pulumi.Output[str]
+    worker_group_id: pulumi.Output[str] | None
 
     def __init__(self, name: str, args: NetworkArgs, opts: pulumi.ResourceOptions | None = None) -> None:
         super().__init__("slipway:index:Network", name, None, opts)
         self._prefix = args.prefix
         self._child = pulumi.ResourceOptions(parent=self)
-        self.host_address = str(ipaddress.IPv4Network(args.subnet_cidrs[0])[HOST_NUMBER])
+        self.host_address = str(ipaddress.IPv4Network(args.spec.subnet_cidrs[0])[HOST_NUMBER])
 
         vpc = aws.ec2.Vpc(
             "vpc",
-            cidr_block=args.cidr,
+            cidr_block=args.spec.cidr,
             enable_dns_support=True,
             tags=self._tags("vpc"),
             opts=self._child,
@@ -61,7 +61,7 @@ class Network(pulumi.ComponentResource):
             opts=self._child,
         )
         subnets = []
-        for index, (cidr, zone) in enumerate(zip(args.subnet_cidrs, args.zones, strict=True)):
+        for index, (cidr, zone) in enumerate(zip(args.spec.subnet_cidrs, args.zones, strict=True)):
             subnet = aws.ec2.Subnet(
                 f"subnet-{index}",
                 vpc_id=vpc.id,
@@ -82,16 +82,18 @@ class Network(pulumi.ComponentResource):
         self.zone = subnets[0].availability_zone
 
         host = self._group("host", "The API host", vpc.id)
-        worker = self._group("worker", "Tasks of the worker", vpc.id)
-        for cidr in args.ingress_cidrs:
+        for cidr in args.spec.ingress_cidrs:
             self._ingress(host, f"http-from-{_label(cidr)}", args.http_port, cidr=cidr)
-        self._ingress(host, "postgres-from-worker", POSTGRES, group=worker)
         # Out: the registries, AWS's endpoints and OpenAI, all HTTPS.
         self._egress("host", host, "https", HTTPS, cidr=ANYWHERE)
-        self._egress("worker", worker, "https", HTTPS, cidr=ANYWHERE)
-        self._egress("worker", worker, "postgres", POSTGRES, group=host)
         self.host_group_id = host.id
-        self.worker_group_id = worker.id
+        self.worker_group_id = None
+        if args.worker:
+            worker = self._group("worker", "Tasks of the worker", vpc.id)
+            self._ingress(host, "postgres-from-worker", POSTGRES, group=worker)
+            self._egress("worker", worker, "https", HTTPS, cidr=ANYWHERE)
+            self._egress("worker", worker, "postgres", POSTGRES, group=host)
+            self.worker_group_id = worker.id
         self.register_outputs({"hostAddress": self.host_address})
 
     def _tags(self, what: str) -> dict[str, str]:

@@ -8,6 +8,7 @@ import pulumi_aws as aws
 import pulumi_docker_build as docker_build
 
 from infra.lib import lifecycle
+from infra.settings import models as settings
 
 CACHE = "cache"
 """The repository of build caches: mutable, for a cache's tag moves with every build."""
@@ -17,20 +18,11 @@ CACHE = "cache"
 class RegistryArgs:
     """What the repositories are to be."""
 
-    namespace: str
-    """The first part of every repository's name."""
+    spec: settings.Registry
     images: tuple[str, ...]
     """A repository each, its tags immutable."""
     owned: bool
     """Whether this stack makes the repositories, or finds those of the stack that does."""
-    address: str | None
-    """A registry host to use in place of ECR's own; Docker's own logins are used for it."""
-    protect: bool
-    force_delete: bool
-    keep_images: int
-    keep_promoted: int
-    promoted_to: tuple[str, ...]
-    keep_caches: int
 
 
 class Registry(pulumi.ComponentResource):
@@ -42,20 +34,20 @@ class Registry(pulumi.ComponentResource):
 
     def __init__(self, name: str, args: RegistryArgs, opts: pulumi.ResourceOptions | None = None) -> None:
         super().__init__("slipway:index:Registry", name, None, opts)
-        self._args = args
+        self._spec = args.spec
         addresses: dict[str, pulumi.Output[str]] = {}
         arns: dict[str, pulumi.Output[str]] = {}
         for image in (*args.images, CACHE):
             url, arns[image] = self._create(image) if args.owned else self._find(image)
-            fixed = f"{args.address}/{args.namespace}/{image}"
-            addresses[image] = pulumi.Output.from_input(fixed) if args.address else url
+            fixed = f"{args.spec.address}/{args.spec.namespace}/{image}"
+            addresses[image] = pulumi.Output.from_input(fixed) if args.spec.address else url
         self.addresses = addresses
         self.arns = arns
         self.register_outputs({"addresses": addresses})
 
     def login(self) -> list[docker_build.RegistryArgs]:
         """What a build logs in with: ECR's token, a secret in output and state alike."""
-        if self._args.address:
+        if self._spec.address:
             return []
         token = aws.ecr.get_authorization_token_output(opts=pulumi.InvokeOptions(parent=self))
         return [
@@ -67,21 +59,21 @@ class Registry(pulumi.ComponentResource):
         ]
 
     def _create(self, image: str) -> tuple[pulumi.Output[str], pulumi.Output[str]]:
-        args = self._args
+        spec = self._spec
         mutable = image == CACHE
         repository = aws.ecr.Repository(
             f"{image}-repository",
-            name=f"{args.namespace}/{image}",
+            name=f"{spec.namespace}/{image}",
             image_tag_mutability="MUTABLE" if mutable else "IMMUTABLE",
             image_scanning_configuration={"scan_on_push": not mutable},
-            force_delete=args.force_delete,
-            opts=pulumi.ResourceOptions(parent=self, protect=args.protect),
+            force_delete=spec.force_delete,
+            opts=pulumi.ResourceOptions(parent=self, protect=spec.protect),
         )
         policy = (
-            lifecycle.cache_policy(args.keep_caches)
+            lifecycle.cache_policy(spec.keep_caches)
             if mutable
             else lifecycle.image_policy(
-                keep_images=args.keep_images, keep_promoted=args.keep_promoted, promoted_to=args.promoted_to
+                keep_images=spec.keep_images, keep_promoted=spec.keep_promoted, promoted_to=spec.promoted_to
             )
         )
         aws.ecr.LifecyclePolicy(
@@ -96,6 +88,6 @@ class Registry(pulumi.ComponentResource):
 
     def _find(self, image: str) -> tuple[pulumi.Output[str], pulumi.Output[str]]:
         found = aws.ecr.get_repository_output(
-            name=f"{self._args.namespace}/{image}", opts=pulumi.InvokeOptions(parent=self)
+            name=f"{self._spec.namespace}/{image}", opts=pulumi.InvokeOptions(parent=self)
         )
         return found.repository_url, found.arn

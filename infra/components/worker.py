@@ -1,16 +1,15 @@
 """The worker: a Fargate Spot service of one task definition, which carries the image's digest."""
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 
 import pulumi
 import pulumi_aws as aws
 
+from infra.components.network import Network
 from infra.lib import iam, task_definition
+from infra.settings import models as settings
 
-CONTAINER = "worker"
-HEALTHY = task_definition.HealthCheck(["/opt/venv/bin/python", "-m", "app.worker", "--health"])
-"""Fargate does not look at the check that the image has: a task that hangs would count as one that runs."""
 SPOT = "FARGATE_SPOT"
 
 
@@ -19,17 +18,16 @@ class WorkerArgs:
     """What the worker is to be."""
 
     prefix: str
-    network: pulumi.Resource
+    network: Network
     """What has to be there first: a task without a way out cannot pull its image, and three such end a deployment."""
     region: str
+    container: str
+    """Name of the task's only container."""
     image: pulumi.Input[str]
     """`repository@digest`."""
-    cpu: int
-    """CPU units: 1,024 are one vCPU."""
-    memory_mib: int
-    desired_tasks: int
-    subnet_ids: list[pulumi.Output[str]]
-    security_group_id: pulumi.Input[str]
+    spec: settings.Worker
+    health: Sequence[str]
+    """A command that ends with 0 when the container is well. Fargate ignores the check that the image has."""
     repository_arn: pulumi.Input[str]
     queue_arn: pulumi.Input[str]
     log_retention_days: int
@@ -71,8 +69,8 @@ class Worker(pulumi.ComponentResource):
         definition = aws.ecs.TaskDefinition(
             "worker-task",
             family=f"{args.prefix}-worker",
-            cpu=str(args.cpu),
-            memory=str(args.memory_mib),
+            cpu=str(args.spec.cpu),
+            memory=str(args.spec.memory_mib),
             network_mode="awsvpc",
             requires_compatibilities=["FARGATE"],
             runtime_platform={"cpu_architecture": "X86_64", "operating_system_family": "LINUX"},
@@ -85,7 +83,10 @@ class Worker(pulumi.ComponentResource):
                 log_group=logs.name,
             ).apply(
                 lambda known: task_definition.container_definitions(
-                    name=CONTAINER, region=args.region, health_check=HEALTHY, **known
+                    name=args.container,
+                    region=args.region,
+                    health_check=task_definition.HealthCheck(args.health),
+                    **known,
                 )
             ),
             # A revision that ran is what a rollback goes to: none is ever taken away.
@@ -110,14 +111,14 @@ class Worker(pulumi.ComponentResource):
             name=f"{args.prefix}-worker",
             cluster=cluster.arn,
             task_definition=definition.arn,
-            desired_count=args.desired_tasks,
+            desired_count=args.spec.desired_tasks,
             capacity_provider_strategies=[{"capacity_provider": SPOT, "weight": 1, "base": 0}],
             # AWS takes a change of the strategy only together with a new deployment.
             force_new_deployment=True,
             availability_zone_rebalancing="DISABLED",
             network_configuration={
-                "subnets": args.subnet_ids,
-                "security_groups": [args.security_group_id],
+                "subnets": args.network.subnet_ids,
+                "security_groups": [args.network.worker_group_id] if args.network.worker_group_id else [],
                 "assign_public_ip": True,  # the way out, for there is no NAT gateway
             },
             deployment_circuit_breaker={"enable": True, "rollback": True},

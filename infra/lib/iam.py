@@ -75,15 +75,15 @@ def host_policy(
     account_id: str,
     repository_arns: Sequence[str],
     parameter_path: str,
-    queue_arn: str,
-    dead_letter_queue_arn: str,
+    send_to: Sequence[str],
+    count: Sequence[str],
     log_group_arn: str,
 ) -> str:
     """What the API host may do.
 
     Its SSM agent takes commands. It pulls from the repositories, reads the parameters below `parameter_path`
-    (`/<project>/<stack>`), sends to the queue (the API's messages), counts what waits there and in the dead-letter
-    queue (the dashboard's figures) and writes to its log group.
+    (`/<project>/<stack>`), sends to and counts the messages of the queues that it is allowed to, and writes to its log
+    group.
     """
     parameters = [f"arn:aws:ssm:{region}:{account_id}:parameter{parameter_path}/*"]
     return _document(
@@ -91,8 +91,8 @@ def host_policy(
         *_pull(repository_arns),
         _allow(["ssm:GetParameter", "ssm:GetParameters"], parameters),
         _decrypt_parameters(region, account_id, parameters),
-        _allow(["sqs:SendMessage"], [queue_arn]),
-        _allow(["sqs:GetQueueAttributes"], [queue_arn, dead_letter_queue_arn]),
+        *([_allow(["sqs:SendMessage"], send_to)] if send_to else []),
+        *([_allow(["sqs:GetQueueAttributes"], count)] if count else []),
         _write_logs(log_group_arn),
     )
 

@@ -18,11 +18,11 @@ import boto3
 from botocore.exceptions import BotoCoreError, ClientError
 
 from infra import ROOT
-from infra.builds.plan import RECIPES
 from infra.builds.registry_tags import add_tag
 from infra.lib.lifecycle import promoted_prefix
+from infra.lib.messages import SettingsError
+from infra.product import product_of
 from infra.releases.release import ReleasedImage, ReleaseError, ReleaseFile, next_promoted_tag, write_release_file
-from infra.settings.messages import SettingsError
 from infra.settings.patterns import NAME as STACK
 from infra.settings.stack_file import project_name, read_values
 
@@ -40,7 +40,8 @@ class Candidate:
 def candidates(stack: str, outputs: Mapping[str, Any]) -> dict[str, Candidate]:
     """What a stack runs, by image, out of its outputs. Raises ReleaseError where it does not run all."""
     references: Mapping[str, str] = outputs.get("images") or {}
-    missing = sorted(set(RECIPES) - set(references))
+    images = product_of().images
+    missing = sorted(set(images) - set(references))
     if missing:
         raise ReleaseError(f"Stack {stack} runs no {', '.join(missing)}: bring it up first, then promote.")
     return {
@@ -49,7 +50,7 @@ def candidates(stack: str, outputs: Mapping[str, Any]) -> dict[str, Candidate]:
             digest=references[image].partition("@")[2],
             content_tag=outputs["contentTags"][image],
         )
-        for image in RECIPES
+        for image in images
     }
 
 

@@ -9,7 +9,7 @@ from urllib.parse import SplitResult, urlsplit
 from pydantic import SecretStr
 
 from infra.lib.aws_limits import INSTANCE_TYPES, REGIONS
-from infra.settings.schema import wrong
+from infra.lib.schema import wrong
 
 PRIVATE_NETWORKS = tuple(map(ipaddress.IPv4Network, ("10.0.0.0/8", "172.16.0.0/12", "192.168.0.0/16")))
 """What RFC 1918 keeps for private networks."""

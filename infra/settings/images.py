@@ -7,13 +7,8 @@ from typing import Annotated, Literal, Self
 
 from pydantic import Field, field_validator, model_validator
 
+from infra.lib.schema import Group, Legal, wrong
 from infra.settings.patterns import FOLDER, SEMVER, BuildSecretName, EnvironmentName, ImageReference, LimitMib, SizeMb
-from infra.settings.schema import Group, Legal, named, wrong
-
-IMAGES = ("base", "worker", "api", "web")
-DEFAULT_CONTEXT_LIMIT_MIB = {"base": 512, "worker": 64, "api": 64, "web": 16}
-DEFAULT_SIZE_BUDGET_MB = {"base": 1300, "worker": 600, "api": 300, "web": 80}
-DEFAULT_PARENTS = {"python": "python:3.11-slim", "node": "node:24-slim", "caddy": "caddy:2-alpine"}
 
 # 2026-01-01T00:00:00Z. Any constant would do: what matters is that it is the same for every build.
 DEFAULT_SOURCE_DATE_EPOCH = 1_767_225_600
@@ -177,30 +172,10 @@ class Images(Group):
     compression_level: Annotated[int, Field(ge=1, le=22)] = Field(
         default=3, description="Level of that compression: 1 to 22 for zstd, 1 to 9 for gzip."
     )
-    parents: Annotated[
-        Mapping[str, ImageReference],
-        named(DEFAULT_PARENTS),
-        Legal(f"image references under the names {', '.join(DEFAULT_PARENTS)}"),
-    ] = Field(
-        default=DEFAULT_PARENTS,
-        description="Images from outside that ours are built from; by digest, a build can be repeated.",
-    )
-    context_limit_mib: Annotated[
-        Mapping[str, LimitMib],
-        named(DEFAULT_CONTEXT_LIMIT_MIB),
-        Legal(f"whole numbers from 1 to 10000 under the names {', '.join(IMAGES)}"),
-    ] = Field(
-        default=DEFAULT_CONTEXT_LIMIT_MIB,
-        description="Most that a build may be given, for each image, in MiB.",
-    )
-    size_budget_mb: Annotated[
-        Mapping[str, SizeMb],
-        named(DEFAULT_SIZE_BUDGET_MB),
-        Legal(f"whole numbers from 1 to 20000 under the names {', '.join(IMAGES)}"),
-    ] = Field(
-        default=DEFAULT_SIZE_BUDGET_MB,
-        description="Size that each image should stay under, unpacked, in MB (1,000,000 bytes).",
-    )
+    # The names that these three may have, and their defaults, are the product's: settings/models.py, settings_model.
+    parents: Mapping[str, ImageReference] = {}
+    context_limit_mib: Mapping[str, LimitMib] = {}
+    size_budget_mb: Mapping[str, SizeMb] = {}
     base_version: (
         Annotated[str, Field(pattern=f"^{SEMVER}$"), Legal("a version that the base was built as, such as 1.2.0")]
         | None

@@ -10,24 +10,19 @@ from pathlib import Path
 from typing import Any
 
 from pydantic import BaseModel, ValidationError
+from pydantic.alias_generators import to_camel
 from pydantic_core import ErrorDetails
 
 from infra import ROOT
-from infra.settings.messages import SettingsError, sentence, shown, unknown_key
-from infra.settings.models import Settings
+from infra.lib.messages import SettingsError, sentence, shown, unknown_key
+from infra.lib.schema import group_of, key_of, legal_text, place_at
+from infra.product import Product, product_of
+from infra.settings.models import Settings, attribute_of, settings_model
 from infra.settings.patterns import NAME
-from infra.settings.schema import group_of, key_of, legal_text, place_at
 from infra.settings.stack_file import project_name, read_values
 
 # The project and the stack have names from elsewhere.
 NOT_SET_BY_A_STACK = ("project", "stack")
-
-# What stands in for an encrypted secret, which only the engine can read.
-STAND_INS = {
-    "databaseUrl": "postgresql://encrypted:encrypted@encrypted/encrypted",
-    "redisUrl": "redis://encrypted",
-    "openaiApiKey": "encrypted",
-}
 
 
 def load(
@@ -36,17 +31,20 @@ def load(
     values: Mapping[str, str],
     root: Path = ROOT,
     secret_keys: Collection[str] = (),
+    product: Product | None = None,
 ) -> Settings:
     """The settings of a stack, from its configuration as Pulumi hands it over.
 
     `values` maps each full key to its raw value: text for one setting, JSON for a group. Keys of other
     namespaces (`aws:region`) are left alone. `root` is the checkout, for folders that are relative to it.
-    Values under `secret_keys` are never shown. Raises SettingsError with every problem that there is.
+    Values under `secret_keys` are never shown. `product` is this checkout's unless it is given. Raises SettingsError
+    with every problem that there is, and ProductError for a wrong product.
     """
+    model = settings_model(product or product_of())
     problems = [*_name_problems("project", project), *_name_problems("stack", stack)]
     if problems:
         raise SettingsError(problems)
-    groups = _keys_of_a_stack()
+    groups = _keys_of_a_stack(model)
     data: dict[str, Any] = {"registry": {}}
     for key in sorted(values):
         namespace, _, name = key.partition(":")
@@ -61,11 +59,11 @@ def load(
             data[name] = group
         else:
             state = "(a secret, not shown) is not right" if hidden else f"is {_shown_json(raw)}"
-            problems.append(f"{key} {state}; it must be {legal_text(place_at(Settings, (name,)))}.")
+            problems.append(f"{key} {state}; it must be {legal_text(place_at(model, (name,)))}.")
     data["registry"] = {"owner": stack, "namespace": project, **data["registry"]}
-    settings, errors = _validated({**data, "project": project, "stack": stack})
+    settings, errors = _validated(model, {**data, "project": project, "stack": stack})
     problems += [
-        sentence(Settings, error, project, stack, hidden=f"{project}:{error['loc'][0]}" in secret_keys)
+        sentence(model, error, f"{project}:", stack=stack, hidden=f"{project}:{error['loc'][0]}" in secret_keys)
         for error in errors
     ]
     if settings is not None:
@@ -83,21 +81,22 @@ def load_file(path: Path, stack: str, root: Path = ROOT, unset: Collection[str] 
     """
     project = project_name(root / "Pulumi.yaml")
     values, encrypted = read_values(path, project)
-    stand_ins = {f"{project}:{name}": value for name, value in STAND_INS.items()}
+    product = product_of(root)
+    stand_ins = {f"{project}:{to_camel(attribute_of(name))}": one.stand_in for name, one in product.secrets.items()}
     return load(
         project,
         stack,
         values | {key: stand_ins[key] for key in (encrypted | set(unset)) & stand_ins.keys()},
         root,
         encrypted,
+        product,
     )
 
 
-def _validated(data: Mapping[str, object]) -> tuple[Settings | None, list[ErrorDetails]]:
-    """The settings, or what is wrong with them: returned, for pydantic's own error holds the secrets'
-    values."""
+def _validated(model: type[Settings], data: Mapping[str, object]) -> tuple[Settings | None, list[ErrorDetails]]:
+    """Return the settings, or what is wrong with them: pydantic's own error, which holds secrets, is not raised."""
     try:
-        return Settings.model_validate(data, by_alias=True, by_name=False), []
+        return model.model_validate(data, by_alias=True, by_name=False), []
     except ValidationError as error:
         return None, error.errors(include_url=False)
 
@@ -143,11 +142,11 @@ def _name_problems(what: str, name: str) -> Iterator[str]:
         )
 
 
-def _keys_of_a_stack() -> dict[str, type[BaseModel] | None]:
+def _keys_of_a_stack(model: type[Settings]) -> dict[str, type[BaseModel] | None]:
     """The keys that a stack may set: the model of a group, or None for a single setting."""
     return {
-        key_of(Settings, attribute): group_of(field.annotation)
-        for attribute, field in Settings.model_fields.items()
+        key_of(model, attribute): group_of(field.annotation)
+        for attribute, field in model.model_fields.items()
         if attribute not in NOT_SET_BY_A_STACK
     }
 

@@ -1,17 +1,18 @@
 """All that a stack may set, in groups: `slipway:worker: {memoryMib: 3072}` in its `Pulumi.<stack>.yaml`."""
 
 import ipaddress
-from collections.abc import Mapping
-from typing import Annotated, Literal, Self
+from collections.abc import Callable, Mapping
+from typing import Annotated, Any, ClassVar, Literal, Self
 
-from pydantic import AfterValidator, Field, SecretStr, field_validator, model_validator
+from pydantic import AfterValidator, Field, SecretStr, create_model, field_validator, model_validator
 
 from infra.lib.aws_limits import FARGATE_MEMORY_MIB, INSTANCE_TYPES, LOG_RETENTION_DAYS
+from infra.lib.messages import SettingsError
+from infra.lib.schema import Group, Legal, named, wrong
+from infra.product import Product, ProductError
 from infra.settings import checks
 from infra.settings.images import Images
-from infra.settings.messages import SettingsError
-from infra.settings.patterns import HOST, IMAGE_PATH, Cidr, StackName
-from infra.settings.schema import Group, Legal, wrong
+from infra.settings.patterns import HOST, IMAGE_PATH, Cidr, ImageReference, LimitMib, SizeMb, StackName
 
 # Open to whoever may reach the API, these would let them reach something else.
 PORTS_IN_USE = {22: "SSH", 5432: "PostgreSQL", 6379: "Redis"}
@@ -216,7 +217,13 @@ class Budget(Group):
 
 
 class Settings(Group):
-    """All that one stack may set, and the project and stack that it is for."""
+    """All that one stack may set, and the project and stack that it is for.
+
+    A product's secrets and variables are fields too, which `settings_model` adds.
+    """
+
+    product: ClassVar[Product]
+    """What is deployed."""
 
     project: StackName = Field(description="Name of the Pulumi project.")
     stack: StackName = Field(description="Name of the stack.")
@@ -226,20 +233,6 @@ class Settings(Group):
     account_id: Annotated[str, Field(pattern="^[0-9]{12}$"), Legal("12 digits, in quotes")] | None = Field(
         default=None, description="AWS account; when set, any other account is refused."
     )
-    database_url: Annotated[
-        SecretStr, AfterValidator(checks.database_url), Legal("postgresql://user:password@host:port/name")
-    ] = Field(description="Address of the PostgreSQL database, with user and password.")
-    redis_url: Annotated[SecretStr, AfterValidator(checks.redis_url), Legal("redis://host:port/number")] = Field(
-        description="Address of Redis."
-    )
-    openai_api_key: Annotated[
-        SecretStr, AfterValidator(checks.api_key), Legal("an API key of 8 or more characters")
-    ] = Field(description="Key of the OpenAI API.")
-    openai_model: Annotated[
-        str,
-        Field(pattern=r"^[A-Za-z0-9][A-Za-z0-9._:-]*$", max_length=100),
-        Legal("the name of an OpenAI model, such as gpt-4o-mini"),
-    ] = Field(default="gpt-4o-mini", description="OpenAI model that the API asks.")
     registry: Registry = Field(description="Where images are kept.", json_schema_extra={"default": "its defaults"})
     images: Images = Field(default=Images(), description="What is built, or taken, to run.")
     network: Network = Field(default=Network(), description="The network of the stack, and who may reach it.")
@@ -253,6 +246,15 @@ class Settings(Group):
     def prefix(self) -> str:
         """What the name of everything but repositories and parameters starts with: `<project>-<stack>`."""
         return f"{self.project}-{self.stack}"
+
+    def secret(self, name: str) -> str:
+        """Return the value of one of the product's secrets."""
+        value: SecretStr = getattr(self, attribute_of(name))
+        return value.get_secret_value()
+
+    def variable(self, name: str) -> str:
+        """Return the value of one of the product's variables."""
+        return str(getattr(self, attribute_of(name)))
 
     @property
     def owns_registry(self) -> bool:
@@ -271,3 +273,76 @@ class Settings(Group):
         if missing:
             raise SettingsError(missing)
         return {secret: environment[variable] for secret, variable in self.images.build_secrets.items()}
+
+
+CHECKS: Mapping[str, tuple[Callable[[SecretStr], SecretStr], str]] = {
+    "postgres-url": (checks.database_url, "postgresql://user:password@host:port/name"),
+    "redis-url": (checks.redis_url, "redis://host:port/number"),
+    "api-key": (checks.api_key, "an API key of 8 or more characters"),
+}
+"""How a secret is checked, and what it may be in words, by the word that product.yaml has for it."""
+_MODELS: dict[int, tuple[Product, type[Settings]]] = {}
+
+
+def attribute_of(name: str) -> str:
+    """Return the attribute of a secret or variable: `database-url` -> `database_url`."""
+    return name.replace("-", "_")
+
+
+def settings_model(product: Product) -> type[Settings]:
+    """Return the settings of a product: the fields of `Settings`, and those that the product adds.
+
+    Raises ProductError if a secret or variable is called like another setting.
+    """
+    if id(product) not in _MODELS:
+        _MODELS[id(product)] = (product, _make_model(product))  # keeps the product, and so its id
+    return _MODELS[id(product)][1]
+
+
+def _make_model(product: Product) -> type[Settings]:
+    limits = {name: image.context_mib for name, image in product.images.items()}
+    budgets = {name: image.size_mb for name, image in product.images.items()}
+    names = ", ".join(product.images)
+    images = create_model(
+        "Images",
+        __base__=Images,
+        parents=_named(
+            ImageReference,
+            product.upstream,
+            f"image references under the names {', '.join(product.upstream)}",
+            "Images from outside that ours are built from; by digest, a build can be repeated.",
+        ),
+        context_limit_mib=_named(
+            LimitMib,
+            limits,
+            f"whole numbers from 1 to 10000 under the names {names}",
+            "Most that a build may be given, for each image, in MiB.",
+        ),
+        size_budget_mb=_named(
+            SizeMb,
+            budgets,
+            f"whole numbers from 1 to 20000 under the names {names}",
+            "Size that each image should stay under, unpacked, in MB (1,000,000 bytes).",
+        ),
+    )
+    fields: dict[str, Any] = {"images": (images, Field(default=images(), description=Images.__doc__))}
+    for name, secret in product.secrets.items():
+        check, right = CHECKS[secret.check]
+        kind = Annotated[SecretStr, AfterValidator(check), Legal(right)]
+        fields[attribute_of(name)] = (kind, Field(description=secret.description))
+    for name, variable in product.variables.items():
+        text = Annotated[str, Field(pattern=variable.pattern, max_length=100), Legal(variable.legal)]
+        fields[attribute_of(name)] = (text, Field(default=variable.default, description=variable.description))
+    taken = sorted((fields.keys() - {"images"}) & Settings.model_fields.keys())
+    if taken or len(fields) <= len(product.secrets) + len(product.variables):
+        clash = taken[0] if taken else "a secret and a variable"
+        raise ProductError([f"product.yaml: {clash} is the name of another setting; it must be a name of its own."])
+    model: type[Settings] = create_model("Settings", __base__=Settings, **fields)
+    model.product = product
+    return model
+
+
+def _named(kind: Any, defaults: Mapping[str, object], right: str, description: str) -> Any:
+    """Return a field that maps the names of `defaults` to values of a kind."""
+    annotation = Annotated[Mapping[str, kind], named(defaults), Legal(right)]
+    return (annotation, Field(default=dict(defaults), description=description))

@@ -1,21 +1,17 @@
-"""The page of all settings, docs/settings.md, made from the models that check them.
-
-`python -m infra.settings.reference` writes it, `--check` compares it.
-"""
+"""The page of all settings, docs/settings.md, made from the models that check them."""
 
 import json
-import sys
 import typing
 from collections.abc import Collection, Iterator
 
 from pydantic import BaseModel
 from pydantic.fields import FieldInfo
 
-from infra import ROOT
+from infra.lib.messages import key_at
+from infra.lib.schema import group_of, key_of, legal_text, place_at
+from infra.product import product_of
 from infra.settings.loading import NOT_SET_BY_A_STACK
-from infra.settings.messages import key_at
-from infra.settings.models import Settings
-from infra.settings.schema import group_of, key_of, legal_text, place_at
+from infra.settings.models import settings_model
 
 
 def table(model: type[BaseModel], project: str, without: Collection[str]) -> str:
@@ -42,7 +38,7 @@ def _rows(
         if group is not None:
             yield from _rows(root, group, here, project, ())
             continue
-        key = key_at(project, here).replace("[0]", "[]")
+        key = key_at(f"{project}:", here).replace("[0]", "[]")
         yield f"`{key}`", field.description or "", legal_text(place), _default(field)
         if typing.get_origin(place.annotation) is tuple:
             item = group_of(place_at(root, (*here, 0)).annotation)
@@ -72,29 +68,7 @@ def document() -> str:
     """The page of all settings: docs/settings.md."""
     return f"""# Settings
 
-Everything that a stack may set, in its `Pulumi.<stack>.yaml`. Made from `infra/settings/models.py` by
-`python -m infra.settings.reference`: do not edit it here. A group is a mapping: `slipway:worker: {{memoryMib: 3072}}`.
+Everything that a stack may set, in its `Pulumi.<stack>.yaml`. Made from `infra/settings/models.py` and
+`product.yaml` by `make generate`: do not edit it here. A group is a mapping: `slipway:worker: {{memoryMib: 3072}}`.
 
-{table(Settings, "slipway", NOT_SET_BY_A_STACK)}"""
-
-
-def main(arguments: list[str]) -> int:
-    """Write docs/settings.md, or with `--check` say whether it is current (exit 1 where it is not)."""
-    path = ROOT / "docs" / "settings.md"
-    if arguments == ["--check"]:
-        if path.is_file() and path.read_text("utf-8") == document():
-            return 0
-        sys.stderr.write(
-            f"{path} is not what infra/settings/models.py says: run `python -m infra.settings.reference`.\n"
-        )
-        return 1
-    if arguments:
-        sys.stderr.write("usage: python -m infra.settings.reference [--check]\n")
-        return 2
-    path.parent.mkdir(exist_ok=True)
-    path.write_text(document(), "utf-8")
-    return 0
-
-
-if __name__ == "__main__":
-    sys.exit(main(sys.argv[1:]))
+{table(settings_model(product_of()), "slipway", NOT_SET_BY_A_STACK)}"""

@@ -21,7 +21,7 @@ def test_each_service_has_its_module() -> None:
 
 @pytest.mark.parametrize("name", ["worker", "API", "app.api.service"])
 def test_an_unknown_service_is_refused_with_the_list(name: str) -> None:
-    with pytest.raises(SettingError, match=f"'{name}', which is no service .* one of api, dashboard, auth, migrate"):
+    with pytest.raises(SettingError, match=f"'{name}', which is no service .* one of api, auth, dashboard, migrate"):
         service_module({"SERVICE_TYPE": name})
 
 
@@ -40,7 +40,7 @@ def run(**settings: str) -> subprocess.CompletedProcess[str]:
 def test_the_process_leaves_with_one_sentence_and_no_traceback() -> None:
     done = run()
     assert done.returncode == 2
-    assert done.stderr == "SERVICE_TYPE is not set in the environment: give it one of api, dashboard, auth, migrate.\n"
+    assert done.stderr == "SERVICE_TYPE is not set in the environment: give it one of api, auth, dashboard, migrate.\n"
 
 
 def test_migrate_says_why_it_cannot_reach_the_database() -> None:

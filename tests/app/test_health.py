@@ -48,4 +48,8 @@ def test_a_one_shot_is_well_for_as_long_as_it_runs() -> None:
 
 
 def test_no_service_is_not_well() -> None:
-    assert health.main({}) == health.main({"SERVICE_TYPE": "worker"}) == 1
+    assert health.main({}) == 1
+
+
+def test_a_port_that_is_none_is_not_well() -> None:
+    assert health.main({"SERVICE_TYPE": "api", "PORT": "eighty"}) == 1

@@ -1,5 +1,6 @@
 """The base's version is what images/base holds; the command that starts the next one."""
 
+import shutil
 from pathlib import Path
 
 import pytest
@@ -18,6 +19,7 @@ def test_the_check_says_what_is_wrong_and_fails(
 ) -> None:
     folder = tmp_path / "images" / "base"
     folder.mkdir(parents=True)
+    shutil.copy(ROOT / "product.yaml", tmp_path)
     (folder / "VERSION").write_text("1.0.0\n")
     (folder / "CHANGELOG.md").write_text("# Changelog\n")
     monkeypatch.setattr(command, "ROOT", tmp_path)

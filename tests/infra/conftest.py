@@ -19,14 +19,15 @@ from pulumi.runtime import stack as runtime_stack
 from infra import program
 from infra import settings as settings_module
 from infra.builds import content, staging
-from infra.builds.plan import RECIPES
 from infra.components import image
+from infra.product import product_of
 from infra.settings.images import Images
 
 ROOT = Path(__file__).resolve().parents[2]
 ACCOUNT = "123456789012"
 REGISTRY = f"{ACCOUNT}.dkr.ecr.us-east-1.amazonaws.com"
-DIGESTS = {image: f"sha256:{digit * 64}" for image, digit in zip(RECIPES, "abcd", strict=False)}
+PRODUCT = product_of()
+DIGESTS = {image: f"sha256:{digit * 64}" for image, digit in zip(PRODUCT.images, "abcd", strict=True)}
 PINNED = f"sha256:{'e' * 64}"
 """The digest of the base whose version a stack pins."""
 BUDGET = {"slipway:budget": {"monthlyUsd": 40, "email": "team@example.com"}}

@@ -8,10 +8,10 @@ import pytest
 
 from infra import program
 from infra.builds import base_version
-from infra.builds.plan import RECIPES, plan_builds
+from infra.builds.plan import plan_builds
 from infra.lib.zones import ZoneError
 from infra.releases.release import ReleasedImage, ReleaseFile, write_release_file
-from tests.infra.conftest import ACCOUNT, CLOUDS, DIGESTS, PINNED, REGISTRY, ROOT, UNKNOWN, Run, settings_of
+from tests.infra.conftest import ACCOUNT, CLOUDS, DIGESTS, PINNED, PRODUCT, REGISTRY, ROOT, UNKNOWN, Run, settings_of
 
 IMAGE = "docker-build:index:Image"
 TASK = "aws:ecs/taskDefinition:TaskDefinition"
@@ -50,7 +50,7 @@ def test_the_hosts_release_names_the_api_by_digest(run: Run) -> None:
     assert release["name"] == "/slipway/dev/release"
     services = json.loads(release["insecureValue"])["services"]
     assert services.items() >= {"migrate": api, "auth": api, "api": api, "dashboard": api}.items()
-    assert services.keys() == {service for service, image in program.SERVICES.items() if image in RECIPES}
+    assert services.keys() == PRODUCT.services.keys()
 
 
 def test_the_release_waits_for_no_image_that_the_host_does_not_run(run: Run) -> None:
@@ -61,12 +61,12 @@ def test_the_release_waits_for_no_image_that_the_host_does_not_run(run: Run) -> 
 
 def test_the_dashboard_is_told_where_the_release_stands(run: Run) -> None:
     _, outputs = run()
-    assert outputs["apiEnvironment"]["RELEASE_PARAMETER"] == "/slipway/dev/release"
+    assert outputs["services"]["dashboard"]["environment"]["RELEASE_PARAMETER"] == "/slipway/dev/release"
 
 
 def test_a_preview_knows_the_tags_and_not_the_digests(run: Run) -> None:
     cloud, outputs = run(preview=True)
-    assert outputs["contentTags"].keys() == RECIPES.keys()
+    assert outputs["contentTags"].keys() == PRODUCT.images.keys()
     assert outputs["digests"] == UNKNOWN
     assert cloud.all(IMAGE)
 
@@ -204,7 +204,7 @@ def test_what_cannot_be_made_again_is_protected_where_the_settings_say_so(run: R
 
 def test_an_image_that_is_replaced_stays_in_the_registry(run: Run) -> None:
     cloud, _ = run()
-    assert all(cloud.kept[f"{name}-image"].retained for name in RECIPES)
+    assert all(cloud.kept[f"{name}-image"].retained for name in PRODUCT.images)
 
 
 def test_nothing_is_open_that_is_not_used(run: Run) -> None:
@@ -281,7 +281,9 @@ def test_a_budget_is_made_only_for_whom_it_tells(run: Run) -> None:
 
 def test_a_pinned_base_is_never_built_and_the_worker_is_built_from_its_digest(run: Run) -> None:
     cloud, outputs = run("dev", PINNED_BASE, tags={"1.2.0": PINNED})
-    assert {asked.name for asked in cloud.all(IMAGE)} == {f"{image}-image" for image in RECIPES if image != "base"}
+    assert {asked.name for asked in cloud.all(IMAGE)} == {
+        f"{image}-image" for image in PRODUCT.images if image != "base"
+    }
     arguments = cloud.one(IMAGE, "worker-image").inputs["buildArgs"]
     assert arguments["BASE_IMAGE"] == f"{REGISTRY}/slipway/base@{PINNED}"
     assert outputs["digests"]["base"] == PINNED

@@ -1,11 +1,15 @@
 """The base's version: one content each, told without a registry."""
 
+import shutil
 from pathlib import Path
 
 import pytest
 
+from infra import ROOT
 from infra.builds import base_version
-from infra.builds.base_version import CHANGELOG, VERSION, VersionError
+from infra.builds.base_version import VersionError
+
+CHANGELOG, VERSION = "images/base/CHANGELOG.md", "images/base/VERSION"
 
 
 @pytest.fixture
@@ -13,6 +17,7 @@ def root(tmp_path: Path) -> Path:
     """A checkout with a base of version 1.0.0."""
     folder = tmp_path / "images" / "base"
     folder.mkdir(parents=True)
+    shutil.copy(ROOT / "product.yaml", tmp_path)
     (folder / "Dockerfile").write_text("FROM python\n")
     (folder / "requirements.lock").write_text("numpy==1\n")
     (folder / "VERSION").write_text("0.0.0\n")

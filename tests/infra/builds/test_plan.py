@@ -1,8 +1,8 @@
 """What each image is built from, and the tag that follows."""
 
 from infra import ROOT
-from infra.builds.plan import RECIPES, BuildPlan, plan_builds
-from tests.infra.conftest import settings_of
+from infra.builds.plan import BuildPlan, plan_builds
+from tests.infra.conftest import PRODUCT, settings_of
 
 ONE, OTHER = f"sha256:{'1' * 64}", f"sha256:{'2' * 64}"
 
@@ -13,9 +13,9 @@ def plans(taken: dict[str, str] | None = None) -> dict[str, BuildPlan]:
 
 def test_a_parent_comes_before_its_children() -> None:
     order = list(plans())
-    for image, recipe in RECIPES.items():
-        if recipe.parent:
-            assert order.index(recipe.parent) < order.index(image)
+    for image, described in PRODUCT.images.items():
+        if described.base:
+            assert order.index(described.base) < order.index(image)
 
 
 def test_a_base_that_is_taken_is_not_planned_and_its_digest_is_part_of_the_workers_tag() -> None:

@@ -19,8 +19,8 @@ HOST = iam.host_policy(
     account_id=ACCOUNT,
     repository_arns=[REPOSITORY],
     parameter_path="/slipway/dev",
-    queue_arn=QUEUE,
-    dead_letter_queue_arn=DEAD,
+    send_to=[QUEUE],
+    count=[QUEUE, DEAD],
     log_group_arn=LOGS,
 )
 EXECUTION = iam.worker_execution_policy(repository_arn=REPOSITORY, log_group_arn=LOGS, parameter_arns=[DATABASE_URL])

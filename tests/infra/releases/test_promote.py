@@ -6,11 +6,10 @@ from typing import Any
 
 import pytest
 
-from infra.builds.plan import RECIPES
 from infra.releases import promote
 from infra.releases.release import ReleaseError
+from tests.infra.conftest import DIGESTS
 
-DIGESTS = {image: f"sha256:{digit * 64}" for image, digit in zip(RECIPES, "abcd", strict=False)}
 OUTPUTS: dict[str, Any] = {
     "images": {image: f"127.0.0.1:5000/slipway/{image}@{digest}" for image, digest in DIGESTS.items()},
     "contentTags": {image: digest[-20:] for image, digest in DIGESTS.items()},
@@ -88,7 +87,7 @@ def test_a_tag_of_a_stack_with_a_longer_name_is_not_taken_for_this_ones(root: Pa
 
 
 def test_a_stack_that_runs_nothing_cannot_be_promoted() -> None:
-    with pytest.raises(ReleaseError, match=rf"Stack dev runs no {', '.join(sorted(RECIPES))}: bring it up first"):
+    with pytest.raises(ReleaseError, match=rf"Stack dev runs no {', '.join(sorted(DIGESTS))}: bring it up first"):
         promote.promote("dev", "prod", {}, Registry())
 
 

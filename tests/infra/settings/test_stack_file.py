@@ -4,7 +4,7 @@ from pathlib import Path
 
 import pytest
 
-from infra.settings.messages import SettingsError
+from infra.lib.messages import SettingsError
 from infra.settings.stack_file import project_name, read_values
 
 
@@ -74,7 +74,7 @@ def test_a_file_without_settings_has_none(tmp_path: Path, text: str) -> None:
     ("text", "sentence"),
     [
         ("config: [", "is not YAML (line 1"),
-        ("config:\n  a: 1\n  a: 2\n", "is not YAML (line 2: a stands twice)"),
+        ("config:\n  a: 1\n  a: 2\n", "is not YAML (line 2: a is given twice)"),
         ("config: !!python/object:os.system {}\n", "is not YAML (line 1"),
         ("- config\n", "has no keys"),
         ("config: all\n", 'has "all" for "config"; it must be a group of settings.'),

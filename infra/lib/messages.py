@@ -1,5 +1,4 @@
-"""What is wrong with a stack's settings, in one sentence a problem: the key, the value, what would be
-right."""
+"""Report what is wrong with checked data: one sentence a problem, with the key, its value and what is allowed."""
 
 import difflib
 import json
@@ -9,7 +8,7 @@ from collections.abc import Collection
 from pydantic import BaseModel, SecretStr
 from pydantic_core import ErrorDetails
 
-from infra.settings.schema import Legal, keys_of, legal_text, place_at
+from infra.lib.schema import Legal, keys_of, legal_text, place_at
 
 LONGEST_SHOWN = 80
 """Characters of a value that a message shows whole; of a longer one it shows the beginning."""
@@ -24,24 +23,27 @@ class SettingsError(Exception):
         self.problems = tuple(problems)
 
 
-def key_at(project: str, location: Collection[int | str]) -> str:
-    """A location as it is written in the YAML: `slipway:images.models[0].name`."""
+def key_at(prefix: str, location: Collection[int | str]) -> str:
+    """Return a location as it is written in the YAML, after `prefix`: `slipway:images.models[0].name`."""
     parts = [f"[{part}]" if isinstance(part, int) else f".{plain(part)}" for part in location if part != "[key]"]
-    return f"{project}:{''.join(parts).removeprefix('.')}"
+    return f"{prefix}{''.join(parts).removeprefix('.')}"
 
 
-def sentence(model: type[BaseModel], error: ErrorDetails, project: str, stack: str, *, hidden: bool) -> str:
-    """One of pydantic's errors about `model`; `hidden` keeps the value out of it, as for every secret."""
+def sentence(model: type[BaseModel], error: ErrorDetails, prefix: str, *, stack: str = "", hidden: bool = False) -> str:
+    """Return one of pydantic's errors about `model` as a sentence that begins with `prefix` and the key.
+
+    `hidden` keeps the value out of it, as for every secret; `stack` is in the command that sets a missing secret.
+    """
     location, kind, context, value = error["loc"], error["type"], error.get("ctx", {}), error["input"]
     if kind == "unknown_name":
-        parent = f"{key_at(project, location)}."
+        parent = f"{key_at(prefix, location)}."
         return unknown_key(parent, str(context["name"]), context["value"], context["known"], hidden=hidden)
     if kind == "extra_forbidden":
-        parent = f"{key_at(project, location[:-1])}."
+        parent = f"{key_at(prefix, location[:-1])}."
         known = keys_of(place_at(model, location[:-1]).annotation)
         return unknown_key(parent, str(location[-1]), value, known, hidden=hidden)
     place = place_at(model, location)
-    key = key_at(project, location) + context.get("key", "")
+    key = key_at(prefix, location) + context.get("key", "")
     right = context.get("right") or legal_text(place)
     secret = place.annotation is SecretStr
     if kind == "missing":

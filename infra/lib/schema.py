@@ -3,6 +3,7 @@
 The words serve twice: in the table of settings, and in the sentence that says what would be right.
 """
 
+import collections.abc
 import types
 import typing
 from collections.abc import Collection, Mapping
@@ -138,6 +139,10 @@ def legal_text(place: Place) -> str:
     group = group_of(place.annotation)
     if group is not None:
         return f"a group of settings: {', '.join(keys_of(group))}"
+    if place.annotation is str:
+        return "text"
+    if typing.get_origin(place.annotation) is collections.abc.Mapping:
+        return "a group of entries by name"
     return f"a whole number from {_bound(place, 'ge')} to {_bound(place, 'le')}"
 
 

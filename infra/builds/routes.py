@@ -1,0 +1,33 @@
+"""Generate the routes of the edge, `routes.caddy` beside its Caddyfile, from product.yaml."""
+
+from infra.product import Product, Service
+
+HEAD = """# Made by `make generate` from product.yaml. Do not edit.
+"""
+
+
+def routes_file(product: Product) -> str | None:
+    """Return the path of the file, relative to the checkout; None if the product has no edge."""
+    return f"images/{product.services[product.edge].image}/routes.caddy" if product.edge else None
+
+
+def render(product: Product) -> str:
+    """Return the file: a snippet with a block for each route, and one that names the paths whose errors are JSON."""
+    routed = [(name, service) for name, service in product.services.items() if service.route]
+    blocks = "".join(_block(name, service) for name, service in sorted(routed))
+    json_paths = [
+        f"{service.route.path}/*" for _, service in sorted(routed) if service.route and service.route.json_errors
+    ]
+    matcher = f"path {' '.join(json_paths)}" if json_paths else "expression false"
+    return f"{HEAD}\n(routes) {{\n{blocks}}}\n\n(json_paths) {{\n\t@service {matcher}\n}}\n"
+
+
+def _block(name: str, service: Service) -> str:
+    route = service.route
+    assert route is not None
+    directive = f"handle_path {route.path}/*" if route.strip else f"handle {route.path}*"
+    upstream = f"{{${name.upper().replace('-', '_')}_UPSTREAM:{name}:{service.port}}}"
+    return (
+        f"\t{directive} {{\n\t\trequest_body {{\n\t\t\tmax_size {route.max_body}\n\t\t}}\n"
+        f"\t\timport behind {upstream}\n\t}}\n"
+    )

@@ -1,0 +1,87 @@
+"""What a stack exports, typed: the program writes it, and promotion, the cloud on this machine and tests read it."""
+
+from collections.abc import Mapping
+from typing import Any
+
+from pydantic import ConfigDict, ValidationError
+from pydantic.alias_generators import to_camel
+
+from infra.lib.messages import key_at
+from infra.lib.schema import Group
+
+
+class Output(Group):
+    """A part of the outputs: frozen, its keys in camelCase; numbers may come as floats."""
+
+    model_config = ConfigDict(strict=False, alias_generator=to_camel)
+
+
+class ServiceOutput(Output):
+    """A service of the API host, as it is to run."""
+
+    image: str
+    """The product's image that it runs."""
+    port: int | None
+    memory_mib: int | None
+    health: str
+    """Path that it answers without an account when it is well."""
+    route: str | None
+    """First part of the path that the edge sends to it."""
+    strip: bool
+    """Whether the edge takes that part away."""
+    edge: bool
+    once: bool
+    environment: Mapping[str, str]
+    secrets: Mapping[str, str]
+    """Each secret's variable, and the ARN of the parameter that holds it."""
+
+
+class WorkerOutput(Output):
+    """The tasks that take jobs, and their queue."""
+
+    cluster: str
+    service: str
+    task_definition: str
+    queue_url: str
+    dead_letter_queue_url: str
+    self_test: tuple[str, ...]
+
+
+class StackOutputs(Output):
+    """All that a stack exports."""
+
+    region: str
+    images: Mapping[str, str]
+    """`repository@digest` by image."""
+    digests: Mapping[str, str]
+    content_tags: Mapping[str, str]
+    size_budgets_mb: Mapping[str, int]
+    api_url: str
+    api_address: str
+    api_instance_id: str
+    host_memory_mib: int
+    release_parameter: str
+    services: Mapping[str, ServiceOutput]
+    """In the order in which they start."""
+    worker: WorkerOutput | None
+    smoke_test: str | None
+    """Module that tries what was deployed."""
+    monthly_cost_usd: float
+    monthly_cost_usd_by_part: Mapping[str, float]
+    monthly_budget_usd: int
+
+
+class OutputsError(Exception):
+    """A stack's outputs are not what this version of the program exports."""
+
+
+def parse(stack: str, outputs: Mapping[str, Any]) -> StackOutputs:
+    """Return the outputs of a stack. Raises OutputsError: another version of the program deployed it, or none did."""
+    try:
+        return StackOutputs.model_validate(outputs, by_alias=True, by_name=False)
+    except ValidationError as error:
+        first = key_at("", error.errors(include_url=False)[0]["loc"])
+        raise OutputsError(
+            f"Stack {stack} does not export what this version of the program does ({first} is missing or of another "
+            "kind): bring it up first."
+        ) from None

@@ -1,0 +1,321 @@
+"""Load product.yaml: what the product is made of, as checked data that everything else reads.
+
+One more service, image or secret is one entry there. `Pulumi.<stack>.yaml` says where and how much of it.
+"""
+
+import json
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from functools import cache
+from graphlib import CycleError, TopologicalSorter
+from pathlib import Path
+from typing import Annotated, Literal, Self
+
+from pydantic import ConfigDict, Field, ValidationError, model_validator
+
+from infra import ROOT
+from infra.lib.messages import sentence, shown
+from infra.lib.schema import Group, Legal
+from infra.lib.yaml_file import YamlError, read_mapping
+
+FILE = "product.yaml"
+SCHEMA = "docs/product.schema.json"
+
+Name = Annotated[
+    str,
+    Field(pattern=r"^[a-z][a-z0-9]*(-[a-z0-9]+)*$", max_length=40),
+    Legal("1 to 40 lower-case letters, digits and single hyphens, a letter first"),
+]
+Pattern = Annotated[
+    str,
+    Field(pattern=r"^[A-Za-z0-9._*-]+(/[A-Za-z0-9._*-]+)*$", max_length=200),
+    Legal("a file of the repository or a pattern, such as images/api/**"),
+]
+UrlPath = Annotated[
+    str,
+    Field(pattern=r"^(/[a-z0-9-]+)+$", max_length=100),
+    Legal("a path of lower-case letters, digits and hyphens, such as /api"),
+]
+Names = Annotated[tuple[Name, ...], Field(strict=False), Legal("a list of names")]
+Patterns = Annotated[tuple[Pattern, ...], Field(strict=False), Legal("a list of files and patterns")]
+Reference = Annotated[
+    str,
+    Field(pattern=r"^[a-z0-9][a-zA-Z0-9./:@_-]*$", max_length=255),
+    Legal("an image reference, such as python:3.11-slim"),
+]
+Check = Literal["postgres-url", "redis-url", "api-key"]
+Permission = Literal["jobs:send", "jobs:count", "jobs:work", "release:read"]
+Condition = Literal["started", "healthy", "completed"]
+
+
+class Entry(Group):
+    """A part of product.yaml: frozen, strict, nothing unknown; its keys are spelled as its attributes."""
+
+    model_config = ConfigDict(alias_generator=None)
+
+
+class Image(Entry):
+    """An image that is built."""
+
+    upstream: Names = Field(description="Images from outside that it is built from, of `upstream`.")
+    base: Name | None = Field(default=None, description="The product's image that it is built from.")
+    context: Patterns = Field(description="Files that its build is given, besides the code of its services.")
+    extra: Literal["torch", "models"] | None = Field(
+        default=None, description="What the settings add: `torch`, PyTorch's wheels; `models`, the models to export."
+    )
+    size_mb: Annotated[int, Field(ge=1, le=20_000)] = Field(
+        description="Size that it should stay under, unpacked, in MB (1,000,000 bytes)."
+    )
+    context_mib: Annotated[int, Field(ge=1, le=10_000)] = Field(
+        default=64, description="Most that its build may be given, in MiB."
+    )
+    versioned: bool = Field(
+        default=False, description="Whether it has versions, which a stack may pin instead of building it."
+    )
+
+
+class Route(Entry):
+    """Where a service is reached through the edge."""
+
+    path: UrlPath = Field(description="First part of the path, such as `/api`.")
+    strip: bool = Field(default=True, description="Whether the service is asked without it.")
+    max_body: Literal["64KB", "1MB", "10MB"] = Field(default="64KB", description="Most that a request may carry.")
+    json_errors: bool = Field(default=True, description="Whether the edge answers errors as JSON, or as text.")
+
+
+class Service(Entry):
+    """A container of the API host."""
+
+    image: Name | None = Field(default=None, description="The product's image that it runs.")
+    external: Name | None = Field(default=None, description="The image from outside that it runs, of `upstream`.")
+    user: Annotated[int, Field(ge=1, le=65_535)] | None = Field(
+        default=None, description="User that an external image runs as, by number."
+    )
+    edge: bool = Field(default=False, description="Whether it is what the world talks to, in front of the others.")
+    once: bool = Field(default=False, description="Whether it runs to its end, at each release.")
+    port: Annotated[int, Field(ge=1024, le=65_535)] | None = Field(
+        default=None, description="TCP port that it listens on in its container."
+    )
+    memory_mib: Annotated[int, Field(ge=16, le=30_000)] | None = Field(
+        default=None, description="Memory that it may have, in MiB; empty for one that runs once."
+    )
+    health: UrlPath = Field(default="/health", description="Path that it answers without an account when it is well.")
+    route: Route | None = Field(default=None, description="Where it is reached through the edge; empty for nowhere.")
+    after: Mapping[Name, Condition] = Field(
+        default={}, description="Services that it waits for, and until they are started, healthy or completed."
+    )
+    packages: Names | None = Field(
+        default=None, description="Folders of app/ with its code, with what it starts first; its name if left out."
+    )
+    secrets: Names = Field(default=(), description="Secrets that it is given, of `secrets`.")
+    variables: Names = Field(default=(), description="Settings that it is given, of `variables`.")
+    permissions: Annotated[tuple[Permission, ...], Field(strict=False), Legal("a list of permissions")] = Field(
+        default=(), description="What it may do on AWS."
+    )
+    volume: UrlPath | None = Field(default=None, description="Folder that outlasts it, on the data volume.")
+    unless: Name | None = Field(default=None, description="Secret that replaces it: with it set, it is not started.")
+
+    @model_validator(mode="after")
+    def _is_one_thing(self) -> Self:
+        if (self.image is None) == (self.external is None):
+            raise self.wrong("image", "set, or else external, but not both")
+        if self.once and (self.port or self.route or self.edge):
+            raise self.wrong("once", "left out of what serves: what runs once has no port, no route and is no edge")
+        if not self.once and self.memory_mib is None:
+            raise self.wrong("memory_mib", "a whole number of MiB for what keeps running")
+        if (self.edge or self.route) and self.port is None:
+            raise self.wrong("port", "the port that it serves on")
+        if self.edge and self.route:
+            raise self.wrong("route", "left out of the edge, which routes to the others")
+        return self
+
+
+class Worker(Entry):
+    """The tasks on Fargate Spot that take jobs from the queue."""
+
+    image: Name = Field(description="The product's image that it runs.")
+    packages: Names = Field(default=(), description="Folders of app/ with its code.")
+    secrets: Names = Field(default=(), description="Secrets that it is given, of `secrets`.")
+    health: Annotated[tuple[str, ...], Field(strict=False, min_length=1), Legal("a command as a list of words")] = (
+        Field(description="Command that ends with 0 in its container when it is well.")
+    )
+    self_test: Annotated[tuple[str, ...], Field(strict=False), Legal("a list of words")] = Field(
+        default=(), description="Arguments with which its image tests itself and ends."
+    )
+
+
+class Secret(Entry):
+    """A secret that a stack must set."""
+
+    check: Check = Field(description="What it has to be.")
+    description: str = Field(description="What it is, for the page of settings.")
+    stand_in: str = Field(description="What stands in for an encrypted value, which only Pulumi can read.")
+
+
+class Variable(Entry):
+    """A setting of the product's own, that its services are given as they are."""
+
+    default: str = Field(description="Its value if a stack sets none.")
+    pattern: str = Field(description="Regular expression that it has to match.")
+    legal: str = Field(description="What it may be, in words that complete 'it must be ...'.")
+    description: str = Field(description="What it is, for the page of settings.")
+
+
+class Product(Entry):
+    """All of product.yaml."""
+
+    upstream: Mapping[Name, Reference] = Field(
+        description="Images from outside, by name; settings may pin each by digest (`images.parents`)."
+    )
+    shared_code: Patterns = Field(
+        default=(), description="Files that the images of all services and of the worker have."
+    )
+    images: Mapping[Name, Image] = Field(description="The images that are built.")
+    secrets: Mapping[Name, Secret] = Field(default={}, description="The secrets that a stack sets.")
+    variables: Mapping[Name, Variable] = Field(default={}, description="Settings of the product's own.")
+    services: Mapping[Name, Service] = Field(default={}, description="The containers of the API host.")
+    worker: Worker | None = Field(default=None, description="The tasks that take jobs, if the product has any.")
+    smoke_test: Annotated[str, Field(pattern=r"^[a-z_]+(\.[a-z_]+)*$"), Legal("a Python module")] | None = Field(
+        default=None, description="Module that tries what was deployed, given its address."
+    )
+
+    @property
+    def build_order(self) -> tuple[str, ...]:
+        """The images, each after the one that it is built from."""
+        return _ordered(self.images, lambda name: [base] if (base := self.images[name].base) else [])
+
+    @property
+    def start_order(self) -> tuple[str, ...]:
+        """The services, each after those that it waits for."""
+        return _ordered(self.services, lambda name: self.services[name].after)
+
+    @property
+    def edge(self) -> str | None:
+        """The service that the world talks to."""
+        return next((name for name, service in self.services.items() if service.edge), None)
+
+    @property
+    def versioned_image(self) -> str | None:
+        """The image that has versions."""
+        return next((name for name, image in self.images.items() if image.versioned), None)
+
+    def allows(self, permission: str) -> bool:
+        """Return True if a service of the host has a permission."""
+        return any(permission in service.permissions for service in self.services.values())
+
+    @property
+    def host_images(self) -> tuple[str, ...]:
+        """The product's images that the host runs."""
+        return tuple(dict.fromkeys(service.image for service in self.services.values() if service.image))
+
+    def context(self, image: str) -> tuple[str, ...]:
+        """Return the files that an image's build is given: its own, and the code of what runs from it."""
+        packages = [
+            package
+            for name, service in self.services.items()
+            if service.image == image and not service.edge
+            for package in (service.packages if service.packages is not None else (name,))
+        ]
+        if self.worker and self.worker.image == image:
+            packages += self.worker.packages
+        code = [f"app/{package}/**" for package in dict.fromkeys(packages)]
+        return (*self.images[image].context, *(self.shared_code if code else ()), *code)
+
+
+class ProductError(Exception):
+    """product.yaml is wrong; the message is one sentence a problem, each on a line of its own."""
+
+    def __init__(self, problems: Iterable[str]) -> None:
+        self.problems = tuple(problems)
+        super().__init__("\n".join(self.problems))
+
+
+def load(path: Path) -> Product:
+    """Return the product that a file describes. Raises ProductError with every problem."""
+    prefix = f"{path.name}: "
+    try:
+        data = read_mapping(path)
+    except FileNotFoundError:
+        raise ProductError([f"{path} is not there: restore it from git."]) from None
+    except YamlError as error:
+        raise ProductError([str(error)]) from None
+    try:
+        product = Product.model_validate(data)
+    except ValidationError as error:
+        raise ProductError(sentence(Product, each, prefix) for each in error.errors(include_url=False)) from None
+    if problems := [f"{prefix}{problem}" for problem in _problems(product)]:
+        raise ProductError(problems)
+    return product
+
+
+@cache
+def product_of(root: Path = ROOT) -> Product:
+    """Return the product of a checkout. Raises ProductError."""
+    return load(root / FILE)
+
+
+def _problems(product: Product) -> Iterator[str]:
+    """Yield what is wrong with the entries taken together."""
+    yield from _references(product)
+    for what, entries, before in (
+        ("images", product.images, lambda name: [base] if (base := product.images[name].base) else []),
+        ("services", product.services, lambda name: product.services[name].after),
+    ):
+        try:
+            _ordered(entries, before)
+        except CycleError as error:
+            circle = " -> ".join(error.args[1])
+            yield f"{what} wait for each other ({circle}); one of them must come first."
+    ports = [str(service.port) for service in product.services.values() if service.port]
+    routes = [service.route.path for service in product.services.values() if service.route]
+    for what, values in (("port", ports), ("route", routes)):
+        for value in sorted({value for value in values if values.count(value) > 1}):
+            yield f"services has the {what} {value} twice; each must have its own."
+    if sum(service.edge for service in product.services.values()) > 1:
+        yield "services has two with edge: true; there must be one at most."
+    if sum(image.versioned for image in product.images.values()) > 1:
+        yield "images has two with versioned: true; there must be one at most."
+
+
+def _references(product: Product) -> Iterator[str]:
+    """Yield the names that nothing has."""
+    for name, image in product.images.items():
+        place = f"images.{name}"
+        yield from _unknown(f"{place}.upstream", image.upstream, product.upstream)
+        yield from _unknown(f"{place}.base", [image.base], product.images)
+    for name, service in product.services.items():
+        place = f"services.{name}"
+        yield from _unknown(f"{place}.image", [service.image], product.images)
+        yield from _unknown(f"{place}.external", [service.external], product.upstream)
+        yield from _unknown(f"{place}.after", service.after, product.services)
+        yield from _unknown(f"{place}.secrets", service.secrets, product.secrets)
+        yield from _unknown(f"{place}.variables", service.variables, product.variables)
+        yield from _unknown(f"{place}.unless", [service.unless], product.secrets)
+        if product.worker is None and any(permission.startswith("jobs:") for permission in service.permissions):
+            yield f"{place}.permissions has one for jobs, but there is no worker to do them; leave it out."
+    if product.worker:
+        yield from _unknown("worker.image", [product.worker.image], product.images)
+        yield from _unknown("worker.secrets", product.worker.secrets, product.secrets)
+
+
+def _unknown(place: str, names: Iterable[str | None], known: Iterable[str]) -> Iterator[str]:
+    for name in names:
+        if name is not None and name not in known:
+            yield f"{place} names {shown(name)}, but there is no such entry; there are {', '.join(known) or 'none'}."
+
+
+def _ordered(entries: Iterable[str], before: Callable[[str], Iterable[str]]) -> tuple[str, ...]:
+    """Return the names, each after those that come before it, otherwise in the order of the file."""
+    names = list(entries)
+    sorter = TopologicalSorter({name: [each for each in before(name) if each in names] for name in names})
+    sorter.prepare()
+    order: list[str] = []
+    while sorter.is_active():
+        ready: Sequence[str] = sorted(sorter.get_ready(), key=names.index)
+        order += ready
+        sorter.done(*ready)
+    return tuple(order)
+
+
+def schema() -> str:
+    """Return the JSON schema of product.yaml, for editors."""
+    return json.dumps(Product.model_json_schema(), indent=1, sort_keys=True) + "\n"
