@@ -11,7 +11,7 @@ from moto.applicationautoscaling.models import (
 )
 from moto.applicationautoscaling.responses import ApplicationAutoScalingResponse
 
-from devcloud.emulator import edge
+from devcloud.emulator import moto_overrides
 
 
 class Backend(ApplicationAutoscalingBackend):
@@ -45,7 +45,7 @@ class Backend(ApplicationAutoscalingBackend):
     ) -> FakeApplicationAutoscalingPolicy:
         """As AWS does: a policy needs a target, and keeps its ARN (which alarms name) when it is changed."""
         if resource_id not in self.targets.get(scalable_dimension, {}):
-            raise edge.Refusal(
+            raise moto_overrides.Refusal(
                 "ObjectNotFoundException",
                 f"No scalable target registered for service namespace: {service_namespace}, "
                 f"resource ID: {resource_id}, scalable dimension: {scalable_dimension}",
@@ -65,7 +65,7 @@ class Backend(ApplicationAutoscalingBackend):
         """The tags of the scalable target with this ARN, to read or to change."""
         targets = [target for by_id in self.targets.values() for target in by_id.values()]
         if arn not in {target.arn for target in targets}:
-            raise edge.Refusal("ResourceNotFoundException", f"Resource not found for ARN: {arn}")
+            raise moto_overrides.Refusal("ResourceNotFoundException", f"Resource not found for ARN: {arn}")
         return self.tags.setdefault(arn, {})
 
 
@@ -102,4 +102,4 @@ class Response(ApplicationAutoScalingResponse):
 
 def install() -> None:
     """Put the additions in moto's place."""
-    edge.install(applicationautoscaling_backends, Backend, urls, Response)
+    moto_overrides.install(applicationautoscaling_backends, Backend, urls, Response)

@@ -8,7 +8,7 @@ from moto.budgets.exceptions import NotFoundException
 from moto.budgets.models import Budget, BudgetsBackend, Notification, budgets_backends
 from moto.budgets.responses import BudgetsResponse
 
-from devcloud.emulator import edge
+from devcloud.emulator import moto_overrides
 
 
 class Backend(BudgetsBackend):
@@ -131,4 +131,4 @@ class Response(BudgetsResponse):
 
 def install() -> None:
     """Put the additions in moto's place."""
-    edge.install(budgets_backends, Backend, urls, Response)
+    moto_overrides.install(budgets_backends, Backend, urls, Response)

@@ -11,7 +11,7 @@ from moto.ec2.models.launch_templates import LaunchTemplate
 from moto.ec2.models.security_groups import SecurityGroup
 from moto.ec2.responses import EC2Response
 
-from devcloud.emulator import ec2_refusals, edge
+from devcloud.emulator import ec2_refusals, moto_overrides
 
 
 class Backend(EC2Backend):
@@ -144,4 +144,4 @@ class Response(EC2Response):
 
 def install() -> None:
     """Put the additions in moto's place."""
-    edge.install(ec2_backends, Backend, urls, Response)
+    moto_overrides.install(ec2_backends, Backend, urls, Response)

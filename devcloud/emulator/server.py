@@ -15,7 +15,7 @@ from werkzeug.serving import BaseWSGIServer, make_server
 
 from devcloud.emulator import application_autoscaling, budgets, ec2, ecr, ecs, sqs, ssm
 from devcloud.emulator.constraints import Constraints
-from devcloud.emulator.retries import Retries, attempt
+from devcloud.emulator.idempotency import Retries, attempt
 
 
 def install(registry_url: str | None, registry_address: str | None) -> None:

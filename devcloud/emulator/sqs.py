@@ -7,7 +7,7 @@ from moto.sqs import models, urls
 from moto.sqs.constants import MAXIMUM_VISIBILITY_TIMEOUT
 from moto.sqs.responses import SQSResponse
 
-from devcloud.emulator import edge
+from devcloud.emulator import moto_overrides
 
 # CreateQueue in the SQS API reference, 2026-11: seconds, and bytes for the message size.
 RANGES = {
@@ -45,8 +45,8 @@ class Queue(models.Queue):
     def _refuse_redrive(self, written: str) -> None:
         """Refuse a redrive policy that names no queue, or a count out of range: InvalidParameterValue."""
 
-        def refusal(reason: str) -> edge.Refusal:
-            return edge.Refusal(
+        def refusal(reason: str) -> moto_overrides.Refusal:
+            return moto_overrides.Refusal(
                 "InvalidParameterValue",
                 f"Value {written} for parameter RedrivePolicy is invalid. Reason: {reason}",
             )
@@ -90,7 +90,7 @@ def refuse_out_of_range(attributes: dict[str, Any]) -> None:
         except (TypeError, ValueError):
             legal = False
         if not legal:
-            raise edge.Refusal("InvalidAttributeValue", f"Invalid value for the parameter {name}.")
+            raise moto_overrides.Refusal("InvalidAttributeValue", f"Invalid value for the parameter {name}.")
 
 
 class Response(SQSResponse):
@@ -99,7 +99,7 @@ class Response(SQSResponse):
     def _get_validated_visibility_timeout(self, timeout: str | None = None) -> int:
         seconds = super()._get_validated_visibility_timeout(timeout)
         if seconds < 0:
-            raise edge.Refusal(
+            raise moto_overrides.Refusal(
                 "InvalidParameterValue",
                 f"Value {seconds} for parameter VisibilityTimeout is invalid. "
                 f"Reason: Must be between 0 and {MAXIMUM_VISIBILITY_TIMEOUT}, if provided.",
@@ -116,4 +116,4 @@ class Backend(models.SQSBackend):
 def install() -> None:
     """Put the additions in moto's place."""
     models.Queue = Queue  # type: ignore[misc]
-    edge.install(models.sqs_backends, Backend, urls, Response)
+    moto_overrides.install(models.sqs_backends, Backend, urls, Response)

@@ -10,7 +10,7 @@ from moto.ssm import urls
 from moto.ssm.models import Parameter, SimpleSystemManagerBackend, ssm_backends
 from moto.ssm.responses import SimpleSystemManagerResponse
 
-from devcloud.emulator import edge
+from devcloud.emulator import moto_overrides
 
 # Bytes; "Managing parameter tiers" in the Systems Manager user guide, 2026-11.
 STANDARD_LIMIT = 4096
@@ -53,7 +53,7 @@ class Backend(SimpleSystemManagerBackend):
     def association(self, association_id: str) -> dict[str, Any]:
         """The association with this id, to read or to change."""
         if association_id not in self.associations:
-            raise edge.Refusal("AssociationDoesNotExist", "The specified association does not exist.")
+            raise moto_overrides.Refusal("AssociationDoesNotExist", "The specified association does not exist.")
         return self.associations[association_id]
 
     def put_parameter(
@@ -74,7 +74,7 @@ class Backend(SimpleSystemManagerBackend):
         size = len((value or "").encode())
         tier = self._tier(name, tier, size)
         if tier == "Standard" and size > STANDARD_LIMIT:
-            raise edge.Refusal(
+            raise moto_overrides.Refusal(
                 "ValidationException",
                 f"Standard tier parameters support a maximum parameter value of {STANDARD_LIMIT} characters. "
                 "To create a larger parameter value, upgrade the parameter to use the advanced-parameter "
@@ -82,7 +82,7 @@ class Backend(SimpleSystemManagerBackend):
                 "userguide/parameter-store-advanced-parameters.html",
             )
         if size > ADVANCED_LIMIT:
-            raise edge.Refusal(
+            raise moto_overrides.Refusal(
                 "ValidationException",
                 f"Advanced tier parameters support a maximum parameter value of {ADVANCED_LIMIT} characters.",
             )
@@ -219,4 +219,4 @@ class Response(SimpleSystemManagerResponse):
 
 def install() -> None:
     """Put the additions in moto's place."""
-    edge.install(ssm_backends, Backend, urls, Response)
+    moto_overrides.install(ssm_backends, Backend, urls, Response)

@@ -14,21 +14,14 @@ from pathlib import Path
 
 from devcloud.bootstrap import ROOT
 from devcloud.toolchain import debian, golang, official, terraform, versions
-from devcloud.toolchain.work import (
-    Refusal,
-    Report,
-    Work,
-    compatible,
-    executable,
-    line,
-    locked,
-    made_whole,
-    version_of,
-)
+from devcloud.toolchain.work import Report, Work, compatible, executable, version_of
+from devcloud.util.console import Refusal, line
+from devcloud.util.files import made_whole
+from devcloud.util.locks import locked
 
 GO_LANES = 2
 """Go builds side by side: one's linking, on one core, goes with another's compiling."""
-LAYOUT = 1
+LAYOUT = 2
 """Counts the ways in which an assembly's folder was ever laid out."""
 DOCKER_SOCKET = "unix:///var/run/docker.sock"
 
@@ -388,7 +381,7 @@ def _put_together(folder: Path, cache: Path, parts: dict[str, Part], choices: Se
             for program, path in parts[name].programs.items() if name in parts else ():
                 _link(path, bin_folder / program, cache)
         if "pulumi-language-python" not in parts["pulumi"].programs:
-            _write_launcher(bin_folder / "pulumi-language-python", "devcloud.toolchain.language_host")
+            _write_launcher(bin_folder / "pulumi-language-python", "devcloud.plugins.language_host")
         plugins = draft / "home" / "plugins"
         docker_build = plugins / f"resource-docker-build-v{versions.DOCKER_BUILD}"
         docker_build.mkdir(parents=True)
@@ -403,7 +396,7 @@ def _put_together(folder: Path, cache: Path, parts: dict[str, Part], choices: Se
             provider.parent.mkdir()
             provider.symlink_to(programs["terraform-provider-aws"])
             arguments = (str(programs["bridge"]), str(folder / "lib" / "terraform-provider-aws"))
-            _write_launcher(aws / "pulumi-resource-aws", "devcloud.toolchain.aws_forwarder", *arguments)
+            _write_launcher(aws / "pulumi-resource-aws", "devcloud.plugins.aws_forwarder", *arguments)
         else:
             for program, path in programs.items():
                 _link(path, aws / program, cache)

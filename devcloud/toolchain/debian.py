@@ -9,7 +9,9 @@ import tempfile
 from collections.abc import Iterator, Sequence
 from pathlib import Path
 
-from devcloud.toolchain.work import Refusal, Work, ending, locked
+from devcloud.toolchain.work import Work
+from devcloud.util.console import Refusal, ending
+from devcloud.util.locks import locked
 
 LOCK_SECONDS = 300
 """How long to wait for another user of the package database."""

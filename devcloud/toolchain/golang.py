@@ -11,7 +11,9 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from devcloud.toolchain import official, versions
-from devcloud.toolchain.work import Refusal, Work, ending, executable, made_whole, version_of
+from devcloud.toolchain.work import Work, executable, version_of
+from devcloud.util.console import Refusal, ending
+from devcloud.util.files import made_whole
 
 MODULES = Path(__file__).parent / "go"
 

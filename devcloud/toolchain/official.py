@@ -11,7 +11,7 @@ from collections.abc import Sequence
 from pathlib import Path
 
 from devcloud.toolchain import versions
-from devcloud.toolchain.work import made_whole
+from devcloud.util.files import made_whole
 
 CONNECT_SECONDS = 5
 READ_SECONDS = 60

@@ -3,7 +3,8 @@
 import sys
 from pathlib import Path
 
-from devcloud.toolchain.work import Refusal, Work, ending
+from devcloud.toolchain.work import Work
+from devcloud.util.console import Refusal, ending
 
 
 def install(requirement: str, program: str, target: Path, work: Work) -> Path:

@@ -15,9 +15,11 @@ from pathlib import Path
 
 import httpx
 
-from devcloud.process import replace_text
 from devcloud.toolchain import debian, node, pypi, versions
-from devcloud.toolchain.work import Refusal, Report, Work, ending, locked, made_whole
+from devcloud.toolchain.work import Report, Work
+from devcloud.util.console import Refusal, ending
+from devcloud.util.files import made_whole, replace_text
+from devcloud.util.locks import locked
 
 PYTHON = "python:3.11-slim"
 NODE = "node:24-slim"

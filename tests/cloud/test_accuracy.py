@@ -5,7 +5,7 @@ import json
 import pytest
 
 from app.worker.categoriser import UNKNOWN, read_categories
-from devcloud.docker import Container, Engine
+from devcloud.cloud.docker import Container, Engine
 from devcloud.toolchain import ensure
 from tests.app.worker.accuracy import BASELINES, Accuracy, StringMatch, measure, read
 from tests.cloud.conftest import Checkout

@@ -11,7 +11,7 @@ from uuid import uuid4
 import pytest
 import yaml
 
-from devcloud.bench import changes
+from bench import changes
 from tests.cloud.conftest import Checkout
 
 pytestmark = pytest.mark.cloud

@@ -10,9 +10,9 @@ from typing import Any
 
 import pytest
 
-from devcloud.docker import Container
-from devcloud.rebuilds import read
-from devcloud.report import fetch, own_layers
+from devcloud.cloud.docker import Container
+from devcloud.images.dockerfile_graph import read
+from devcloud.images.report import fetch, own_layers
 from infra import settings
 from infra.lib.build_plan import PARENT_ARGUMENT, RECIPES, plan_builds
 from tests.cloud.conftest import Checkout

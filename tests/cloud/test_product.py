@@ -14,8 +14,8 @@ import httpx
 import pytest
 from playwright.sync_api import Browser, Page, expect
 
-from devcloud.proof import HOST_MEMORY_MIB, MEMORY_MIB, MIGRATE
-from devcloud.workloads import EDGE, PORTS, Account
+from devcloud.verify.containers import EDGE, PORTS, Workloads
+from devcloud.verify.smoke_test import HOST_MEMORY_MIB, MEMORY_MIB, MIGRATE
 from tests.browser import chromium, screenshots, take
 from tests.cloud.conftest import Checkout, Done
 
@@ -50,19 +50,19 @@ def product(checkout: Checkout, first_up: Done) -> Iterator[Product]:
     checkout.restore()
     checkout.up()  # whatever a test before it had deployed
     outputs, engine = checkout.outputs(), checkout.engine
-    account = Account(checkout.cloud)
-    release = account.release(outputs)
+    workloads = Workloads(checkout.cloud)
+    release = workloads.release(outputs)
     names = {name: f"{checkout.cloud.network}-product-{name}" for name in (*release, "worker")}
     try:
         for name in names.values():
             engine.remove(name)
         for image in sorted(set(release.values())):
             engine.pull(image)
-        engine.run(account.service(outputs, MIGRATE, release[MIGRATE], names, HOST_MEMORY_MIB), detach=False)
+        engine.run(workloads.service(outputs, MIGRATE, release[MIGRATE], names, HOST_MEMORY_MIB), detach=False)
         for service, image in release.items():
             if service != MIGRATE:
-                engine.run(account.service(outputs, service, image, names, MEMORY_MIB[service]), detach=True)
-        task = account.task(outputs["taskDefinition"], names["worker"])
+                engine.run(workloads.service(outputs, service, image, names, MEMORY_MIB[service]), detach=True)
+        task = workloads.task(outputs["taskDefinition"], names["worker"])
         engine.pull(task.image)
         engine.run(task, detach=True)
         address = f"http://127.0.0.1:{engine.published(names[EDGE], PORTS[EDGE])}"

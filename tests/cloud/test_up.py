@@ -5,8 +5,8 @@ import json
 
 import pytest
 
-from devcloud.emulator.inventory import inventory
-from devcloud.stack import with_resources
+from devcloud.cloud.inventory import inventory
+from devcloud.pulumi.stack import with_resources
 from tests.cloud.conftest import Checkout, Done
 
 pytestmark = pytest.mark.cloud

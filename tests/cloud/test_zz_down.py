@@ -6,9 +6,9 @@ from concurrent.futures import ThreadPoolExecutor
 
 import pytest
 
-from devcloud.cloud import Cloud
-from devcloud.services import Services
-from devcloud.supervisor import Supervisor
+from devcloud.cloud.cloud import Cloud
+from devcloud.cloud.services import Services
+from devcloud.cloud.supervisor import Supervisor
 from tests.cloud.conftest import CLOUD, Checkout, Done, left_of
 
 pytestmark = pytest.mark.cloud

@@ -7,7 +7,8 @@ from pathlib import Path
 import pytest
 
 from devcloud.toolchain import debian
-from devcloud.toolchain.work import Refusal, Work
+from devcloud.toolchain.work import Work
+from devcloud.util.console import Refusal
 
 
 class Apt(Work):

@@ -6,7 +6,8 @@ from pathlib import Path
 import pytest
 
 from devcloud.toolchain import golang, versions
-from devcloud.toolchain.work import Refusal, Work
+from devcloud.toolchain.work import Work
+from devcloud.util.console import Refusal
 
 PINNED = [
     (golang.PULUMI, "github.com/pulumi/pulumi/pkg/v3", versions.PULUMI),

@@ -7,7 +7,8 @@ from pathlib import Path
 import pytest
 
 from devcloud.toolchain import node, pypi, versions
-from devcloud.toolchain.work import Refusal, Work
+from devcloud.toolchain.work import Work
+from devcloud.util.console import Refusal
 
 
 @pytest.fixture

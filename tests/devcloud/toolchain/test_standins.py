@@ -10,7 +10,8 @@ import pytest
 
 from devcloud.toolchain import debian, node, pypi, standins, versions
 from devcloud.toolchain.standins import CADDY, NODE, PYTHON, StandIn
-from devcloud.toolchain.work import Refusal, Work
+from devcloud.toolchain.work import Work
+from devcloud.util.console import Refusal
 from infra.settings import DEFAULT_PARENTS
 
 REGISTRY = "127.0.0.1:5000"

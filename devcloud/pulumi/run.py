@@ -1,0 +1,193 @@
+"""Runs of the engine: one at a time for a stack, each on record, so that a dead one can be cleared away."""
+
+import contextlib
+import json
+import os
+import signal
+import subprocess
+import time
+from collections.abc import Iterator, Mapping, Sequence
+from pathlib import Path
+from typing import Any
+
+from devcloud.util.console import HEARTBEAT_SECONDS, Refusal, row
+from devcloud.util.processes import alive, started_at
+
+OWNER = "SLIPWAY_RUN_OWNER"
+"""The variable by which a run's processes know who started them: pid, and its start in the kernel's clock ticks."""
+GRACE_SECONDS = 20
+"""How long a run that is ended may take to save its state."""
+
+
+class Runs:
+    """The runs of one cloud's stacks."""
+
+    def __init__(self, folder: Path, state: Path) -> None:
+        self.folder = folder
+        self.state = state
+
+    @contextlib.contextmanager
+    def start(
+        self, stack: str, arguments: Sequence[str], *, env: Mapping[str, str], cwd: Path
+    ) -> Iterator["subprocess.Popen[str]"]:
+        """Start the engine in a session of its own, on record until it ends; Ctrl-C is passed on to it."""
+        self.folder.mkdir(parents=True, exist_ok=True)
+        owner = os.getpid()
+        process = subprocess.Popen(
+            arguments,
+            env={**env, OWNER: f"{owner} {started_at(owner)}"},
+            cwd=cwd,
+            text=True,
+            stdin=subprocess.DEVNULL,
+            stdout=subprocess.PIPE,
+            stderr=subprocess.STDOUT,
+            start_new_session=True,
+            errors="replace",
+        )
+        record = self.folder / f"{stack}.json"
+        record.write_text(
+            json.dumps(
+                {
+                    "session": process.pid,
+                    "started": started_at(process.pid),
+                    "owner": owner,
+                    "ownerStarted": started_at(owner),
+                    "command": " ".join(arguments[:2]),
+                }
+            )
+        )
+        try:
+            yield process
+        except KeyboardInterrupt:
+            row("pulumi", "ending, so that nothing is lost ...")
+            process.send_signal(signal.SIGINT)
+            raise
+        finally:
+            # Read to its end: a process whose output nobody takes may never come to one.
+            for _ in process.stdout or ():
+                pass
+            if process.wait() < 0:
+                # Killed: its plugins have heard nothing. The official ones look every five minutes whether it is there.
+                _end_session(process.pid)
+            record.unlink(missing_ok=True)
+
+    def clear_dead(self, stack: str) -> bool:
+        """End what a run that was killed left behind, and remove its lock. Whether there was any.
+
+        A living run of ours is waited for: where only `make` was killed, what it started goes on by itself. Raises
+        Refusal where a run that is not ours works on the stack.
+        """
+        self._wait_for_living(stack)
+        found = self._end_recorded(stack)
+        for lock in (self.state / ".pulumi" / "locks").rglob(f"{stack}/*.json"):
+            holder = _holder(lock)
+            if alive(holder) and _is_orphan(holder):
+                _end_session(os.getsid(holder))  # killed before it was on record
+            elif alive(holder) and _is_engine(holder):
+                raise Refusal(
+                    f"Stack {stack} is locked by a run of Pulumi that is alive (process {holder}): "
+                    "wait until it is done, or end it."
+                )
+            lock.unlink()
+            row("pulumi", f"removed the lock of process {holder}, which is dead")
+            found = True
+        return found
+
+    def _recorded(self, stack: str) -> dict[str, Any] | None:
+        """What is on record of a stack's run; None where no run is."""
+        record = self.folder / f"{stack}.json"
+        try:
+            found: dict[str, Any] = json.loads(record.read_text())
+        except FileNotFoundError:
+            return None
+        except ValueError:  # killed while it was written
+            return {"session": 0, "started": "", "owner": 0, "ownerStarted": "", "command": "a run"}
+        return found
+
+    def _wait_for_living(self, stack: str) -> None:
+        """Wait while a run of ours works on the stack, and say so."""
+        next_word = time.monotonic()
+        while (
+            (run := self._recorded(stack)) and alive(run["owner"]) and started_at(run["owner"]) == run["ownerStarted"]
+        ):
+            if time.monotonic() >= next_word:
+                row(
+                    "pulumi",
+                    f"`{run['command']}` of stack {stack} is under way (process {run['owner']}); waiting for it",
+                )
+                next_word = time.monotonic() + HEARTBEAT_SECONDS
+            time.sleep(0.2)
+
+    def _end_recorded(self, stack: str) -> bool:
+        record = self.folder / f"{stack}.json"
+        run = self._recorded(stack)
+        if run is None:
+            return False
+        session = run["session"]
+        # The leader may be gone while its plugins live on: they stay in its session, whose id is not given anew.
+        if session and started_at(session) in ("", run["started"]):
+            _end_session(session)
+        record.unlink(missing_ok=True)
+        return True
+
+
+def _end_session(session: int) -> None:
+    """Ask the engine to stop and save its state; end what is left."""
+    processes = _session_members(session)
+    if not processes:
+        return
+    row("pulumi", f"ending {len(processes)} process(es) of a run that was killed")
+    for pid in processes:
+        with contextlib.suppress(ProcessLookupError):
+            os.kill(pid, signal.SIGINT if pid == session else signal.SIGTERM)
+    if _gone(session, GRACE_SECONDS):
+        return
+    for pid in _session_members(session):
+        with contextlib.suppress(ProcessLookupError):
+            os.kill(pid, signal.SIGKILL)
+    _gone(session, GRACE_SECONDS)  # the kernel ends a process a moment after it was told to
+
+
+def _gone(session: int, within: float) -> bool:
+    """Wait until a session has no process, for so many seconds at most; whether it has none."""
+    deadline = time.monotonic() + within
+    while _session_members(session):
+        if time.monotonic() >= deadline:
+            return False
+        time.sleep(0.1)
+    return True
+
+
+def _holder(lock: Path) -> int:
+    """The process that a lock of the engine's names; 0 where it was cut short."""
+    try:
+        return int(json.loads(lock.read_text()).get("pid", 0))
+    except ValueError:
+        return 0
+
+
+def _session_members(session: int) -> list[int]:
+    found = []
+    for entry in Path("/proc").iterdir():
+        if entry.name.isdigit() and alive(int(entry.name)):
+            with contextlib.suppress(ProcessLookupError):
+                if os.getsid(int(entry.name)) == session:
+                    found.append(int(entry.name))
+    return found
+
+
+def _is_orphan(pid: int) -> bool:
+    """Whether a process is of a run of ours whose owner is dead."""
+    prefix = f"{OWNER}=".encode()
+    with contextlib.suppress(OSError):
+        for entry in Path(f"/proc/{pid}/environ").read_bytes().split(b"\0"):
+            if entry.startswith(prefix):
+                owner, _, began = entry.removeprefix(prefix).decode().partition(" ")
+                return not (alive(int(owner)) and started_at(int(owner)) == began)
+    return False
+
+
+def _is_engine(pid: int) -> bool:
+    with contextlib.suppress(FileNotFoundError):
+        return b"pulumi" in Path(f"/proc/{pid}/cmdline").read_bytes()
+    return False

@@ -1,0 +1,82 @@
+"""A group of background processes, started and ended as one."""
+
+import os
+import signal
+import socket
+import time
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+
+from devcloud.cloud.supervisor import Program, Supervisor, check_ports
+from devcloud.util.console import Refusal
+from devcloud.util.processes import alive
+
+pytestmark = pytest.mark.services
+
+SLEEP = Program("sleeper", ["sleep", "60"], priority=1)
+
+
+@pytest.fixture
+def supervisor(tmp_path: Path) -> Iterator[Supervisor]:
+    found = Supervisor(tmp_path)
+    yield found
+    found.stop()
+
+
+def started(supervisor: Supervisor) -> int:
+    """Start the sleeper; its process."""
+    supervisor.start([SLEEP])
+    supervisor.start_program("sleeper")
+    pid: int = supervisor.states()["sleeper"]["pid"]
+    # Until then it is a fork of supervisord, by whose environment nobody would know it.
+    deadline = time.monotonic() + 10
+    while b"sleep" not in Path(f"/proc/{pid}/cmdline").read_bytes().split(b"\0")[0]:
+        assert time.monotonic() < deadline
+        time.sleep(0.01)
+    return pid
+
+
+def wait_until_gone(pid: int) -> None:
+    deadline = time.monotonic() + 20
+    while alive(pid) and time.monotonic() < deadline:
+        time.sleep(0.02)
+
+
+def test_a_taken_port_is_named_with_what_needs_it_and_what_to_do() -> None:
+    with socket.socket() as holder:
+        holder.bind(("127.0.0.1", 0))
+        holder.listen()
+        port = holder.getsockname()[1]
+        with pytest.raises(Refusal, match=rf"Port {port} of 127\.0\.0\.1 is taken, and cloud a needs it: end it\."):
+            check_ports([port], "cloud a", "end it")
+    check_ports([port], "cloud a", "end it")
+
+
+def test_stopping_ends_every_process(supervisor: Supervisor) -> None:
+    pid = started(supervisor)
+    supervisor.stop()
+    assert not alive(pid)
+    assert not supervisor.running()
+
+
+def test_what_a_killed_supervisord_left_running_is_ended_before_it_is_started_anew(supervisor: Supervisor) -> None:
+    orphan = started(supervisor)
+    daemon = int(supervisor.pid_file.read_text())
+    os.kill(daemon, signal.SIGKILL)
+    wait_until_gone(daemon)
+    assert alive(orphan)
+    assert started(supervisor) != orphan
+    wait_until_gone(orphan)
+    assert not alive(orphan)
+
+
+def test_what_a_killed_supervisord_left_running_is_ended_when_it_is_stopped(supervisor: Supervisor) -> None:
+    orphan = started(supervisor)
+    daemon = int(supervisor.pid_file.read_text())
+    os.kill(daemon, signal.SIGKILL)
+    wait_until_gone(daemon)
+    supervisor.stop()
+    wait_until_gone(orphan)
+    assert not alive(orphan)
