@@ -23,7 +23,7 @@ from devcloud.cloud.services import BUILDER
 from devcloud.pulumi.stack_config import LOCAL
 from devcloud.toolchain import debian, golang, versions
 from devcloud.toolchain.work import Work
-from devcloud.util.console import Refusal, row, say, seconds
+from devcloud.util.console import UserError, row, say, seconds
 from devcloud.util.console import step as progress
 from devcloud.util.locks import locked, only_one
 from devcloud.util.processes import output
@@ -45,7 +45,7 @@ def main() -> int:
     asked = parser.parse_args()
     try:
         if asked.runs < 1:
-            raise Refusal(f"RUNS={asked.runs} is no number of runs: use 1 or more.")
+            raise UserError(f"RUNS={asked.runs} is no number of runs: use 1 or more.")
         results_file = cache_folder() / "bench" / "results.json"
         if asked.report:
             results = Results.load(DOCS / "benchmarks" / "results.json")
@@ -63,7 +63,7 @@ def main() -> int:
         with only_one(results_file.parent / "lock", "make bench"):
             measure(planned, results)
         return write(results)
-    except Refusal as problem:
+    except UserError as problem:
         say(f"\n{problem}")
         return 1
     except KeyboardInterrupt:

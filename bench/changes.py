@@ -12,24 +12,15 @@ from typing import Any
 import yaml
 
 from bench.plan import RANDOM
-from devcloud.util.console import Refusal
+from devcloud.util.console import UserError
 
 FILES, FILE_BYTES = 100, 100_000
 """Of the change of many files: 10 MB together."""
 
 PACKAGES = (
-    (
-        "sortedcontainers==2.4.0",
-        "a163dcaede0f1c021485e957a39245190e74249897e2ae4b2aa38595db237ee0",
-    ),
-    (
-        "blinker==1.9.0",
-        "ba0efaa9080b619ff2f3459d1d500c57bddea4a6b424b60a91141db6fd2f08bc",
-    ),
-    (
-        "toolz==1.0.0",
-        "292c8f1c4e7516bf9086f8850935c799a874039c8bcf959d47b600e4c44a6236",
-    ),
+    ("sortedcontainers==2.4.0", "a163dcaede0f1c021485e957a39245190e74249897e2ae4b2aa38595db237ee0"),
+    ("blinker==1.9.0", "ba0efaa9080b619ff2f3459d1d500c57bddea4a6b424b60a91141db6fd2f08bc"),
+    ("toolz==1.0.0", "292c8f1c4e7516bf9086f8850935c799a874039c8bcf959d47b600e4c44a6236"),
 )
 """Small packages that need nothing else and are in no lock of ours, with their wheels' hashes; one for each run."""
 
@@ -138,7 +129,7 @@ def with_system_package(dockerfile: str, package: str) -> str:
     """A Dockerfile whose last stage installs a package of Debian's before all else that it does."""
     stages = list(re.finditer(r"^FROM .*\n(?:ARG .*\n)*", dockerfile, re.MULTILINE))
     if not stages:
-        raise Refusal("A Dockerfile without a stage cannot get a system package.")
+        raise UserError("A Dockerfile without a stage cannot get a system package.")
     end = stages[-1].end()
     install = (
         "USER 0:0\n"

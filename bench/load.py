@@ -8,7 +8,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
 
-from devcloud.util.console import Refusal
+from devcloud.util.console import UserError
 
 CONNECTIONS = 16
 """Enough to keep one CPU busy, few enough that the 99th percentile is the service's and not the queue's before it."""
@@ -37,12 +37,12 @@ def script(method: str, path: str, token: str, body: Mapping[str, object] | None
 
 
 def read(said: str) -> Load:
-    """What wrk said. Raises Refusal where it is not wrk's summary."""
+    """What wrk said. Raise UserError if it is not wrk's summary."""
     rate = re.search(r"^Requests/sec:\s+([\d.]+)", said, re.MULTILINE)
     count = re.search(r"^\s*(\d+) requests in ", said, re.MULTILINE)
     p99 = re.search(r"^\s*99%\s+([\d.]+)(us|ms|s|m)\s*$", said, re.MULTILINE)
     if rate is None or count is None or p99 is None:
-        raise Refusal(f"wrk did not say what was expected: {' / '.join(said.splitlines()[-4:])}")
+        raise UserError(f"wrk did not say what was expected: {' / '.join(said.splitlines()[-4:])}")
     refused = re.search(r"Non-2xx or 3xx responses: (\d+)", said)
     errors = re.search(r"Socket errors: connect (\d+), read (\d+), write (\d+), timeout (\d+)", said)
     failed = int(refused[1]) if refused else 0
@@ -51,12 +51,12 @@ def read(said: str) -> Load:
 
 
 def run(address: str, lua: Path, seconds: int) -> Load:
-    """Put load on a service of this machine for some seconds. Raises Refusal for any other machine's."""
+    """Put load on a service of this machine for some seconds. Raise UserError for any other machine's."""
     if not address.startswith("http://127."):
-        raise Refusal(f"{address} is not on this machine's loopback: the bench loads nothing else.")
+        raise UserError(f"{address} is not on this machine's loopback: the bench loads nothing else.")
     wrk = shutil.which("wrk")
     if wrk is None:
-        raise Refusal("wrk is not on this machine: `apt-get install wrk` brings it.")
+        raise UserError("wrk is not on this machine: `apt-get install wrk` brings it.")
     command = [wrk, "--threads", "1", "--connections", str(CONNECTIONS), "--duration", f"{seconds}s", "--latency"]
     done = subprocess.run(
         [*command, "--timeout", "10s", "--script", str(lua), address],
@@ -66,5 +66,5 @@ def run(address: str, lua: Path, seconds: int) -> Load:
         check=False,
     )
     if done.returncode != 0:
-        raise Refusal(f"wrk failed (exit {done.returncode}): {' / '.join(done.stderr.splitlines()[-4:])}")
+        raise UserError(f"wrk failed (exit {done.returncode}): {' / '.join(done.stderr.splitlines()[-4:])}")
     return read(done.stdout)

@@ -4,7 +4,7 @@ from collections.abc import Collection, Iterator, Sequence
 from dataclasses import dataclass
 from typing import Literal
 
-from devcloud.util.console import Refusal
+from devcloud.util.console import UserError
 
 Unit = Literal["s", "B", "MiB", "1/s", "ms"]
 
@@ -241,7 +241,7 @@ def steps(runs: int, only: Sequence[str] = (), done: Collection[Step] = ()) -> I
     """The measurements still to be made, in the order in which they cost least.
 
     `only` holds names of scenarios, groups, contenders and models: of each kind that is named, only those are
-    measured. Raises Refusal for a name that is none of these.
+    measured. Raise UserError for a name that is none of these.
     """
     wanted = _wanted(only)
     for model in BOTH:
@@ -271,5 +271,5 @@ def _wanted(only: Sequence[str]) -> list[set[str]]:
     for name in only:
         if not any(name in kind for kind in kinds):
             known = "; ".join(", ".join(sorted(kind)) for kind in kinds)
-            raise Refusal(f"ONLY={name!r} is nothing that the bench knows; it knows {known}.")
+            raise UserError(f"ONLY={name!r} is nothing that the bench knows; it knows {known}.")
     return [kind.intersection(only) for kind in kinds if kind.intersection(only)]

@@ -7,7 +7,7 @@ from pathlib import Path
 from typing import Any
 
 from bench.plan import Step
-from devcloud.util.console import Refusal
+from devcloud.util.console import UserError
 
 SCHEMA = 1
 NOTE = "note"
@@ -29,7 +29,7 @@ class Results:
     def __init__(self, file: Path, facts: Mapping[str, str]) -> None:
         """Open the file, or begin one. `facts` say what was measured where: machine, versions, commit.
 
-        Raises Refusal where the file tells of another commit or machine: its figures do not go with new ones.
+        Raise UserError if the file tells of another commit or machine: its figures do not go with new ones.
         """
         self.file = file
         self.facts = dict(facts)
@@ -41,7 +41,7 @@ class Results:
             self.facts[NOTE] = stored["facts"][NOTE]
         differing = sorted(name for name in facts if stored["facts"].get(name) != facts[name])
         if differing:
-            raise Refusal(
+            raise UserError(
                 f"{file} holds figures of another {', '.join(differing)}: begin anew by deleting it, or by `make bench "
                 "ARGS=--fresh`."
             )
@@ -49,9 +49,9 @@ class Results:
 
     @classmethod
     def load(cls, file: Path) -> "Results":
-        """Results as they were written, for reading. Raises Refusal where there are none."""
+        """Results as they were written, for reading. Raise UserError if there are none."""
         if not file.exists():
-            raise Refusal(f"There are no results in {file}: `make bench` makes them.")
+            raise UserError(f"There are no results in {file}: `make bench` makes them.")
         found = cls(file, {})
         found.facts = _read(file)["facts"]
         return found
@@ -97,7 +97,7 @@ def _read(file: Path) -> dict[str, Any]:
     except (ValueError, AttributeError):
         schema = None
     if schema != SCHEMA:
-        raise Refusal(f"{file} is no results file of this bench: delete it, and `make bench` begins anew.")
+        raise UserError(f"{file} is no results file of this bench: delete it, and `make bench` begins anew.")
     return stored
 
 

@@ -9,9 +9,9 @@ import hashlib
 import json
 import secrets
 import time
-from collections.abc import Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from concurrent.futures import ThreadPoolExecutor
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from datetime import datetime
 from pathlib import Path
 from typing import Any
@@ -24,7 +24,8 @@ from bench.plan import MONOLITH
 from devcloud.cloud.aws import REGION
 from devcloud.cloud.docker import Container
 from devcloud.cloud.services import Services
-from devcloud.util.console import Refusal
+from devcloud.util.console import UserError
+from devcloud.util.waiting import wait_until
 from devcloud.verify.containers import API_PORT
 
 DATABASE = "bench"
@@ -108,7 +109,7 @@ class Running:
         with self.api(role="api") as (address, _):
             made = self._client(address).post("/labs", json=panel(0))
             if made.status_code != httpx.codes.ACCEPTED:
-                raise Refusal(f"The API refused a panel ({made.status_code}): {made.text[:200]}")
+                raise UserError(f"The API refused a panel ({made.status_code}): {made.text[:200]}")
             script = load.script("GET", f"/labs/{made.json()['id']}", self._token)
             return self._loaded(address, script, READ_SECONDS, READS)
 
@@ -126,12 +127,10 @@ class Running:
                 answers = list(pool.map(lambda number: client.post("/labs", json=panel(number)), range(count)))
             refused = [answer for answer in answers if answer.status_code != httpx.codes.ACCEPTED]
             if refused:
-                raise Refusal(f"The API refused {len(refused)} of {count} panels: {refused[0].text[:200]}")
+                raise UserError(f"The API refused {len(refused)} of {count} panels: {refused[0].text[:200]}")
             self._wait_until_sent()
         with self.worker():
-            deadline = time.monotonic() + most_seconds
-            while self._done() < count and time.monotonic() < deadline:
-                time.sleep(1)
+            wait_until(lambda: self._done() >= count, most_seconds, pause=1)
             peak = memory.peak_mib(self._processes("bench-worker"))
             return {"rate": self._rate(), "peak": peak, "done": float(self._done())}
 
@@ -222,7 +221,7 @@ class Running:
         lua.unlink()
         failed = sum(one.failed for one in loads)
         if failed:
-            raise Refusal(
+            raise UserError(
                 f"{failed} of {sum(one.requests for one in loads)} requests failed under load; the service said: "
                 f"{self.engine.logs('bench-api', 3)}"
             )
@@ -235,26 +234,31 @@ class Running:
 
     def _healthy(self, address: str, container: str) -> float:
         started = self._started(container)
-        deadline = time.monotonic() + READY_SECONDS
         with httpx.Client(base_url=address, timeout=2, trust_env=False) as client:
-            while time.monotonic() < deadline:
-                try:
-                    if client.get("/health").status_code == httpx.codes.OK:
-                        return time.time() - started
-                except httpx.HTTPError:
-                    pass
-                time.sleep(0.02)
-        raise Refusal(f"{container} was not healthy within {READY_SECONDS} s. It said: {self.engine.logs(container)}")
+
+            def answers() -> bool:
+                with suppress(httpx.HTTPError):
+                    return client.get("/health").status_code == httpx.codes.OK
+                return False
+
+            self._wait(answers, 0.02, READY_SECONDS, f"{container} was not healthy", container)
+        return time.time() - started
 
     def _ready(self, container: str) -> float:
         started = self._started(container)
-        deadline = time.monotonic() + READY_SECONDS
-        while time.monotonic() < deadline:
+        ready: float | None = None
+
+        def is_ready() -> bool:
+            nonlocal ready
             ready = ready_at(self.engine.logs(container, 200))
-            if ready is not None:
-                return ready - started
-            time.sleep(0.1)
-        raise Refusal(f"{container} was not ready within {READY_SECONDS} s. It said: {self.engine.logs(container)}")
+            return ready is not None
+
+        self._wait(is_ready, 0.1, READY_SECONDS, f"{container} was not ready", container)
+        return (ready or 0) - started
+
+    def _wait(self, condition: Callable[[], bool], pause: float, limit: float, failure: str, container: str) -> None:
+        if not wait_until(condition, limit, pause=pause):
+            raise UserError(f"{failure} within {limit:.0f} s. It said: {self.engine.logs(container)}")
 
     def _started(self, container: str) -> float:
         state: Any = self.engine.inspect("container", container)["State"]
@@ -263,7 +267,7 @@ class Running:
     def _processes(self, container: str) -> list[int]:
         state: Any = self.engine.inspect("container", container)["State"]
         if not state["Running"]:
-            raise Refusal(f"{container} has ended ({state['ExitCode']}). It said: {self.engine.logs(container)}")
+            raise UserError(f"{container} has ended ({state['ExitCode']}). It said: {self.engine.logs(container)}")
         return memory.processes(int(state["Pid"]))
 
     def _resident(self, container: str) -> float:
@@ -271,11 +275,11 @@ class Running:
 
     def _wait_until_sent(self) -> None:
         """Wait until the API's outbox has given every job to the queue: it ends with the API."""
-        deadline = time.monotonic() + SENT_SECONDS
-        while int(self.services.query(DATABASE, "SELECT count(*) FROM jobs WHERE sent_at IS NULL")):
-            if time.monotonic() > deadline:
-                raise Refusal(f"The API did not send its jobs within {SENT_SECONDS} s: {self.engine.logs('bench-api')}")
-            time.sleep(0.5)
+        unsent = "SELECT count(*) FROM jobs WHERE sent_at IS NULL"
+        self._wait(
+            lambda: not int(self.services.query(DATABASE, unsent)),
+            *(0.5, SENT_SECONDS, "The API did not send its jobs", "bench-api"),
+        )
 
     def _done(self) -> int:
         return int(self.services.query(DATABASE, f"SELECT count(*) {FINISHED}"))
@@ -286,7 +290,7 @@ class Running:
         found = self.services.query(DATABASE, f"SELECT count(*), coalesce({span}, 0) {FINISHED}")
         count, seconds = found.strip().split("|")
         if int(count) < 2 or float(seconds) <= 0:
-            raise Refusal(f"The worker finished {count} job(s) in time. It said: {self.engine.logs('bench-worker')}")
+            raise UserError(f"The worker finished {count} job(s) in time. It said: {self.engine.logs('bench-worker')}")
         return (int(count) - 1) / float(seconds)
 
 

@@ -18,7 +18,7 @@ from bench.store import Store
 from devcloud.cloud.services import Services
 from devcloud.images.build import BUILD_SECONDS
 from devcloud.images.registry import RegistryReader
-from devcloud.util.console import Refusal
+from devcloud.util.console import UserError
 
 RUNS_APART = ("base",)
 
@@ -95,30 +95,6 @@ class Session:
                 total += compressed
         return figures | {"all_compressed": total}
 
-    def start_api(self) -> dict[str, float]:
-        """See Running."""
-        return self._containers().start_api()
-
-    def start_worker(self) -> dict[str, float]:
-        """See Running."""
-        return self._containers().start_worker()
-
-    def read(self) -> dict[str, float]:
-        """See Running."""
-        return self._containers().read()
-
-    def write(self) -> dict[str, float]:
-        """See Running."""
-        return self._containers(fresh=True).write()
-
-    def jobs(self) -> dict[str, float]:
-        """200 panels."""
-        return self._containers(fresh=True).jobs(200, 300)
-
-    def thousand(self) -> dict[str, float]:
-        """1,000 panels."""
-        return self._containers(fresh=True).jobs(1000, 900)
-
     def _change(self, step: Step) -> dict[str, float]:
         """A build after a change, on a builder that knows what was before it, or on an empty one."""
         before = self._primed()
@@ -153,7 +129,7 @@ class Session:
             call, cwd=self.bench.checkout.root, capture_output=True, text=True, timeout=BUILD_SECONDS, check=False
         )
         if done.returncode != 0:
-            raise Refusal(f"`pulumi up` failed: {' / '.join(done.stderr.splitlines()[-6:])}")
+            raise UserError(f"`pulumi up` failed: {' / '.join(done.stderr.splitlines()[-6:])}")
         found: dict[str, Any] = json.loads(done.stdout)
         return found
 
@@ -163,7 +139,8 @@ class Session:
             self._release = self._builds.build()
         return self._release
 
-    def _containers(self, fresh: bool = False) -> Running:
+    def containers(self, fresh: bool = False) -> Running:
+        """Return the contender's containers, those of the measurement before unless `fresh`."""
         if self._running is None or fresh:
             scratch = self.bench.services.cloud.folder / "bench"
             self._running = Running(self.bench.services, self.contender, self._references(), scratch)
@@ -183,12 +160,12 @@ class Session:
 MEASURES: Mapping[str, Callable[[Session], dict[str, float]]] = {
     "cold": Session.cold,
     "size": Session.size,
-    "start-api": Session.start_api,
-    "start-worker": Session.start_worker,
-    "read": Session.read,
-    "write": Session.write,
-    "jobs": Session.jobs,
-    "thousand": Session.thousand,
+    "start-api": lambda session: session.containers().start_api(),
+    "start-worker": lambda session: session.containers().start_worker(),
+    "read": lambda session: session.containers().read(),
+    "write": lambda session: session.containers(fresh=True).write(),
+    "jobs": lambda session: session.containers(fresh=True).jobs(200, 300),
+    "thousand": lambda session: session.containers(fresh=True).jobs(1000, 900),
 }
 """The scenarios that change nothing in the checkout."""
 

@@ -9,7 +9,7 @@ import sys
 from devcloud.cli.context import Command
 from devcloud.cloud.cloud import Cloud
 from devcloud.pulumi.stack_config import LOCAL
-from devcloud.util.console import Refusal, say
+from devcloud.util.console import UserError, say
 
 
 def main() -> int:
@@ -20,7 +20,7 @@ def main() -> int:
         stack = command.stack()
         stack.prepare()
         result = stack.up()
-    except Refusal as problem:
+    except UserError as problem:
         say(str(problem))
         return 1
     builds = {image: build.seconds for image, build in result.builds.items()}

@@ -6,7 +6,7 @@ from devcloud.pulumi import stack_config
 from devcloud.pulumi.stack import Stack
 from devcloud.toolchain import Toolchain, check_machine, ensure, is_ready
 from devcloud.toolchain.standins import take_docker_hubs_place
-from devcloud.util.console import Refusal, say
+from devcloud.util.console import UserError, say
 
 
 class Command:
@@ -26,7 +26,7 @@ class Command:
             # What only looks, or frees, must work on a full disk too.
             problems = check_machine(self.cloud.cache, disk=self.tells)
             if problems:
-                raise Refusal("\n".join(problems))
+                raise UserError("\n".join(problems))
             # Each choice is told where it is made, and by `up`; a command that only looks is brief.
             told = self.tells or not is_ready(self.cloud.cache)
             self._toolchain = ensure(self.cloud.cache, say if told else lambda _: None)
@@ -64,13 +64,13 @@ class Command:
 
     def running_services(self) -> Services:
         """The cloud's processes, which must be running."""
-        if not self.cloud.incarnation_file.exists() or not self.services.running():
-            raise Refusal(f"Cloud {self.cloud.name} is not running: `make up` starts it.")
+        if not self.cloud.emulator_run_id_file.exists() or not self.services.running():
+            raise UserError(f"Cloud {self.cloud.name} is not running: `make up` starts it.")
         return self.services
 
 
 def only_argument(extra: list[str], what: str, default: str) -> str:
-    """Return the only extra argument of a command, or the default. Raise Refusal if there are more."""
+    """Return the only extra argument of a command, or the default. Raise UserError if there are more."""
     if len(extra) > 1:
-        raise Refusal(f"{what} takes one name, not {len(extra)}: {' '.join(extra)}.")
+        raise UserError(f"{what} takes one name, not {len(extra)}: {' '.join(extra)}.")
     return extra[0] if extra and extra[0] else default

@@ -15,8 +15,8 @@ from devcloud.images.registry import RegistryReader
 from devcloud.plugins.bridges import stop_bridges
 from devcloud.pulumi import stack_config
 from devcloud.pulumi.stack import with_resources
-from devcloud.util.console import Refusal, row, say, seconds
-from devcloud.verify.smoke_test import Proof
+from devcloud.util.console import UserError, row, say, seconds
+from devcloud.verify.smoke_test import SmokeTest
 from infra.lib import staging
 from infra.lib.build_plan import STAGING
 
@@ -37,7 +37,7 @@ def up(command: Command) -> None:
     say()
     summary.show(outputs, result, RegistryReader(command.cloud))
     say()
-    Proof(services.engine, command.stack_name, outputs).give()
+    SmokeTest(services.engine, command.stack_name, outputs).run()
 
 
 def preview(command: Command) -> int:
@@ -58,7 +58,7 @@ def refresh(command: Command) -> int:
 
 def down(command: Command) -> None:
     """Delete the stack; end the cloud where no other stack is on it."""
-    if not command.cloud.incarnation_file.exists():
+    if not command.cloud.emulator_run_id_file.exists():
         say(f"cloud {command.cloud.name} is not running")
         return
     services = command.services
@@ -79,13 +79,10 @@ def down(command: Command) -> None:
         return
     left = inventory(command.cloud.endpoint)
     kept = left.pop(RETAINED_KIND, [])
-    row(
-        "emulator",
-        f"empty but for {len(kept)} task definition(s) kept on purpose" if not left else f"LEFT: {left}",
-    )
+    row("emulator", f"empty but for {len(kept)} task definition(s) kept on purpose" if not left else f"LEFT: {left}")
     _stop(command, services)
     if left:
-        raise Refusal(f"`make down` left things in the emulator that no stack knows: {left}. Please report it.")
+        raise UserError(f"`make down` left things in the emulator that no stack knows: {left}. Please report it.")
 
 
 def _stop(command: Command, services: Services) -> None:

@@ -8,7 +8,7 @@ from devcloud.images import disk_space, dockerfile_graph
 from devcloud.images import report as explain
 from devcloud.images.registry import RegistryReader
 from devcloud.pulumi import stack_config
-from devcloud.util.console import Refusal, row, seconds
+from devcloud.util.console import UserError, row, seconds
 from infra.lib import base_version
 from infra.lib.build_plan import PARENT_ARGUMENT, RECIPES, plan_builds
 
@@ -17,7 +17,7 @@ def build(command: Command) -> None:
     """Build and push one image, and what it is built from."""
     image = only_argument(command.extra, "IMAGE", "api")
     if image not in RECIPES:
-        raise Refusal(f"IMAGE={image!r} is not an image of the product: use one of {', '.join(RECIPES)}.")
+        raise UserError(f"IMAGE={image!r} is not an image of the product: use one of {', '.join(RECIPES)}.")
     command.start()
     stack = command.stack()
     stack.prepare()
@@ -40,11 +40,11 @@ def build(command: Command) -> None:
 def base(command: Command) -> None:
     """Build and push the base under the version that images/base/VERSION gives it, and say so."""
     if problem := base_version.problem(ROOT):
-        raise Refusal(problem)
+        raise UserError(problem)
     version = base_version.read(ROOT)
     wanted = only_argument(command.extra, "VERSION", version)
     if wanted != version:
-        raise Refusal(
+        raise UserError(
             f"VERSION={wanted} is not what {base_version.VERSION} says here, {version}: check out the commit that made "
             f"{wanted}, or start it by `{base_version.START.format(wanted)}`."
         )
@@ -60,7 +60,7 @@ def report(command: Command) -> None:
     found = stack.outputs()
     wanted = only_argument(command.extra, "IMAGE", "")
     if wanted and wanted not in found["images"]:
-        raise Refusal(f"IMAGE={wanted!r} is not an image of the product: use one of {', '.join(found['images'])}.")
+        raise UserError(f"IMAGE={wanted!r} is not an image of the product: use one of {', '.join(found['images'])}.")
     settings = stack.settings()
     taken = {base_version.IMAGE: found["digests"][base_version.IMAGE]} if settings.images.base_version else {}
     plans = plan_builds(settings, ROOT, taken) if settings.images.builds else {}

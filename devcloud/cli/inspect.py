@@ -5,18 +5,18 @@ import os
 import shlex
 
 from devcloud.cli.context import Command, only_argument
-from devcloud.cloud.cloud import NOT_PASSED_ON
+from devcloud.cloud.cloud import STRIPPED_ENV_PREFIXES
 from devcloud.pulumi.stack import with_resources
 from devcloud.toolchain import node
 from devcloud.toolchain.assembly import ensure_for_tests
 from devcloud.toolchain.standins import docker_hub_reachable
 from devcloud.toolchain.standins import ensure as ensure_standins
-from devcloud.util.console import Refusal, row, say, seconds
+from devcloud.util.console import UserError, row, say, seconds
 
 
 def status(command: Command) -> int:
     """Show what runs."""
-    if not command.cloud.incarnation_file.exists():
+    if not command.cloud.emulator_run_id_file.exists():
         say(f"cloud {command.cloud.name} is not running: `make up` starts it")
         return 1
     services = command.services
@@ -41,7 +41,7 @@ def logs(command: Command) -> None:
         files = [file for file in files if file.stem == wanted]
     if not files:
         known = ", ".join(file.stem for file in sorted(command.cloud.logs.glob("*.log"))) or "none yet"
-        raise Refusal(f"No log of {wanted or 'any service'} on cloud {command.cloud.name}; there are: {known}.")
+        raise UserError(f"No log of {wanted or 'any service'} on cloud {command.cloud.name}; there are: {known}.")
     for file in files:
         print(f"==> {file}")
         print("\n".join(file.read_text(errors="replace").splitlines()[-(200 if wanted else 10) :]))
@@ -55,7 +55,7 @@ def outputs(command: Command) -> None:
 def env(command: Command) -> None:
     """Print `export` lines that aim a shell at the cloud."""
     for name in sorted(os.environ):
-        if name.startswith(NOT_PASSED_ON):
+        if name.startswith(STRIPPED_ENV_PREFIXES):
             print(f"unset {name}")
     for name, value in command.cloud.variables(command.toolchain.bin, command.toolchain.pulumi_home).items():
         print(f"export {name}={shlex.quote(value)}")

@@ -11,7 +11,7 @@ from devcloud.cli import deploy, images, inspect, validate
 from devcloud.cli.context import Command
 from devcloud.cloud.cloud import Cloud
 from devcloud.pulumi import stack_config
-from devcloud.util.console import Refusal, say
+from devcloud.util.console import UserError, say
 
 SERVICE_ERRORS = (httpx.HTTPError, BotoCoreError, ClientError, xmlrpc.client.Error, ConnectionError)
 """The exceptions of a command whose cloud loses a service under it."""
@@ -51,7 +51,7 @@ def main() -> int:
     try:
         command = Command(Cloud.named(arguments.cloud), arguments.stack, [argument for argument in extra if argument])
         return COMMANDS[arguments.command](command) or 0
-    except Refusal as problem:
+    except UserError as problem:
         say(f"\n{problem}")
         return 1
     except SERVICE_ERRORS as problem:

@@ -39,11 +39,5 @@ def show(outputs: Mapping[str, Any], result: Result, registry: RegistryReader) -
 
 
 def _past(operation: str) -> str:
-    known = {
-        "create": "created",
-        "update": "updated",
-        "delete": "deleted",
-        "replace": "replaced",
-        "same": "unchanged",
-    }
+    known = {"create": "created", "update": "updated", "delete": "deleted", "replace": "replaced", "same": "unchanged"}
     return known.get(operation, operation)

@@ -12,7 +12,7 @@ from devcloud.bootstrap import ROOT
 from devcloud.cloud.cloud import Cloud
 from devcloud.cloud.services import BUILDER
 from devcloud.pulumi import stack_config
-from devcloud.util.console import Refusal, row, say
+from devcloud.util.console import UserError, row, say
 from devcloud.util.processes import output
 from images.lock import LOCKS
 from infra import settings as settings_module
@@ -142,7 +142,7 @@ def _unhashed(path: str, text: str) -> list[str]:
 
 
 def make_builder(file: Path) -> None:
-    """Make the buildx builder that a stack's settings name. Raises Refusal where Docker or buildx is missing."""
+    """Make the buildx builder that a stack's settings name. Raise UserError if Docker or buildx is missing."""
     config = yaml.safe_load(file.read_text()).get("config") or {}
     images = config.get("slipway:images") or {}
     if images.get("source", "build") != "build":
@@ -160,12 +160,9 @@ def make_builder(file: Path) -> None:
         pass
     docker = shutil.which("docker")
     if docker is None or subprocess.run([docker, "buildx", "version"], capture_output=True, check=False).returncode:
-        raise Refusal(
+        raise UserError(
             f"The builder {name} needs Docker with its buildx plugin, and this machine has none: install Docker, "
             "or use the cloud on this machine, which brings a builder of its own (`make up`)."
         )
-    output(
-        [docker, "buildx", "create", "--name", name, "--driver", "docker-container", "--bootstrap"],
-        timeout=300,
-    )
+    output([docker, "buildx", "create", "--name", name, "--driver", "docker-container", "--bootstrap"], timeout=300)
     say(f"builder {name} is made")

@@ -6,7 +6,6 @@ Several clouds live side by side: `default` is the one of `make up`; tests have 
 import json
 import os
 import re
-import socket
 from collections.abc import Mapping
 from dataclasses import asdict, dataclass
 from functools import cached_property
@@ -14,13 +13,14 @@ from pathlib import Path
 
 from devcloud.bootstrap import cache_folder
 from devcloud.cloud.aws import CREDENTIALS, REGION, AwsClients
-from devcloud.util.console import Refusal
+from devcloud.util.console import UserError
 from devcloud.util.files import replace_text
 from devcloud.util.locks import locked
+from devcloud.util.sockets import is_free
 
 PREFERRED_PORTS = {"aws": 4566, "ecr": 5000, "registry": 5001}
 """What each service listens on where nobody else does; the emulator's is the field's customary port."""
-NOT_PASSED_ON = ("AWS_", "PULUMI_")
+STRIPPED_ENV_PREFIXES = ("AWS_", "PULUMI_")
 """Beginnings of the variables of a person's shell that would aim a program at a real account or state."""
 
 
@@ -47,9 +47,9 @@ class Cloud:
 
     @classmethod
     def named(cls, name: str) -> "Cloud":
-        """The cloud of that name. Raises Refusal for a name that could not be a folder's and a network's."""
+        """The cloud of that name. Raise UserError for a name that could not be a folder's and a network's."""
         if not re.fullmatch(r"[a-z][a-z0-9-]{0,30}", name):
-            raise Refusal(
+            raise UserError(
                 f"CLOUD={name!r} is not a name for a cloud: use 1 to 31 lower-case letters, digits and hyphens, "
                 "beginning with a letter, for example CLOUD=default."
             )
@@ -116,7 +116,7 @@ class Cloud:
         return f"127.0.0.1:{self.ports.ecr}"
 
     @property
-    def incarnation_file(self) -> Path:
+    def emulator_run_id_file(self) -> Path:
         """Names the emulator's present life: its state is gone when it stops, and a stack's state with it."""
         return self.folder / "incarnation"
 
@@ -156,7 +156,7 @@ class Cloud:
 
     def environment(self, variables: Mapping[str, str]) -> dict[str, str]:
         """This process's environment, aimed at this cloud and at nothing else."""
-        kept = {key: value for key, value in os.environ.items() if not key.startswith(NOT_PASSED_ON)}
+        kept = {key: value for key, value in os.environ.items() if not key.startswith(STRIPPED_ENV_PREFIXES)}
         return {**kept, **variables}
 
 
@@ -173,14 +173,7 @@ def _free_port(preferred: int, taken: set[int]) -> int:
     """A port that nothing listens on: the preferred one, else one below the range that outgoing calls use."""
     candidates: tuple[int, ...] = (preferred, *range(20000, 32000))
     for port in candidates:
-        if port in taken:
-            continue
-        with socket.socket() as probe:
-            probe.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
-            try:
-                probe.bind(("0.0.0.0", port))  # noqa: S104  free on every address, the bridge's gateway too
-            except OSError:
-                continue
-        taken.add(port)
-        return port
-    raise Refusal("No TCP port between 20000 and 32000 is free on this machine: end what holds them and try again.")
+        if port not in taken and is_free("0.0.0.0", port):  # noqa: S104  every address, the bridge's gateway too
+            taken.add(port)
+            return port
+    raise UserError("No TCP port between 20000 and 32000 is free on this machine: end what holds them and try again.")

@@ -5,17 +5,18 @@ import json
 import os
 import shutil
 import subprocess
-import time
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 
 from devcloud.cloud.cloud import Cloud
-from devcloud.cloud.supervisor import Program, Supervisor, wait_for_socket
+from devcloud.cloud.supervisor import Program, Supervisor
 from devcloud.toolchain import Toolchain
-from devcloud.util.console import Refusal, row
+from devcloud.util.console import UserError, row
 from devcloud.util.locks import locked
 from devcloud.util.processes import output, unmount_below
+from devcloud.util.sockets import wait_for_socket
+from devcloud.util.waiting import wait_until
 
 LABEL = "slipway.cloud"
 """Every container and network of ours carries it, with the name of its cloud."""
@@ -36,7 +37,7 @@ class Container:
     user: str | None = None
 
 
-class Engine:
+class DockerEngine:
     """A Docker engine and the containers of one cloud in it."""
 
     def __init__(self, cloud: Cloud, toolchain: Toolchain) -> None:
@@ -75,14 +76,13 @@ class Engine:
         self._supervisor.start_program("dockerd")
         log = self._supervisor.logs / "dockerd.log"
         wait_for_socket(self.cloud.docker_socket, 60, "The Docker engine", log)
-        deadline = time.monotonic() + 30
-        while True:
-            with contextlib.suppress(Refusal):
-                self._docker("version", "--format", "{{.Server.Version}}")
-                return
-            if time.monotonic() > deadline:
-                raise Refusal(f"The Docker engine did not answer within 30 s; its log is {log}.")
-            time.sleep(0.2)
+        if not wait_until(self._answers, 30, pause=0.2):
+            raise UserError(f"The Docker engine did not answer within 30 s; its log is {log}.")
+
+    def _answers(self) -> bool:
+        with contextlib.suppress(UserError):
+            return bool(self._docker("version", "--format", "{{.Server.Version}}"))
+        return False
 
     def running(self) -> bool:
         """Whether an engine of devcloud's, or the machine's own, can be asked."""
@@ -128,23 +128,16 @@ class Engine:
         if not self._docker("images", "-q", "--no-trunc", image).strip():
             self._docker("pull", "--quiet", image, timeout=600)
 
-    def run(self, container: Container, *, detach: bool, timeout: float = 120, give: str | None = None) -> str:
+    def run(self, container: Container, *, detach: bool, timeout: float = 120, stdin: str | None = None) -> str:
         """Run a container as the platform would: read-only, without capabilities, within its limits.
 
-        `give` goes to its standard input. Returns its standard output, or its id where detached. Raises Refusal where
+        `stdin` goes to its standard input. Returns its standard output, or its id where detached. Raise UserError if
         it fails.
         """
         arguments = ["run", "--name", container.name, "--label", f"{LABEL}={self.cloud.name}"]
         arguments += ["--network", self.cloud.network, "--add-host", f"host.docker.internal:{self.gateway()}"]
-        arguments += [
-            "--read-only",
-            "--cap-drop",
-            "ALL",
-            "--security-opt",
-            "no-new-privileges",
-            "--tmpfs",
-            "/tmp",  # noqa: S108  inside the container
-        ]
+        arguments += ["--read-only", "--cap-drop", "ALL", "--security-opt", "no-new-privileges"]
+        arguments += ["--tmpfs", "/tmp"]  # noqa: S108  inside the container
         if container.memory_mib:
             # As much swap as memory means none: a cloud's host has none either.
             arguments += ["--memory", f"{container.memory_mib}m", "--memory-swap", f"{container.memory_mib}m"]
@@ -155,14 +148,12 @@ class Engine:
         if container.user:
             arguments += ["--user", container.user]
         for name in container.environment:
-            arguments += [
-                "--env",
-                name,
-            ]  # the value goes by our environment: not on a command line for all to see
+            # The value is passed through our environment, not on a command line that every user can read.
+            arguments += ["--env", name]
         arguments += ["--detach"] if detach else ["--rm"]
-        arguments += ["--interactive"] if give is not None else []
+        arguments += ["--interactive"] if stdin is not None else []
         return self._docker(
-            *arguments, container.image, *container.command, timeout=timeout, secrets=container.environment, give=give
+            *arguments, container.image, *container.command, timeout=timeout, secrets=container.environment, stdin=stdin
         )
 
     def published(self, container: str, port: int) -> int:
@@ -178,7 +169,7 @@ class Engine:
 
     def remove(self, name: str) -> None:
         """Remove a container whether or not there is one."""
-        with contextlib.suppress(Refusal):
+        with contextlib.suppress(UserError):
             self._docker("rm", "--force", "--volumes", name)
 
     def logs(self, name: str, lines: int = 20) -> str:
@@ -199,14 +190,10 @@ class Engine:
         return found[0]
 
     def _docker(
-        self,
-        *arguments: str,
-        timeout: float = 120,
-        secrets: Mapping[str, str] | None = None,
-        give: str | None = None,
+        self, *arguments: str, timeout: float = 120, secrets: Mapping[str, str] | None = None, stdin: str | None = None
     ) -> str:
         command = [str(self.toolchain.docker), *arguments]
-        return output(command, env=self._environment(secrets or {}), timeout=timeout, give=give)
+        return output(command, env=self._environment(secrets or {}), timeout=timeout, stdin=stdin)
 
     def _environment(self, extra: Mapping[str, str]) -> dict[str, str]:
         folder = str(self.cloud.folder / "docker")

@@ -12,13 +12,14 @@ from devcloud.bootstrap import ROOT
 from devcloud.cloud import buildkit, databases
 from devcloud.cloud.cloud import Cloud
 from devcloud.cloud.databases import POSTGRES_PORT, REDIS_PORT
-from devcloud.cloud.docker import Engine
-from devcloud.cloud.supervisor import Program, Supervisor, check_ports, wait_for_port, wait_for_socket
+from devcloud.cloud.docker import DockerEngine
+from devcloud.cloud.supervisor import Program, Supervisor
 from devcloud.toolchain import Toolchain
 from devcloud.util.console import row, step
 from devcloud.util.files import replace_text
 from devcloud.util.locks import locked
 from devcloud.util.processes import unmount_below
+from devcloud.util.sockets import check_ports, wait_for_port, wait_for_socket
 
 BUILDER = "slipway-local"
 """The buildx instance that stands for this cloud's BuildKit, as Pulumi.local.yaml names it."""
@@ -50,7 +51,7 @@ class Services:
     def __init__(self, cloud: Cloud, toolchain: Toolchain) -> None:
         self.cloud = cloud
         self.toolchain = toolchain
-        self.engine = Engine(cloud, toolchain)
+        self.engine = DockerEngine(cloud, toolchain)
         self.supervisor = Supervisor(cloud.folder)
 
     def start(self, *, builds: bool = True) -> None:
@@ -70,7 +71,7 @@ class Services:
             self._prepare()
             self._forget_stacks()
             # First, so that whatever comes up below is known to be up, even if we are killed right after it.
-            self.cloud.incarnation_file.write_text(uuid.uuid4().hex)
+            self.cloud.emulator_run_id_file.write_text(uuid.uuid4().hex)
             self.supervisor.start(self._programs(), self._check_ports)
         names = [*SERVICES, *([BUILDKIT] if builds else [])]
         with step("services", ", ".join(SERVICE_TITLES[name] for name in names if name in SERVICE_TITLES)):
@@ -87,7 +88,7 @@ class Services:
     def stop_processes(self) -> None:
         """End the supervised processes."""
         self.supervisor.stop()
-        self.cloud.incarnation_file.unlink(missing_ok=True)
+        self.cloud.emulator_run_id_file.unlink(missing_ok=True)
         unmount_below(self.cloud.folder)
 
     def running(self) -> bool:
@@ -118,7 +119,7 @@ class Services:
         self.supervisor.stop_program(BUILDKIT)
 
     def _check_ports(self) -> None:
-        """Raise Refusal where a stranger holds a port: whoever answers there is taken for ours."""
+        """Raise UserError where a stranger holds a port: whoever answers there is taken for ours."""
         ports, name = self.cloud.ports, self.cloud.name
         remedy = f"end what holds it, or let `make clean CLOUD={name}` give the cloud other ports"
         check_ports((ports.aws, ports.ecr, ports.registry), f"cloud {name}", remedy)

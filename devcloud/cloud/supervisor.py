@@ -7,10 +7,8 @@ stopping ends whole process groups.
 import contextlib
 import os
 import signal
-import socket
 import subprocess
 import sys
-import time
 import xmlrpc.client
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
@@ -19,8 +17,9 @@ from typing import Any
 
 from supervisor.xmlrpc import SupervisorTransport
 
-from devcloud.util.console import Refusal
-from devcloud.util.processes import alive, with_environment
+from devcloud.util.console import UserError
+from devcloud.util.processes import alive, wait_for_end, with_environment
+from devcloud.util.waiting import wait_until
 
 ORPHAN_SECONDS = 5
 """How long a process without its supervisord may take to end before it is killed."""
@@ -77,11 +76,8 @@ class Supervisor:
             stdout=subprocess.DEVNULL,
             start_new_session=True,
         )
-        deadline = time.monotonic() + 10
-        while not self.socket.exists() or not self.running():
-            if time.monotonic() > deadline:
-                raise Refusal(f"supervisord did not start; its log is {self.logs / 'supervisord.log'}.")
-            time.sleep(0.02)
+        if not wait_until(lambda: self.socket.exists() and self.running(), 10, pause=0.02):
+            raise UserError(f"supervisord did not start; its log is {self.logs / 'supervisord.log'}.")
 
     def start_program(self, name: str) -> None:
         """Start one program where it is not running."""
@@ -103,13 +99,11 @@ class Supervisor:
         """End what a supervisord of this folder that was killed left running: it holds the ports of what comes next."""
         mark = f"SUPERVISOR_SERVER_URL=unix://{self.socket}".encode()
         for number in (signal.SIGTERM, signal.SIGKILL):
-            deadline = time.monotonic() + ORPHAN_SECONDS
             orphans = with_environment(mark)
             for pid in orphans:
                 with contextlib.suppress(ProcessLookupError):
                     os.kill(pid, number)
-            while any(alive(pid) for pid in orphans) and time.monotonic() < deadline:
-                time.sleep(0.05)
+            wait_for_end(orphans, ORPHAN_SECONDS)
 
     def stop(self) -> None:
         """Stop every program, last started first, then supervisord; waits until all are gone."""
@@ -121,11 +115,8 @@ class Supervisor:
             self._call("stopAllProcesses", True)
         with contextlib.suppress(OSError, xmlrpc.client.Error):
             self._call("shutdown")
-        deadline = time.monotonic() + 30
-        while alive(pid):
-            if time.monotonic() > deadline:
-                raise Refusal(f"supervisord (process {pid}) did not end within 30 s; see {self.logs}.")
-            time.sleep(0.05)
+        if not wait_for_end([pid], 30):
+            raise UserError(f"supervisord (process {pid}) did not end within 30 s; see {self.logs}.")
 
     def _call(self, method: str, *arguments: object) -> Any:
         transport = SupervisorTransport(None, None, f"unix://{self.socket}")
@@ -177,44 +168,3 @@ def _quoted(argument: str) -> str:
 
 def _escaped(text: str) -> str:
     return text.replace("%", "%%")
-
-
-def check_ports(ports: Sequence[int], whose: str, remedy: str) -> None:
-    """Raise Refusal where something listens on a port of 127.0.0.1 that `whose` services need."""
-    for port in ports:
-        with socket.socket() as probe:
-            probe.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
-            try:
-                probe.bind(("127.0.0.1", port))
-            except OSError:
-                raise Refusal(f"Port {port} of 127.0.0.1 is taken, and {whose} needs it: {remedy}.") from None
-
-
-def wait_for_port(host: str, port: int, timeout_seconds: float, what: str, log: Path) -> None:
-    """Wait until something accepts connections there. Raises Refusal with the end of its log."""
-    deadline = time.monotonic() + timeout_seconds
-    while True:
-        with contextlib.suppress(OSError), socket.create_connection((host, port), timeout=1):
-            return
-        if time.monotonic() > deadline:
-            raise not_ready(what, timeout_seconds, log)
-        time.sleep(0.05)
-
-
-def wait_for_socket(path: Path, timeout_seconds: float, what: str, log: Path) -> None:
-    """Wait until something accepts connections on a unix socket. Raises Refusal with the end of its log."""
-    deadline = time.monotonic() + timeout_seconds
-    while True:
-        with contextlib.suppress(OSError), socket.socket(socket.AF_UNIX) as probe:
-            probe.settimeout(1)
-            probe.connect(os.fspath(path))
-            return
-        if time.monotonic() > deadline:
-            raise not_ready(what, timeout_seconds, log)
-        time.sleep(0.05)
-
-
-def not_ready(what: str, timeout_seconds: float, log: Path) -> Refusal:
-    """The sentence for a service that does not answer."""
-    tail = " / ".join(log.read_text(errors="replace").splitlines()[-3:]) if log.exists() else "nothing"
-    return Refusal(f"{what} did not answer within {timeout_seconds:.0f} s. The end of its log, {log}, says: {tail}")

@@ -14,7 +14,6 @@ import re
 import secrets
 import shutil
 import sys
-import time
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -24,16 +23,17 @@ import httpx
 from devcloud.bootstrap import ROOT, cache_folder
 from devcloud.cloud import databases
 from devcloud.cloud.aws import CREDENTIALS, REGION
-from devcloud.cloud.cloud import NOT_PASSED_ON, Cloud
-from devcloud.cloud.supervisor import check_ports, wait_for_port
+from devcloud.cloud.cloud import STRIPPED_ENV_PREFIXES, Cloud
 from devcloud.dev.foreground import Group, Process, clear_dead, interrupt_on_signals
 from devcloud.images import model_export
 from devcloud.pulumi.stack_config import LOCAL, committed_file
 from devcloud.toolchain import some
-from devcloud.util.console import Refusal, row, say, step
+from devcloud.util.console import UserError, row, say, step
 from devcloud.util.files import replace_text
 from devcloud.util.locks import only_one
 from devcloud.util.processes import output
+from devcloud.util.sockets import check_ports, wait_for_port
+from devcloud.util.waiting import wait_until
 from infra import settings as settings_module
 
 CLOUD = "make-dev"
@@ -70,7 +70,7 @@ SERVICES = (
 
 
 @dataclass(frozen=True)
-class Account:
+class DemoUser:
     """An account to try the product with."""
 
     email: str
@@ -86,7 +86,7 @@ def main() -> int:
     interrupt_on_signals()
     try:
         return Dev(Cloud(CLOUD, cache_folder())).run(fresh=asked.fresh)
-    except Refusal as problem:
+    except UserError as problem:
         say(f"\n{problem}")
         return 1
     except KeyboardInterrupt:
@@ -177,7 +177,7 @@ class Dev:
 
     def _environment(self, service: str) -> dict[str, str]:
         """What a part is given: what the cloud would give it, and where the emulator is."""
-        kept = {name: value for name, value in os.environ.items() if not name.startswith(NOT_PASSED_ON)}
+        kept = {name: value for name, value in os.environ.items() if not name.startswith(STRIPPED_ENV_PREFIXES)}
         return {**kept, **environment(self.cloud, os.environ), "SERVICE_TYPE": service}
 
     def _make_queue(self) -> None:
@@ -190,19 +190,21 @@ class Dev:
         )
 
     def _wait_healthy(self, name: str, address: str) -> None:
-        deadline = time.monotonic() + HEALTHY_SECONDS
-        while time.monotonic() < deadline:
+        def answers() -> bool:
             with contextlib.suppress(httpx.HTTPError):
                 answer = httpx.get(address, timeout=2, trust_env=False)
                 if answer.is_success or answer.is_redirect:
-                    return
-            dead = self.group.dead()
-            if dead:
-                raise Refusal(f"{dead[0]} has ended (exit {dead[1]}); what it said is above, or in {self.cloud.logs}.")
-            time.sleep(0.1)
-        raise Refusal(f"{name} did not answer at {address} within {HEALTHY_SECONDS} s; what it said is above.")
+                    return True
+            if dead := self.group.dead():
+                raise UserError(
+                    f"{dead[0]} has ended (exit {dead[1]}); what it said is above, or in {self.cloud.logs}."
+                )
+            return False
 
-    def _accounts(self) -> list[Account]:
+        if not wait_until(answers, HEALTHY_SECONDS):
+            raise UserError(f"{name} did not answer at {address} within {HEALTHY_SECONDS} s; what it said is above.")
+
+    def _accounts(self) -> list[DemoUser]:
         """An operator's account and a user's, signed up where the database has them not."""
         file = self.cloud.folder / "accounts.json"
         accounts = read_accounts(file)
@@ -216,12 +218,10 @@ class Dev:
 
     def _wait(self) -> int:
         """Until Ctrl-C, or until a part ends by itself."""
-        while True:
-            dead = self.group.dead()
-            if dead:
-                say(f"{dead[0]} has ended (exit {dead[1]}); its output is above, or in {self.cloud.logs}")
-                return 1
-            time.sleep(0.5)
+        wait_until(self.group.dead, pause=0.5)
+        if dead := self.group.dead():
+            say(f"{dead[0]} has ended (exit {dead[1]}); its output is above, or in {self.cloud.logs}")
+        return 1
 
 
 def environment(cloud: Cloud, shell: Mapping[str, str]) -> dict[str, str]:
@@ -256,22 +256,22 @@ def reloading(command: Sequence[str], packages: Sequence[str]) -> list[str]:
 
 
 def check_node() -> None:
-    """Raise Refusal where there is no Node that the front end's tools run on."""
+    """Raise UserError where there is no Node that the front end's tools run on."""
     wanted = ".".join(map(str, NODE))
     missing = [name for name in ("node", "npm") if shutil.which(name) is None]
     if missing:
-        raise Refusal(f"{' and '.join(missing)} is not on this machine: install Node {wanted} or newer, with npm.")
+        raise UserError(f"{' and '.join(missing)} is not on this machine: install Node {wanted} or newer, with npm.")
     found = output(["node", "--version"]).strip()
     numbers = re.match(r"v(\d+)\.(\d+)", found)
     if numbers is None or (int(numbers[1]), int(numbers[2])) < NODE:
-        raise Refusal(f"Node is {found} here, and the front end's tools need {wanted} or newer: install one.")
+        raise UserError(f"Node is {found} here, and the front end's tools need {wanted} or newer: install one.")
 
 
 def install_web(folder: Path) -> None:
     """Install the front end's locked packages, where they are not those of the lock."""
     lock, stamp = folder / "package-lock.json", folder / "node_modules" / ".slipway"
     if not lock.exists():
-        raise Refusal(f"{lock} is missing: the front end is not in this checkout.")
+        raise UserError(f"{lock} is missing: the front end is not in this checkout.")
     locked = hashlib.sha256(lock.read_bytes()).hexdigest()
     if stamp.exists() and stamp.read_text() == locked:
         return
@@ -299,7 +299,7 @@ def worker_environment(cache: Path) -> Path:
     return python
 
 
-def read_accounts(file: Path) -> list[Account]:
+def read_accounts(file: Path) -> list[DemoUser]:
     """The accounts to try the product with. Random passwords, made once, in a file of this person's alone."""
     if not file.exists():
         made = [
@@ -307,11 +307,11 @@ def read_accounts(file: Path) -> list[Account]:
             for role in ("operator", "user")
         ]
         replace_text(file, json.dumps(made, indent=1), 0o600)
-    return [Account(**entry) for entry in json.loads(file.read_text())]
+    return [DemoUser(**entry) for entry in json.loads(file.read_text())]
 
 
-def signs_up(auth: httpx.Client, account: Account) -> None:
-    """Have an account in the database with its password. Raises Refusal where it has another one."""
+def signs_up(auth: httpx.Client, account: DemoUser) -> None:
+    """Have an account in the database with its password. Raise UserError if it has another one."""
     credentials = {"email": account.email, "password": account.password}
     made = auth.post("/sign-up", json=credentials)
     if made.status_code == httpx.codes.CREATED:
@@ -319,14 +319,14 @@ def signs_up(auth: httpx.Client, account: Account) -> None:
     if made.status_code == httpx.codes.CONFLICT:
         if auth.post("/sign-in", json=credentials).status_code == httpx.codes.OK:
             return
-        raise Refusal(
+        raise UserError(
             f"The database has an account {account.email} with another password: run `make dev ARGS=--fresh`, which "
             "empties it."
         )
-    raise Refusal(f"Auth refused to sign {account.email} up ({made.status_code}).")
+    raise UserError(f"Auth refused to sign {account.email} up ({made.status_code}).")
 
 
-def show(accounts: Sequence[Account]) -> None:
+def show(accounts: Sequence[DemoUser]) -> None:
     """Say where everything is."""
     say(f"\nThe product is at http://127.0.0.1:{WEB_PORT}/, its dashboard at http://127.0.0.1:{WEB_PORT}/dashboard")
     for account in accounts:

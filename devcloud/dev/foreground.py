@@ -7,14 +7,13 @@ import signal
 import subprocess
 import sys
 import threading
-import time
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 from types import FrameType
 from typing import Any, TextIO
 
-from devcloud.util.processes import alive, started_at
+from devcloud.util.processes import started_at, wait_for_end
 
 COLOURS = (36, 33, 35, 32, 34, 31)
 """Of names, in ANSI's numbers: cyan, yellow, magenta, green, blue, red."""
@@ -79,7 +78,8 @@ class Group:
         """End every process, the last started first; those that take too long are killed."""
         while self._running:
             process, child, reader = self._running.pop()
-            _end(child.pid, process.stop_signal, lambda child=child: child.poll() is not None)
+            _end(child.pid, process.stop_signal)
+            child.wait()
             if reader:
                 reader.join(timeout=1)
         self._record.unlink(missing_ok=True)
@@ -112,7 +112,7 @@ def clear_dead(record: Path) -> int:
     # An id may have been given anew since: only with the time of its start does it name one process.
     ours = [pid for pid, started in left if started and started_at(pid) == started]
     for pid in reversed(ours):
-        _end(pid, signal.SIGTERM, lambda pid=pid: not alive(pid))
+        _end(pid, signal.SIGTERM)
     record.unlink(missing_ok=True)
     return len(ours)
 
@@ -145,12 +145,10 @@ def readable(line: str) -> str:
     return f"{head}\n{exception}" if exception else head
 
 
-def _end(pid: int, number: signal.Signals, ended: Any) -> None:
+def _end(pid: int, number: signal.Signals) -> None:
     """Ask a process and its group to end, wait, and kill what is left of the group."""
     with contextlib.suppress(ProcessLookupError, PermissionError):
         os.killpg(pid, number)
-    deadline = time.monotonic() + STOP_SECONDS
-    while not ended() and time.monotonic() < deadline:
-        time.sleep(0.05)
+    wait_for_end([pid], STOP_SECONDS)
     with contextlib.suppress(ProcessLookupError, PermissionError):
         os.killpg(pid, signal.SIGKILL)

@@ -12,9 +12,7 @@ def main() -> None:
     parser.add_argument("--listen", type=address, action="append", required=True, metavar="HOST:PORT")
     parser.add_argument("--registry", metavar="URL", help="the registry that holds ECR's images; without one, no ECR")
     parser.add_argument(
-        "--registry-address",
-        metavar="HOST:PORT",
-        help="where users push to and pull from: registry_proxy's address",
+        "--registry-address", metavar="HOST:PORT", help="where users push to and pull from: registry_proxy's address"
     )
     arguments = parser.parse_args()
     moto_overrides.require_moto()

@@ -14,7 +14,7 @@ from moto.applicationautoscaling.responses import ApplicationAutoScalingResponse
 from devcloud.emulator import moto_overrides
 
 
-class Backend(ApplicationAutoscalingBackend):
+class AutoscalingBackend(ApplicationAutoscalingBackend):
     """moto's, and the tags of each scalable target by its ARN."""
 
     _url_module = urls
@@ -45,7 +45,7 @@ class Backend(ApplicationAutoscalingBackend):
     ) -> FakeApplicationAutoscalingPolicy:
         """As AWS does: a policy needs a target, and keeps its ARN (which alarms name) when it is changed."""
         if resource_id not in self.targets.get(scalable_dimension, {}):
-            raise moto_overrides.Refusal(
+            raise moto_overrides.AwsError(
                 "ObjectNotFoundException",
                 f"No scalable target registered for service namespace: {service_namespace}, "
                 f"resource ID: {resource_id}, scalable dimension: {scalable_dimension}",
@@ -65,7 +65,7 @@ class Backend(ApplicationAutoscalingBackend):
         """The tags of the scalable target with this ARN, to read or to change."""
         targets = [target for by_id in self.targets.values() for target in by_id.values()]
         if arn not in {target.arn for target in targets}:
-            raise moto_overrides.Refusal("ResourceNotFoundException", f"Resource not found for ARN: {arn}")
+            raise moto_overrides.AwsError("ResourceNotFoundException", f"Resource not found for ARN: {arn}")
         return self.tags.setdefault(arn, {})
 
 
@@ -73,9 +73,9 @@ class Response(ApplicationAutoScalingResponse):
     """Without ListTagsForResource the Terraform provider retries for minutes after each read."""
 
     @property
-    def backend(self) -> Backend:
+    def backend(self) -> AutoscalingBackend:
         """The backend of the request's account and region."""
-        return cast(Backend, self.applicationautoscaling_backend)
+        return cast(AutoscalingBackend, self.applicationautoscaling_backend)
 
     def register_scalable_target(self) -> str:
         """RegisterScalableTarget, with tags."""
@@ -102,4 +102,4 @@ class Response(ApplicationAutoScalingResponse):
 
 def install() -> None:
     """Put the additions in moto's place."""
-    moto_overrides.install(applicationautoscaling_backends, Backend, urls, Response)
+    moto_overrides.install(applicationautoscaling_backends, AutoscalingBackend, urls, Response)

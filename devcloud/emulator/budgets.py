@@ -11,7 +11,7 @@ from moto.budgets.responses import BudgetsResponse
 from devcloud.emulator import moto_overrides
 
 
-class Backend(BudgetsBackend):
+class TaggedBudgetsBackend(BudgetsBackend):
     """moto's, and the tags of each budget by its name."""
 
     _url_module = urls
@@ -108,14 +108,14 @@ class Response(BudgetsResponse):
         return "{}"
 
     def _tags(self) -> dict[str, dict[str, str]]:
-        return cast(Backend, self.backend).tags
+        return cast(TaggedBudgetsBackend, self.backend).tags
 
     def _named_by_arn(self) -> str:
         """The budget's name, out of `arn:aws:budgets::<account>:budget/<name>`."""
         return str(self._get_param("ResourceARN")).split("/", 1)[1]
 
     def _budget(self, name: str) -> Budget:
-        return cast(Backend, self.backend).budget(self._get_param("AccountId"), name)
+        return cast(TaggedBudgetsBackend, self.backend).budget(self._get_param("AccountId"), name)
 
     def _notification(self, parameter: str = "Notification") -> Notification:
         asked = self._get_param(parameter)
@@ -131,4 +131,4 @@ class Response(BudgetsResponse):
 
 def install() -> None:
     """Put the additions in moto's place."""
-    moto_overrides.install(budgets_backends, Backend, urls, Response)
+    moto_overrides.install(budgets_backends, TaggedBudgetsBackend, urls, Response)

@@ -44,7 +44,7 @@ class Image:
         return {"imageDigest": self.manifest.digest, **({"imageTag": tag} if tag else {})}
 
 
-class Backend(ECRBackend):
+class EcrBackend(ECRBackend):
     """moto's repositories over a registry's images. `install` says which registry."""
 
     _url_module = urls
@@ -135,9 +135,9 @@ class Response(ECRResponse):
     """The calls about images, answered by the registry."""
 
     @property
-    def backend(self) -> Backend:
+    def backend(self) -> EcrBackend:
         """The backend of the request's account and region."""
-        return cast(Backend, self.ecr_backend)
+        return cast(EcrBackend, self.ecr_backend)
 
     def get_authorization_token(self) -> ActionResult:
         """GetAuthorizationToken: the one token of this emulator's life, which `registry_proxy` accepts."""
@@ -204,7 +204,7 @@ class Response(ECRResponse):
         media_type = self._get_param("imageManifestMediaType") or media_type_of(content)
         digest = digest_of(text.encode())
         if (self._get_param("imageDigest") or digest) != digest:
-            raise moto_overrides.Refusal(
+            raise moto_overrides.AwsError(
                 "ImageDigestDoesNotMatchException",
                 f"The provided digest '{self._get_param('imageDigest')}' does not match "
                 f"the computed digest '{digest}'.",
@@ -213,20 +213,19 @@ class Response(ECRResponse):
             named = backend.registry.digest(repository.name, tag or digest)
             if named == digest:
                 raise ImageAlreadyExistsException(
-                    registry_id=repository.registry_id,
-                    image_tag=tag,
-                    digest=digest,
-                    repository_name=repository.name,
+                    registry_id=repository.registry_id, image_tag=tag, digest=digest, repository_name=repository.name
                 )
             if named and mutability.is_immutable(repository.image_tag_mutability, exclusions_of(repository), tag):
-                raise moto_overrides.Refusal("ImageTagAlreadyExistsException", mutability.refusal(tag, repository.name))
+                raise moto_overrides.AwsError(
+                    "ImageTagAlreadyExistsException", mutability.refusal(tag, repository.name)
+                )
             try:
                 backend.registry.put(repository.name, tag or digest, text.encode(), media_type)
             except RegistryError as error:
                 raise refused_manifest(error, repository) from error
         image = backend.image(repository.name, digest, [tag] if tag else [])
         if not image:
-            raise moto_overrides.Refusal("ServerException", f"the registry lost {digest} right after it took it")
+            raise moto_overrides.AwsError("ServerException", f"the registry lost {digest} right after it took it")
         return ActionResult({"image": described(repository, image, tag)})
 
     def batch_delete_image(self) -> ActionResult:
@@ -256,11 +255,7 @@ class Response(ECRResponse):
             size = self.backend.registry.blob_size(repository.name, digest)
             if size is None:
                 reason = f"Layer digest '{digest}' could not be found"
-                failure = {
-                    "layerDigest": digest,
-                    "failureCode": "MissingLayerDigest",
-                    "failureReason": reason,
-                }
+                failure = {"layerDigest": digest, "failureCode": "MissingLayerDigest", "failureReason": reason}
                 failures.append(failure)
             else:
                 layers.append({"layerDigest": digest, "layerAvailability": "AVAILABLE", "layerSize": size})
@@ -268,7 +263,7 @@ class Response(ECRResponse):
 
     def initiate_layer_upload(self) -> ActionResult:
         """InitiateLayerUpload: refused, since moto would keep the layer where no one can pull it."""
-        raise moto_overrides.Refusal(
+        raise moto_overrides.AwsError(
             "InvalidParameterException",
             "devcloud's ECR takes layers by the registry protocol only: push with Docker or BuildKit.",
         )
@@ -310,25 +305,21 @@ def described(repository: Repository, image: Image, tag: str | None) -> dict[str
 
 def not_found(image_id: dict[str, str]) -> dict[str, Any]:
     """The failure that a batch call reports for an image that is not there."""
-    return {
-        "imageId": image_id,
-        "failureCode": "ImageNotFound",
-        "failureReason": "Requested image not found",
-    }
+    return {"imageId": image_id, "failureCode": "ImageNotFound", "failureReason": "Requested image not found"}
 
 
-def refused_manifest(error: RegistryError, repository: Repository) -> moto_overrides.Refusal:
+def refused_manifest(error: RegistryError, repository: Repository) -> moto_overrides.AwsError:
     """ECR's refusal for a manifest that the registry refused."""
     where = f"repository with name '{repository.name}' in the registry with id '{repository.registry_id}'"
     if error.code in ("BLOB_UNKNOWN", "MANIFEST_BLOB_UNKNOWN"):
-        return moto_overrides.Refusal(
+        return moto_overrides.AwsError(
             "LayersNotFoundException", f"Layers required for pushing image into {where} do not exist."
         )
     if error.code == "MANIFEST_UNKNOWN":
-        return moto_overrides.Refusal(
+        return moto_overrides.AwsError(
             "ReferencedImagesNotFoundException", f"Images referenced by the manifest do not exist in {where}."
         )
-    return moto_overrides.Refusal(
+    return moto_overrides.AwsError(
         "InvalidParameterException",
         f"Invalid parameter at 'ImageManifest' failed to satisfy constraint: 'Invalid image manifest' ({error.code})",
     )
@@ -340,7 +331,7 @@ def install(registry_url: str, registry_address: str) -> None:
     `registry_url` is the registry that holds the images; `registry_address` (`host:port`) is what users are
     told to push to and pull from, where `registry_proxy` listens.
     """
-    Backend.registry = Registry(registry_url)
-    Backend.registry_address = registry_address
-    Backend.token = secrets.token_urlsafe(32)
-    moto_overrides.install(ecr_backends, Backend, urls, Response)
+    EcrBackend.registry = Registry(registry_url)
+    EcrBackend.registry_address = registry_address
+    EcrBackend.token = secrets.token_urlsafe(32)
+    moto_overrides.install(ecr_backends, EcrBackend, urls, Response)

@@ -10,14 +10,14 @@ from moto.core.responses import BaseResponse
 MOTO_VERSION = "5.2.5"
 
 
-class Refusal(ServiceException):
-    """A request that AWS refuses, with AWS's error code and wording: `Refusal(code, message)`."""
+class AwsError(ServiceException):
+    """A request that AWS refuses, with AWS's error code and wording: `AwsError(code, message)`."""
 
 
 def require_moto() -> None:
     """Refuse any moto but the one that the additions override the internals of.
 
-    Raises SystemExit with one sentence.
+    Raise SystemExit with one sentence.
     """
     found = metadata.version("moto")
     if found != MOTO_VERSION:

@@ -53,7 +53,7 @@ ADDRESS = re.compile(
 )
 
 
-class RefusedError(Exception):
+class RegistryProxyError(Exception):
     """An answer of the registry protocol's own kind: a status, a code (`NAME_UNKNOWN`), a message."""
 
     def __init__(self, status: HTTPStatus, code: str, message: str) -> None:
@@ -124,8 +124,8 @@ class Ecr:
             return answer
         error = str(answer.get("__type", "")).rpartition("#")[2]
         if error == "RepositoryNotFoundException":
-            raise RefusedError(HTTPStatus.NOT_FOUND, "NAME_UNKNOWN", answer["message"])
-        raise RefusedError(HTTPStatus.SERVICE_UNAVAILABLE, "UNAVAILABLE", f"ECR's {operation} failed: {error}")
+            raise RegistryProxyError(HTTPStatus.NOT_FOUND, "NAME_UNKNOWN", answer["message"])
+        raise RegistryProxyError(HTTPStatus.SERVICE_UNAVAILABLE, "UNAVAILABLE", f"ECR's {operation} failed: {error}")
 
 
 class Front:
@@ -146,13 +146,13 @@ class Front:
                 return web.json_response({}, headers={"Docker-Distribution-Api-Version": "registry/2.0"})
             match = ADDRESS.fullmatch(request.path)
             if not match or ".." in request.path.split("/"):
-                raise RefusedError(HTTPStatus.NOT_FOUND, "UNSUPPORTED", "The operation is unsupported.")
+                raise RegistryProxyError(HTTPStatus.NOT_FOUND, "UNSUPPORTED", "The operation is unsupported.")
             name, reference = match["repository"], match["reference"]
             if reference and request.method == "PUT":
                 return await self.put_manifest(request, name, reference)
             await self.ecr.repository(name)
             return await self.forward(request, await self.query(request))
-        except RefusedError as refusal:
+        except RegistryProxyError as refusal:
             response = refusal.response()
             if refusal.status == HTTPStatus.UNAUTHORIZED:
                 response.headers["WWW-Authenticate"] = (
@@ -161,23 +161,21 @@ class Front:
             return response
         except (aiohttp.ClientConnectionError, TimeoutError) as error:
             message = f"ECR's registry or API cannot be reached ({type(error).__name__}): is the cloud running?"
-            return RefusedError(HTTPStatus.SERVICE_UNAVAILABLE, "UNAVAILABLE", message).response()
+            return RegistryProxyError(HTTPStatus.SERVICE_UNAVAILABLE, "UNAVAILABLE", message).response()
 
     async def authorize(self, request: web.Request) -> None:
         """Refuse a request without the user AWS and a token that is good now."""
         scheme, _, encoded = request.headers.get("Authorization", "").partition(" ")
         if scheme.lower() != "basic":
-            raise RefusedError(HTTPStatus.UNAUTHORIZED, "UNAUTHORIZED", "Not Authorized")
+            raise RegistryProxyError(HTTPStatus.UNAUTHORIZED, "UNAUTHORIZED", "Not Authorized")
         try:
             user, _, token = base64.b64decode(encoded, validate=True).decode().partition(":")
         except (binascii.Error, UnicodeDecodeError):
             user, token = "", ""
         if user != "AWS" or not await self.ecr.accepts(token):
             # What ECR says of a token of yesterday; here it is one of an emulator that was started before.
-            raise RefusedError(
-                HTTPStatus.FORBIDDEN,
-                "DENIED",
-                "Your authorization token has expired. Reauthenticate and try again.",
+            raise RegistryProxyError(
+                HTTPStatus.FORBIDDEN, "DENIED", "Your authorization token has expired. Reauthenticate and try again."
             )
 
     async def query(self, request: web.Request) -> str:
@@ -186,7 +184,7 @@ class Front:
         if request.method == "POST" and source:
             try:
                 await self.ecr.repository(source)
-            except RefusedError:
+            except RegistryProxyError:
                 return ""  # an ordinary upload, as where mounting finds nothing
         return request.rel_url.raw_query_string
 
@@ -202,7 +200,7 @@ class Front:
                 named = await self.digest(name, reference)
                 if named and named != digest:
                     message = mutability.refusal(reference, name)
-                    raise RefusedError(HTTPStatus.BAD_REQUEST, "TAG_INVALID", message)
+                    raise RegistryProxyError(HTTPStatus.BAD_REQUEST, "TAG_INVALID", message)
             response = await self.forward(request, request.rel_url.raw_query_string, manifest)
         if response.status == HTTPStatus.CREATED:
             await self.ecr.pushed(name, digest)
@@ -250,7 +248,9 @@ async def read(request: web.Request, limit: int) -> bytes:
     async for chunk in request.content.iter_any():
         body += chunk
         if len(body) > limit:
-            raise RefusedError(HTTPStatus.BAD_REQUEST, "MANIFEST_INVALID", f"A manifest has at most {limit} bytes.")
+            raise RegistryProxyError(
+                HTTPStatus.BAD_REQUEST, "MANIFEST_INVALID", f"A manifest has at most {limit} bytes."
+            )
     return bytes(body)
 
 
@@ -261,9 +261,9 @@ def refuse_cache_index(manifest: bytes) -> None:
         entries = [entry.get("mediaType") for entry in content.get("manifests") or []]
     except (ValueError, AttributeError):
         message = "The manifest is not valid JSON."
-        raise RefusedError(HTTPStatus.BAD_REQUEST, "MANIFEST_INVALID", message) from None
+        raise RegistryProxyError(HTTPStatus.BAD_REQUEST, "MANIFEST_INVALID", message) from None
     if any(kind not in MANIFEST_TYPES for kind in entries):
-        raise RefusedError(
+        raise RegistryProxyError(
             HTTPStatus.BAD_REQUEST,
             "MANIFEST_INVALID",
             "Invalid JSON syntax: an index may only refer to images "

@@ -83,7 +83,7 @@ class Handler(MotoRequestHandler):
 def serve(addresses: list[tuple[str, int]]) -> None:
     """Serve on each address, from one state, until SIGTERM or SIGINT: SystemExit then.
 
-    Raises SystemExit with a sentence where an address cannot be had.
+    Raise SystemExit with a sentence where an address cannot be had.
     """
     application = Log(Retries(Constraints(DomainDispatcherApplication(create_backend_app))))
     servers = [listener(host, port, application) for host, port in addresses]

@@ -45,10 +45,9 @@ class Queue(models.Queue):
     def _refuse_redrive(self, written: str) -> None:
         """Refuse a redrive policy that names no queue, or a count out of range: InvalidParameterValue."""
 
-        def refusal(reason: str) -> moto_overrides.Refusal:
-            return moto_overrides.Refusal(
-                "InvalidParameterValue",
-                f"Value {written} for parameter RedrivePolicy is invalid. Reason: {reason}",
+        def refusal(reason: str) -> moto_overrides.AwsError:
+            return moto_overrides.AwsError(
+                "InvalidParameterValue", f"Value {written} for parameter RedrivePolicy is invalid. Reason: {reason}"
             )
 
         try:
@@ -90,7 +89,7 @@ def refuse_out_of_range(attributes: dict[str, Any]) -> None:
         except (TypeError, ValueError):
             legal = False
         if not legal:
-            raise moto_overrides.Refusal("InvalidAttributeValue", f"Invalid value for the parameter {name}.")
+            raise moto_overrides.AwsError("InvalidAttributeValue", f"Invalid value for the parameter {name}.")
 
 
 class Response(SQSResponse):
@@ -99,7 +98,7 @@ class Response(SQSResponse):
     def _get_validated_visibility_timeout(self, timeout: str | None = None) -> int:
         seconds = super()._get_validated_visibility_timeout(timeout)
         if seconds < 0:
-            raise moto_overrides.Refusal(
+            raise moto_overrides.AwsError(
                 "InvalidParameterValue",
                 f"Value {seconds} for parameter VisibilityTimeout is invalid. "
                 f"Reason: Must be between 0 and {MAXIMUM_VISIBILITY_TIMEOUT}, if provided.",
@@ -107,7 +106,7 @@ class Response(SQSResponse):
         return seconds
 
 
-class Backend(models.SQSBackend):
+class SqsBackend(models.SQSBackend):
     """moto's, under our class so that it is found at our addresses."""
 
     _url_module = urls
@@ -116,4 +115,4 @@ class Backend(models.SQSBackend):
 def install() -> None:
     """Put the additions in moto's place."""
     models.Queue = Queue  # type: ignore[misc]
-    moto_overrides.install(models.sqs_backends, Backend, urls, Response)
+    moto_overrides.install(models.sqs_backends, SqsBackend, urls, Response)

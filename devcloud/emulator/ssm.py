@@ -36,7 +36,7 @@ ASSOCIATION_SETTINGS = (
 )
 
 
-class Backend(SimpleSystemManagerBackend):
+class SsmBackend(SimpleSystemManagerBackend):
     """moto's, and the associations by their ids."""
 
     _url_module = urls
@@ -53,7 +53,7 @@ class Backend(SimpleSystemManagerBackend):
     def association(self, association_id: str) -> dict[str, Any]:
         """The association with this id, to read or to change."""
         if association_id not in self.associations:
-            raise moto_overrides.Refusal("AssociationDoesNotExist", "The specified association does not exist.")
+            raise moto_overrides.AwsError("AssociationDoesNotExist", "The specified association does not exist.")
         return self.associations[association_id]
 
     def put_parameter(
@@ -74,7 +74,7 @@ class Backend(SimpleSystemManagerBackend):
         size = len((value or "").encode())
         tier = self._tier(name, tier, size)
         if tier == "Standard" and size > STANDARD_LIMIT:
-            raise moto_overrides.Refusal(
+            raise moto_overrides.AwsError(
                 "ValidationException",
                 f"Standard tier parameters support a maximum parameter value of {STANDARD_LIMIT} characters. "
                 "To create a larger parameter value, upgrade the parameter to use the advanced-parameter "
@@ -82,22 +82,12 @@ class Backend(SimpleSystemManagerBackend):
                 "userguide/parameter-store-advanced-parameters.html",
             )
         if size > ADVANCED_LIMIT:
-            raise moto_overrides.Refusal(
+            raise moto_overrides.AwsError(
                 "ValidationException",
                 f"Advanced tier parameters support a maximum parameter value of {ADVANCED_LIMIT} characters.",
             )
         return super().put_parameter(
-            name,
-            description,
-            value,
-            parameter_type,
-            allowed_pattern,
-            keyid,
-            overwrite,
-            tags,
-            data_type,
-            tier,
-            policies,
+            name, description, value, parameter_type, allowed_pattern, keyid, overwrite, tags, data_type, tier, policies
         )
 
     def _tier(self, name: str, asked: str | None, size: int) -> str:
@@ -115,9 +105,9 @@ class Response(SimpleSystemManagerResponse):
     """moto's, with the calls that it does not know."""
 
     @property
-    def backend(self) -> Backend:
+    def backend(self) -> SsmBackend:
         """The backend of the request's account and region."""
-        return cast(Backend, self.ssm_backend)
+        return cast(SsmBackend, self.ssm_backend)
 
     def create_association(self) -> ActionResult:
         """CreateAssociation. Nothing runs: the document that it names is not carried out here."""
@@ -219,4 +209,4 @@ class Response(SimpleSystemManagerResponse):
 
 def install() -> None:
     """Put the additions in moto's place."""
-    moto_overrides.install(ssm_backends, Backend, urls, Response)
+    moto_overrides.install(ssm_backends, SsmBackend, urls, Response)

@@ -6,7 +6,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
-from devcloud.util.console import Refusal
+from devcloud.util.console import UserError
 from infra.lib.build_plan import PARENT_ARGUMENT
 
 BUILD_SECONDS = 1800
@@ -57,7 +57,7 @@ def buildctl(request: Request, address: str, parent: str | None, metadata: Path)
 
 
 def run(command: Sequence[str], environment: Mapping[str, str], cwd: Path | None = None) -> None:
-    """Run a builder's client to its end. Raises Refusal with the end of what it said."""
+    """Run a builder's client to its end. Raise UserError with the end of what it said."""
     done = subprocess.run(
         command,
         env={**os.environ, **environment},
@@ -71,4 +71,4 @@ def run(command: Sequence[str], environment: Mapping[str, str], cwd: Path | None
     )
     if done.returncode != 0:
         said = " / ".join([line for line in done.stdout.splitlines() if line.strip()][-LAST_LINES:])
-        raise Refusal(f"`{Path(command[0]).name} ...` failed (exit {done.returncode}): {said}")
+        raise UserError(f"`{Path(command[0]).name} ...` failed (exit {done.returncode}): {said}")

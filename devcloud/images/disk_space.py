@@ -8,7 +8,7 @@ from pathlib import Path
 
 from devcloud.images.registry import RegistryReader
 from devcloud.toolchain.machine import disk_problem
-from devcloud.util.console import Refusal
+from devcloud.util.console import UserError
 from infra.lib import base_version
 from infra.lib.build_plan import plan_builds
 from infra.settings import ROOT, Settings
@@ -19,7 +19,7 @@ layer, and compressed in the image and in the registry cache."""
 
 
 def check(cache: Path, load_settings: Callable[[], Settings], registry: RegistryReader) -> None:
-    """Raise Refusal if a stack will build such a base, the registry has none yet, and the disk is too full.
+    """Raise UserError if a stack will build such a base, the registry has none yet, and the disk is too full.
 
     The settings are loaded only if there is too little space.
     """
@@ -32,4 +32,4 @@ def check(cache: Path, load_settings: Callable[[], Settings], registry: Registry
         return
     tag = plan_builds(settings, ROOT)[base_version.IMAGE].content_tag
     if registry.digest(f"{settings.registry.namespace}/{base_version.IMAGE}", tag) is None:
-        raise Refusal(f"{problem} CPU torch, chosen by slipway:images.torch, needs a tenth of that.")
+        raise UserError(f"{problem} CPU torch, chosen by slipway:images.torch, needs a tenth of that.")

@@ -15,13 +15,14 @@ from pathlib import Path
 from devcloud.bootstrap import ROOT
 from devcloud.cloud import buildkit
 from devcloud.cloud.cloud import Cloud
-from devcloud.cloud.supervisor import Supervisor, wait_for_port, wait_for_socket
+from devcloud.cloud.supervisor import Supervisor
 from devcloud.images.build import Request, buildctl, run
 from devcloud.images.dockerfile_graph import covers
 from devcloud.toolchain import some
 from devcloud.toolchain.standins import take_docker_hubs_place
-from devcloud.util.console import Refusal, say, step
+from devcloud.util.console import UserError, say, step
 from devcloud.util.files import made_whole
+from devcloud.util.sockets import wait_for_port, wait_for_socket
 from infra.lib import content, staging
 from infra.lib.build_plan import BuildPlan, plan_builds
 from infra.lib.task_definition import canonical_json
@@ -38,7 +39,7 @@ PARTS = ("buildkit", "runc", "docker-registry")
 
 
 def ensure(cloud: Cloud, settings: Settings) -> Path:
-    """Return the folder of a stack's model, built if it is missing. Raise Refusal if that fails."""
+    """Return the folder of a stack's model, built if it is missing. Raise UserError if that fails."""
     plans = plan_builds(settings, ROOT)
     worker, base = plans["worker"], plans["base"]
     dockerfile = (ROOT / worker.dockerfile).read_text()
@@ -64,12 +65,14 @@ def extracting(dockerfile: str) -> str:
 
 
 def up_to(dockerfile: str, stage: str) -> str:
-    """A Dockerfile's text up to the end of a stage. Raises Refusal where it has none of that name."""
+    """A Dockerfile's text up to the end of a stage. Raise UserError if it has none of that name."""
     starts = list(re.finditer(r"^FROM\s+\S+(?:\s+AS\s+(\S+))?\s*$", dockerfile, re.MULTILINE | re.IGNORECASE))
     for start, following in zip(starts, [*starts[1:], None], strict=True):
         if start[1] == stage:
             return dockerfile[: following.start()] if following else dockerfile
-    raise Refusal(f"images/worker/Dockerfile has no stage {stage!r}, out of which `make dev` takes the worker's model.")
+    raise UserError(
+        f"images/worker/Dockerfile has no stage {stage!r}, out of which `make dev` takes the worker's model."
+    )
 
 
 def copied(dockerfile: str) -> list[str]:
@@ -112,7 +115,7 @@ def _build(cloud: Cloud, base: BuildPlan, worker: BuildPlan, dockerfile: str, fo
             _run(tools, cloud, request, reference)
             missing = [name for name in NEEDED if not (draft / INSIDE / name).exists()]
             if missing:
-                raise Refusal(
+                raise UserError(
                     f"The stages of images/worker/Dockerfile left no {' and no '.join(missing)} in /{INSIDE}."
                 )
     finally:
@@ -126,7 +129,7 @@ def _staged(plan: BuildPlan) -> Iterator[None]:
         with staging.staged(plan.files, ROOT / plan.context):
             yield
     except content.ContentError as error:
-        raise Refusal(str(error)) from None
+        raise UserError(str(error)) from None
 
 
 def _request(plan: BuildPlan, export: str, platform: str, dockerfile_folder: Path | None = None) -> Request:

@@ -1,6 +1,7 @@
 """What the registry behind this cloud's ECR holds: manifests, sizes, tags."""
 
 import struct
+from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -22,7 +23,13 @@ class Size:
 
     compressed: int
     unpacked: int | None
-    """None where the layers' compression does not tell."""
+    """None if the layers' compression does not tell."""
+
+    @classmethod
+    def total(cls, sizes: Sequence["Size"]) -> "Size":
+        """Return the size of several layers together."""
+        unpacked = [size.unpacked for size in sizes if size.unpacked is not None]
+        return cls(sum(size.compressed for size in sizes), sum(unpacked) if len(unpacked) == len(sizes) else None)
 
 
 def unwrapped(isize: int, compressed: int) -> int:
@@ -60,9 +67,8 @@ class RegistryReader:
 
     def size(self, repository: str, reference: str) -> Size:
         """An image's size; the unpacked one from each gzip layer's trailer (RFC 1952, ISIZE), unpacking none."""
-        sizes = [self.layer_size(repository, layer) for layer in self.manifest(repository, reference)["layers"]]
-        unpacked = [size.unpacked for size in sizes if size.unpacked is not None]
-        return Size(sum(size.compressed for size in sizes), sum(unpacked) if len(unpacked) == len(sizes) else None)
+        layers = self.manifest(repository, reference)["layers"]
+        return Size.total([self.layer_size(repository, layer) for layer in layers])
 
     def layer_size(self, repository: str, layer: dict[str, Any]) -> Size:
         """The size of one layer, as a manifest describes it."""

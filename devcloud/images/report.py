@@ -8,7 +8,7 @@ from typing import Any
 
 from devcloud.images.dockerfile_graph import MAKES_A_LAYER, WORKS, Build, Step
 from devcloud.images.registry import RegistryReader, Size
-from devcloud.util.console import Refusal
+from devcloud.util.console import UserError
 from infra.lib.build_plan import BuildPlan
 
 MB = 1_000_000
@@ -62,10 +62,10 @@ def fetch(registry: RegistryReader, name: str, outputs: Mapping[str, Any]) -> Im
 
 
 def layers_of(manifest: Mapping[str, Any], config: Mapping[str, Any], sizes: Sequence[Size]) -> tuple[Layer, ...]:
-    """The layers of a manifest, each with the instruction that made it. Raises Refusal where the two do not agree."""
+    """The layers of a manifest, each with the instruction that made it. Raise UserError if the two do not agree."""
     made = [_plain(entry.get("created_by", "")) for entry in config["history"] if not entry.get("empty_layer")]
     if len(made) != len(manifest["layers"]):
-        raise Refusal(
+        raise UserError(
             f"The image has {len(manifest['layers'])} layers and its history tells of {len(made)}: "
             "it was changed by a tool that keeps no history, and cannot be explained."
         )
@@ -106,7 +106,7 @@ def render(image: Image, build: Build, plan: BuildPlan | None) -> str:
 
 def _summary(image: Image) -> Iterator[str]:
     settings = image.config.get("config", {})
-    size = _sum(image.layers)
+    size = Size.total([layer.size for layer in image.layers])
     unpacked = "" if size.unpacked is None else f"{_size(size.unpacked)} of {image.budget_mb} MB, "
     command = " ".join([*(settings.get("Entrypoint") or []), *(settings.get("Cmd") or [])])
     yield f"- image: `{image.reference}`"
@@ -173,7 +173,8 @@ def _consequence(image: Image, build: Build, changed: Sequence[Step], own: Mappi
     chosen = [f"another stage for {step.stage}" for step in changed if step.chooses]
     stages = [f"{stage} ({count} step{'s' if count > 1 else ''})" for stage, count in counts.items()]
     runs = ", ".join(chosen + stages) or "nothing"
-    return runs, f"{', '.join(str(layer.number) for layer in new)}: {_size(_sum(new).compressed)}" if new else "none"
+    numbers = ", ".join(str(layer.number) for layer in new)
+    return runs, f"{numbers}: {_size(Size.total([layer.size for layer in new]).compressed)}" if new else "none"
 
 
 def _named(files: Sequence[str]) -> str:
@@ -182,12 +183,6 @@ def _named(files: Sequence[str]) -> str:
         return ", ".join(map(_code, files))
     folder = os.path.commonpath(files)
     return _code(f"{folder}/" if folder else "files in several folders")
-
-
-def _sum(layers: Sequence[Layer]) -> Size:
-    unpacked = [layer.size.unpacked for layer in layers if layer.size.unpacked is not None]
-    whole = len(unpacked) == len(layers)
-    return Size(sum(layer.size.compressed for layer in layers), sum(unpacked) if whole else None)
 
 
 def _size(size: int) -> str:

@@ -11,19 +11,21 @@ the run that started them, and a later run takes one over. What makes that safe:
 
 import base64
 import contextlib
-import fcntl
+import functools
 import hashlib
 import json
 import os
 import signal
 import subprocess
-import time
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import asdict, dataclass, field
 from pathlib import Path
 from typing import IO
 
-from devcloud.util.processes import alive, started_at
+from devcloud.util.files import replace_text
+from devcloud.util.locks import locked, try_lock
+from devcloud.util.processes import is_same, started_at
+from devcloud.util.waiting import wait_until
 
 FOLDER_VARIABLE = "SLIPWAY_BRIDGE_FOLDER"
 START_SECONDS = 30
@@ -32,7 +34,7 @@ STOP_SECONDS = 1.5
 """How long a bridge may take to end its provider and itself."""
 SLOTS = 4
 """Bridges kept warm in one folder, at some 500 MB of memory each; further ones end with their run."""
-MATTERS = (
+BRIDGE_ENV_PREFIXES = (
     *("AWS_", "TF_", "SSL_CERT_", "HOME"),
     *("HTTP_PROXY", "HTTPS_PROXY", "NO_PROXY", "http_proxy", "https_proxy", "no_proxy"),
 )
@@ -58,21 +60,25 @@ class Record:
 
     def lives(self) -> bool:
         """Whether that very process still runs."""
-        return alive(self.pid) and started_at(self.pid) == self.started
+        return is_same(self.pid, self.started)
 
     def end(self) -> None:
         """End the bridge and the provider that it runs, if that very process still does."""
-        for number, patience in ((signal.SIGINT, STOP_SECONDS), (signal.SIGKILL, STOP_SECONDS)):
-            deadline = time.monotonic() + patience
-            while self.lives() and time.monotonic() < deadline:
-                with contextlib.suppress(ProcessLookupError):
-                    os.killpg(self.pid, number)
-                time.sleep(0.1)
+        for number in (signal.SIGINT, signal.SIGKILL):
+            wait_until(functools.partial(self._ended, number), STOP_SECONDS)
+
+    def _ended(self, number: signal.Signals) -> bool:
+        """Send a signal, unless it has ended; return whether it has."""
+        if not self.lives():
+            return True
+        with contextlib.suppress(ProcessLookupError):
+            os.killpg(self.pid, number)
+        return False
 
 
 def key(environment: Mapping[str, str], *binaries: Path) -> str:
     """What two runs must have in common to share a bridge. A hash, since credentials are part of it."""
-    seen = {name: value for name, value in environment.items() if name.startswith(MATTERS)}
+    seen = {name: value for name, value in environment.items() if name.startswith(BRIDGE_ENV_PREFIXES)}
     files = [(str(binary), binary.stat().st_size, binary.stat().st_mtime_ns) for binary in binaries]
     return hashlib.sha256(json.dumps([seen, files], sort_keys=True).encode()).hexdigest()
 
@@ -127,7 +133,7 @@ def take(binary: Path, run_key: str, settings: str, folder: Path | None, engine:
     if folder is None:
         return Bridge(_start(own, run_key, None), None, fresh=True)
     folder.mkdir(parents=True, exist_ok=True)
-    with _choosing(folder):
+    with locked(folder / "choosing.lock"):
         slot, warm = _choose(folder, run_key, settings)
         if slot is None:
             return Bridge(_start(own, run_key, None), None, fresh=True)
@@ -181,9 +187,7 @@ class _Slot:
 
     def lock(self) -> bool:
         handle = self._lock_file.open("w")
-        try:
-            fcntl.flock(handle, fcntl.LOCK_EX | fcntl.LOCK_NB)
-        except BlockingIOError:
+        if not try_lock(handle):
             handle.close()
             return False
         self._lock = handle
@@ -203,21 +207,10 @@ class _Slot:
             return None  # none yet, or one that a crash cut short
 
     def write(self, record: Record) -> None:
-        draft = self._file.with_suffix(".new")
-        draft.unlink(missing_ok=True)
-        draft.touch(mode=0o600)  # answers may tell settings, credentials among them
-        draft.write_text(json.dumps(asdict(record)))
-        draft.replace(self._file)
+        replace_text(self._file, json.dumps(asdict(record)), 0o600)  # answers may hold credentials
 
     def forget(self) -> None:
         self._file.unlink(missing_ok=True)
-
-
-@contextlib.contextmanager
-def _choosing(folder: Path) -> Iterator[None]:
-    with (folder / "choosing.lock").open("w") as handle:
-        fcntl.flock(handle, fcntl.LOCK_EX)
-        yield
 
 
 def _choose(folder: Path, run_key: str, settings: str) -> tuple[_Slot | None, Record | None]:
@@ -257,14 +250,17 @@ def _start(command: Sequence[str], run_key: str, slot: _Slot | None) -> Record:
         record = Record(process.pid, started_at(process.pid), 0, run_key)
         if slot:
             slot.write(record)  # at once: if we are killed now, it is still found and ended
-        deadline = time.monotonic() + START_SECONDS
-        while time.monotonic() < deadline and process.poll() is None:
+
+        def printed_its_port() -> bool:
             output.seek(0)
             first, line_end, _ = output.read().partition("\n")
             if line_end and first.strip().isdigit():
                 record.port = int(first)
-                return record
-            time.sleep(0.02)
+            return record.port > 0
+
+        wait_until(lambda: printed_its_port() or process.poll() is not None, START_SECONDS, pause=0.02)
+        if record.port:
+            return record
         output.seek(0)
         said = output.read().strip()[-500:] or "nothing"
     record.end()

@@ -36,12 +36,6 @@ def _sdk_left_out() -> Iterator[None]:
 
 
 with _sdk_left_out():
-    from pulumi.runtime.proto import (
-        language_pb2,
-        language_pb2_grpc,
-        plugin_pb2,
-        provider_pb2,
-        provider_pb2_grpc,
-    )
+    from pulumi.runtime.proto import language_pb2, language_pb2_grpc, plugin_pb2, provider_pb2, provider_pb2_grpc
 
 __all__ = ["language_pb2", "language_pb2_grpc", "plugin_pb2", "provider_pb2", "provider_pb2_grpc"]

@@ -42,11 +42,7 @@ def pending_creates(state: Mapping[str, Any]) -> list[Pending]:
         resource["urn"] for resource in deployment.get("resources") or [] if not resource.get("pendingReplacement")
     }
     return [
-        Pending(
-            operation["resource"]["urn"],
-            operation["resource"]["type"],
-            operation["resource"].get("inputs") or {},
-        )
+        Pending(operation["resource"]["urn"], operation["resource"]["type"], operation["resource"].get("inputs") or {})
         for operation in deployment.get("pending_operations") or []
         if operation["type"] == "creating" and operation["resource"]["urn"] not in known
     ]

@@ -5,13 +5,13 @@ import json
 import os
 import signal
 import subprocess
-import time
 from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
-from devcloud.util.console import HEARTBEAT_SECONDS, Refusal, row
-from devcloud.util.processes import alive, started_at
+from devcloud.util.console import UserError, row
+from devcloud.util.processes import alive, is_same, started_at
+from devcloud.util.waiting import wait_until
 
 OWNER = "SLIPWAY_RUN_OWNER"
 """The variable by which a run's processes know who started them: pid, and its start in the kernel's clock ticks."""
@@ -75,7 +75,7 @@ class Runs:
         """End what a run that was killed left behind, and remove its lock. Whether there was any.
 
         A living run of ours is waited for: where only `make` was killed, what it started goes on by itself. Raises
-        Refusal where a run that is not ours works on the stack.
+        UserError where a run that is not ours works on the stack.
         """
         self._wait_for_living(stack)
         found = self._end_recorded(stack)
@@ -84,7 +84,7 @@ class Runs:
             if alive(holder) and _is_orphan(holder):
                 _end_session(os.getsid(holder))  # killed before it was on record
             elif alive(holder) and _is_engine(holder):
-                raise Refusal(
+                raise UserError(
                     f"Stack {stack} is locked by a run of Pulumi that is alive (process {holder}): "
                     "wait until it is done, or end it."
                 )
@@ -106,17 +106,17 @@ class Runs:
 
     def _wait_for_living(self, stack: str) -> None:
         """Wait while a run of ours works on the stack, and say so."""
-        next_word = time.monotonic()
-        while (
-            (run := self._recorded(stack)) and alive(run["owner"]) and started_at(run["owner"]) == run["ownerStarted"]
-        ):
-            if time.monotonic() >= next_word:
-                row(
-                    "pulumi",
-                    f"`{run['command']}` of stack {stack} is under way (process {run['owner']}); waiting for it",
-                )
-                next_word = time.monotonic() + HEARTBEAT_SECONDS
-            time.sleep(0.2)
+
+        def living() -> dict[str, Any] | None:
+            run = self._recorded(stack)
+            return run if run and is_same(run["owner"], run["ownerStarted"]) else None
+
+        def say_so() -> None:
+            if run := living():
+                what = f"`{run['command']}` of stack {stack} is under way (process {run['owner']})"
+                row("pulumi", f"{what}; waiting for it")
+
+        wait_until(lambda: not living(), pause=0.2, meanwhile=say_so)
 
     def _end_recorded(self, stack: str) -> bool:
         record = self.folder / f"{stack}.json"
@@ -140,22 +140,13 @@ def _end_session(session: int) -> None:
     for pid in processes:
         with contextlib.suppress(ProcessLookupError):
             os.kill(pid, signal.SIGINT if pid == session else signal.SIGTERM)
-    if _gone(session, GRACE_SECONDS):
+    if wait_until(lambda: not _session_members(session), GRACE_SECONDS):
         return
     for pid in _session_members(session):
         with contextlib.suppress(ProcessLookupError):
             os.kill(pid, signal.SIGKILL)
-    _gone(session, GRACE_SECONDS)  # the kernel ends a process a moment after it was told to
-
-
-def _gone(session: int, within: float) -> bool:
-    """Wait until a session has no process, for so many seconds at most; whether it has none."""
-    deadline = time.monotonic() + within
-    while _session_members(session):
-        if time.monotonic() >= deadline:
-            return False
-        time.sleep(0.1)
-    return True
+    # The kernel ends a process a moment after the signal.
+    wait_until(lambda: not _session_members(session), GRACE_SECONDS)
 
 
 def _holder(lock: Path) -> int:
@@ -183,7 +174,7 @@ def _is_orphan(pid: int) -> bool:
         for entry in Path(f"/proc/{pid}/environ").read_bytes().split(b"\0"):
             if entry.startswith(prefix):
                 owner, _, began = entry.removeprefix(prefix).decode().partition(" ")
-                return not (alive(int(owner)) and started_at(int(owner)) == began)
+                return not is_same(int(owner), began)
     return False
 
 

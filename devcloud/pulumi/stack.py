@@ -12,7 +12,7 @@ from devcloud.plugins.bridges import end_abandoned
 from devcloud.pulumi import recovery, stack_config
 from devcloud.pulumi.progress import Progress, Result
 from devcloud.pulumi.run import Runs
-from devcloud.util.console import Refusal, row, say
+from devcloud.util.console import UserError, row, say
 from devcloud.util.processes import output
 from infra import settings as settings_module
 from infra.lib import base_version
@@ -77,7 +77,7 @@ class Stack:
         interrupted = recovery.interrupted(state)
         if interrupted:
             state = recovery.adopted(state, recovery.find(recovery.pending_creates(state), self.cloud.aws))
-            self._pulumi("stack", "import", "--stack", self.name, give=json.dumps(state))
+            self._pulumi("stack", "import", "--stack", self.name, stdin=json.dumps(state))
         if interrupted or recovery.unread(state):
             self._follow("refresh", "--yes", "--skip-preview", what="reading what a killed run left")
 
@@ -88,7 +88,7 @@ class Stack:
             row("pulumi", f"ended {ended} bridge(s) to the AWS provider that a killed run left at work")
 
     def up(self, *arguments: str) -> Result:
-        """Deploy. Raises Refusal with the engine's errors."""
+        """Deploy. Raise UserError with the engine's errors."""
         return self._follow("up", "--yes", "--skip-preview", *arguments, what="deploying")
 
     def destroy(self) -> Result:
@@ -120,7 +120,7 @@ class Stack:
     def outputs(self) -> dict[str, Any]:
         """The stack's outputs."""
         if not self.state_file.exists():
-            raise Refusal(f"Stack {self.name} is not up on cloud {self.cloud.name}: run `make up STACK={self.name}`.")
+            raise UserError(f"Stack {self.name} is not up on cloud {self.cloud.name}: run `make up STACK={self.name}`.")
         found: dict[str, Any] = json.loads(self._pulumi("stack", "output", "--json", "--stack", self.name))
         return found
 
@@ -130,11 +130,11 @@ class Stack:
         return found
 
     def settings(self) -> Settings:
-        """Its settings, secrets left out. Raises Refusal with what is wrong with them."""
+        """Its settings, secrets left out. Raise UserError with what is wrong with them."""
         try:
             return settings_module.load_file(self.config, self.name)
         except SettingsError as error:
-            raise Refusal(str(error)) from None
+            raise UserError(str(error)) from None
 
     def pins(self, image: str) -> bool:
         """Whether its settings take an image by a version instead of building it."""
@@ -157,7 +157,7 @@ class Stack:
         ]
 
     def _follow(self, command: str, *arguments: str, what: str) -> Result:
-        """Run the engine and tell what it does. Raises Refusal with its errors where it fails."""
+        """Run the engine and tell what it does. Raise UserError with its errors where it fails."""
         self.cloud.logs.mkdir(parents=True, exist_ok=True)
         log = self.cloud.logs / f"pulumi-{command}-{self.name}.log"
         events = self.cloud.folder / f"events-{self.name}.json"
@@ -176,15 +176,15 @@ class Stack:
                 said.flush()
         if process.returncode != 0:
             reasons = _without_noise(progress.result.errors) or progress.result.program_said[-LAST_LINES:]
-            raise Refusal(
+            raise UserError(
                 f"`pulumi {command}` of stack {self.name} failed; the whole log is {log}. The next `make up` goes on "
                 "from here.\n" + "\n".join(f"  {reason}" for reason in reasons)
             )
         return progress.result
 
-    def _pulumi(self, *arguments: str, cwd: Path = ROOT, give: str | None = None) -> str:
+    def _pulumi(self, *arguments: str, cwd: Path = ROOT, stdin: str | None = None) -> str:
         call = ["pulumi", *arguments, "--non-interactive"]
-        return output(call, env=self.environment, cwd=cwd, timeout=300, give=give)
+        return output(call, env=self.environment, cwd=cwd, timeout=300, stdin=stdin)
 
 
 def _without_noise(errors: Sequence[str]) -> list[str]:

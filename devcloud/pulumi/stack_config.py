@@ -12,22 +12,14 @@ import yaml
 
 from devcloud.bootstrap import ROOT
 from devcloud.cloud.cloud import Cloud
-from devcloud.util.console import Refusal
+from devcloud.util.console import UserError
 from devcloud.util.files import replace_text
 
 LOCAL = "local"
 FROM_LOCAL = ("databaseUrl", "redisUrl", "openaiApiKey", "accountId")
-IMAGES_FROM_LOCAL = (
-    "builder",
-    "parents",
-    "torch",
-    "models",
-    "compression",
-    "compressionLevel",
-    "buildSecrets",
-)
+IMAGES_FROM_LOCAL = ("builder", "parents", "torch", "models", "compression", "compressionLevel", "buildSecrets")
 """What a build on this machine is made from and with."""
-OF_THE_BACKEND = ("secretsprovider", "encryptedkey", "encryptionsalt")
+BACKEND_KEYS = ("secretsprovider", "encryptedkey", "encryptionsalt")
 
 
 def stacks() -> list[str]:
@@ -36,10 +28,10 @@ def stacks() -> list[str]:
 
 
 def committed_file(stack: str) -> Path:
-    """A stack's settings file. Raises Refusal where there is none."""
+    """A stack's settings file. Raise UserError if there is none."""
     file = ROOT / f"Pulumi.{stack}.yaml"
     if stack not in stacks():
-        raise Refusal(
+        raise UserError(
             f"STACK={stack!r} has no settings file: write Pulumi.{stack}.yaml, or use one of {', '.join(stacks())}."
         )
     return file
@@ -89,7 +81,7 @@ def rehearsed(committed: dict[str, Any], local: dict[str, Any], stack: str) -> d
         config["slipway:images"] = own | {
             name: local_images[name] for name in IMAGES_FROM_LOCAL if name in local_images
         }
-    rest = {key: value for key, value in committed.items() if key not in (*OF_THE_BACKEND, "config")}
+    rest = {key: value for key, value in committed.items() if key not in (*BACKEND_KEYS, "config")}
     return {**rest, "config": config}
 
 
@@ -107,5 +99,5 @@ def unpinned_file(cloud: Cloud, config: Path) -> Path:
 def _read(file: Path) -> dict[str, Any]:
     found = yaml.safe_load(file.read_text()) or {}
     if not isinstance(found, dict):
-        raise Refusal(f"{file.name} is not a stack's settings file: it must be a YAML map with the key `config`.")
+        raise UserError(f"{file.name} is not a stack's settings file: it must be a YAML map with the key `config`.")
     return found

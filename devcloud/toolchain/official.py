@@ -37,10 +37,7 @@ def pulumi() -> list[str]:
 def pulumi_plugin(name: str, version: str) -> list[str]:
     """Where a resource plugin is."""
     archive = f"pulumi-resource-{name}-v{version}-linux-{architecture()}.tar.gz"
-    return [
-        f"{_PULUMI}/plugins/{archive}",
-        f"{_GITHUB}/pulumi/pulumi-{name}/releases/download/v{version}/{archive}",
-    ]
+    return [f"{_PULUMI}/plugins/{archive}", f"{_GITHUB}/pulumi/pulumi-{name}/releases/download/v{version}/{archive}"]
 
 
 def buildkit() -> list[str]:

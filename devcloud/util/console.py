@@ -11,8 +11,8 @@ HEARTBEAT_SECONDS = 15
 """A step that takes longer says so this often."""
 
 
-class Refusal(Exception):  # noqa: N818  it refuses what was asked; nothing has gone wrong
-    """A problem that a person can mend: the message is what is wrong, where, and what to do."""
+class UserError(Exception):
+    """A problem that the user can solve: the message says what is wrong, where, and what to do."""
 
 
 def say(text: str = "") -> None:

@@ -6,7 +6,7 @@ from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import IO
 
-from devcloud.util.console import Refusal
+from devcloud.util.console import UserError
 from devcloud.util.waiting import wait_until
 
 HELD: set[int] = set()
@@ -37,9 +37,9 @@ def locked(file: Path, waiting: Callable[[], None] = lambda: None) -> Iterator[N
 
 @contextlib.contextmanager
 def only_one(file: Path, command: str) -> Iterator[None]:
-    """Hold a lock as long as a command runs. Raise Refusal if another process holds it."""
+    """Hold a lock as long as a command runs. Raise UserError if another process holds it."""
     file.parent.mkdir(parents=True, exist_ok=True)
     with file.open("a") as handle:
         if not try_lock(handle):
-            raise Refusal(f"`{command}` runs on this machine already: end that one by Ctrl-C first.")
+            raise UserError(f"`{command}` runs on this machine already: end that one by Ctrl-C first.")
         yield

@@ -2,10 +2,11 @@
 
 import contextlib
 import subprocess
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from pathlib import Path
 
-from devcloud.util.console import Refusal
+from devcloud.util.console import UserError
+from devcloud.util.waiting import wait_until
 
 
 def output(
@@ -14,30 +15,25 @@ def output(
     env: Mapping[str, str] | None = None,
     cwd: Path | None = None,
     timeout: float = 120,
-    give: str | None = None,
+    stdin: str | None = None,
 ) -> str:
     """The standard output of a command that must succeed.
 
-    `give` goes to its standard input; `timeout` is in seconds. Raises Refusal with the end of what it said.
+    `stdin` goes to its standard input; `timeout` is in seconds. Raise UserError with the end of what it said.
     """
     try:
         done = subprocess.run(
-            arguments,
-            capture_output=True,
-            text=True,
-            env=env,
-            cwd=cwd,
-            timeout=timeout,
-            input=give,
-            check=False,
+            arguments, capture_output=True, text=True, env=env, cwd=cwd, timeout=timeout, input=stdin, check=False
         )
     except FileNotFoundError:
-        raise Refusal(f"{arguments[0]} is not on this machine; run `make up`, which installs what it needs.") from None
+        raise UserError(
+            f"{arguments[0]} is not on this machine; run `make up`, which installs what it needs."
+        ) from None
     except subprocess.TimeoutExpired:
-        raise Refusal(f"`{' '.join(arguments[:4])} ...` did not end within {timeout:.0f} s.") from None
+        raise UserError(f"`{' '.join(arguments[:4])} ...` did not end within {timeout:.0f} s.") from None
     if done.returncode != 0:
         said = (done.stderr.strip() or done.stdout.strip() or "nothing").splitlines()
-        raise Refusal(f"`{' '.join(arguments[:4])} ...` failed (exit {done.returncode}): {' / '.join(said[-4:])}")
+        raise UserError(f"`{' '.join(arguments[:4])} ...` failed (exit {done.returncode}): {' / '.join(said[-4:])}")
     return done.stdout
 
 
@@ -48,6 +44,11 @@ def alive(pid: int) -> bool:
     except (FileNotFoundError, ProcessLookupError):
         return False
     return state not in ("Z", "X")
+
+
+def wait_for_end(pids: Iterable[int], limit: float) -> bool:
+    """Wait until none of the processes runs, for at most `limit` seconds. Return whether that is so."""
+    return wait_until(lambda: not any(map(alive, pids)), limit, pause=0.05)
 
 
 def with_environment(entry: bytes) -> list[int]:
@@ -67,6 +68,11 @@ def started_at(pid: int) -> str:
         return Path(f"/proc/{pid}/stat").read_text().rpartition(")")[2].split()[19]
     except (FileNotFoundError, ProcessLookupError):
         return ""
+
+
+def is_same(pid: int, start: str) -> bool:
+    """Return whether the process of that id which began at `start` (see started_at) still runs."""
+    return alive(pid) and started_at(pid) == start
 
 
 def unmount_below(folder: Path) -> None:

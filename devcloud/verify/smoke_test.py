@@ -18,9 +18,10 @@ from typing import Any
 
 import httpx
 
-from devcloud.cloud.docker import Container, Engine
-from devcloud.util.console import Refusal, row, say, seconds, step
+from devcloud.cloud.docker import Container, DockerEngine
+from devcloud.util.console import UserError, row, say, seconds, step
 from devcloud.util.files import replace_text
+from devcloud.util.waiting import wait_until
 from devcloud.verify.containers import EDGE, PORTS, Workloads
 
 HOST_MEMORY_MIB = 2048
@@ -64,10 +65,10 @@ def way_to(service: str, edge: bool) -> Way:
     return Way(service, "", "/health")
 
 
-class Proof:
+class SmokeTest:
     """The proof of one stack on one cloud."""
 
-    def __init__(self, engine: Engine, stack: str, outputs: dict[str, Any]) -> None:
+    def __init__(self, engine: DockerEngine, stack: str, outputs: dict[str, Any]) -> None:
         self.engine = engine
         self.cloud = engine.cloud
         self.stack = stack
@@ -75,7 +76,7 @@ class Proof:
         self.workloads = Workloads(self.cloud)
         self._file: Path = self.cloud.folder / "proofs.json"
 
-    def give(self) -> None:
+    def run(self) -> None:
         """Give the proof, or name the one given for the same digests and task on the same life of this cloud."""
         given = self._given().get(self._key())
         if given:
@@ -89,21 +90,18 @@ class Proof:
         for container in names.values():
             self.engine.remove(container)
         try:
-            self._run(release, names)
+            self._exercise(release, names)
         finally:
             for container in names.values():
                 self.engine.remove(container)
         took = time.monotonic() - started
         proofs = self._given() | {
-            self._key(): {
-                "at": datetime.now(UTC).strftime("%Y-%m-%d %H:%M:%S UTC"),
-                "seconds": round(took, 1),
-            }
+            self._key(): {"at": datetime.now(UTC).strftime("%Y-%m-%d %H:%M:%S UTC"), "seconds": round(took, 1)}
         }
         replace_text(self._file, json.dumps(proofs, indent=1, sort_keys=True) + "\n")
         row("proof", f"given in {seconds(took)}")
 
-    def _run(self, release: dict[str, str], names: dict[str, str]) -> None:
+    def _exercise(self, release: dict[str, str], names: dict[str, str]) -> None:
         serving = {
             service: self.workloads.service(self.outputs, service, image, names, MEMORY_MIB[service])
             for service, image in release.items()
@@ -118,11 +116,11 @@ class Proof:
         token = self._sign_in(clients["auth"])
         api = clients["api"]
         if api.get("/labs").status_code != httpx.codes.UNAUTHORIZED:
-            raise Refusal("The API answers GET /labs to whoever has no token: it must be 401.")
+            raise UserError("The API answers GET /labs to whoever has no token: it must be 401.")
         api.headers["Authorization"] = f"Bearer {token}"
         answer = api.post("/labs", json=PANEL)
         if answer.status_code != httpx.codes.ACCEPTED:
-            raise Refusal(f"The API refused the lab panel ({answer.status_code}): {answer.text[:300]}")
+            raise UserError(f"The API refused the lab panel ({answer.status_code}): {answer.text[:300]}")
         panel = answer.json()["id"]
         queue = self.outputs["queueUrl"].rpartition("/")[2]
         row("queue", f"lab panel {panel} accepted; {self._visible()} message(s) in {queue}")
@@ -132,7 +130,7 @@ class Proof:
         categories = {test["name"]: test["category"] for test in result["tests"]}
         row("api", f"GET /labs/{panel}: " + ", ".join(f"{name} -> {found}" for name, found in categories.items()))
         if categories != EXPECTED:
-            raise Refusal(f"The worker put the panel's tests into {categories}; right would be {EXPECTED}.")
+            raise UserError(f"The worker put the panel's tests into {categories}; right would be {EXPECTED}.")
         clients["auth"].post("/sign-out", headers=api.headers).raise_for_status()
         for client in clients.values():
             client.close()  # a connection that is kept open keeps a service from ending
@@ -169,23 +167,22 @@ class Proof:
 
     def _wait_alive(self, service: str, client: httpx.Client, container: str) -> None:
         path = way_to(service, edge=False).alive
-        deadline = time.monotonic() + READY_SECONDS
         said = "nothing"
-        while time.monotonic() < deadline:
-            try:
+
+        def answers() -> bool:
+            nonlocal said
+            with contextlib.suppress(httpx.HTTPError):
                 answer = client.get(path)
-            except httpx.HTTPError:
-                pass
-            else:
-                # A page that asks who is there is an answer; the edge's "nobody behind me" (502) is none.
-                if answer.is_success or answer.is_redirect:
-                    return
                 said = f"{answer.status_code}"
-            time.sleep(0.1)
-        raise Refusal(
-            f"{service} was not healthy within {READY_SECONDS} s ({client.base_url}{path} answered {said}). "
-            f"It said: {self.engine.logs(container)}"
-        )
+                # A redirect to a sign-in page is an answer. The edge's 502 is not: the service is not there yet.
+                return answer.is_success or answer.is_redirect
+            return False
+
+        if not wait_until(answers, READY_SECONDS):
+            raise UserError(
+                f"{service} was not healthy within {READY_SECONDS} s ({client.base_url}{path} answered {said}). "
+                f"It said: {self.engine.logs(container)}"
+            )
 
     def _sign_in(self, auth: httpx.Client) -> str:
         """A token of an account that nobody else can use: its password is known to this call alone."""
@@ -195,7 +192,7 @@ class Proof:
             if answer.status_code != expected:
                 # Only the reason: an answer of another kind might hold what was sent.
                 reason = answer.json().get("detail", "") if "json" in answer.headers.get("Content-Type", "") else ""
-                raise Refusal(f"POST {path} answered {answer.status_code}, not {expected:d}: {str(reason)[:300]}")
+                raise UserError(f"POST {path} answered {answer.status_code}, not {expected:d}: {str(reason)[:300]}")
         row("auth", f"{account['email']} signed up and in")
         token: str = answer.json()["token"]
         return token
@@ -210,24 +207,26 @@ class Proof:
             self.engine.run(task, detach=False)
 
     def _wait_done(self, client: httpx.Client, panel: str, worker: str) -> dict[str, Any]:
-        deadline = time.monotonic() + DONE_SECONDS
         found: dict[str, Any] = {}
-        while time.monotonic() < deadline:
+
+        def done() -> bool:
+            nonlocal found
             found = client.get(f"/labs/{panel}").json()
-            if found.get("status") == "done":
-                return found
-            time.sleep(0.2)
-        raise Refusal(
-            f"The panel was not done within {DONE_SECONDS} s (it is {found.get('status', found)}). "
-            f"The worker said: {self.engine.logs(worker)}"
-        )
+            return found.get("status") == "done"
+
+        if not wait_until(done, DONE_SECONDS, pause=0.2):
+            raise UserError(
+                f"The panel was not done within {DONE_SECONDS} s (it is {found.get('status', found)}). "
+                f"The worker said: {self.engine.logs(worker)}"
+            )
+        return found
 
     def _end(self, containers: list[str]) -> None:
         with ThreadPoolExecutor(max_workers=len(containers)) as pool:
             codes = pool.map(self.engine.stop_container, containers)
             for name, code in zip(containers, codes, strict=True):
                 if code != 0:
-                    raise Refusal(f"{name} did not end cleanly on SIGTERM: exit code {code}.")
+                    raise UserError(f"{name} did not end cleanly on SIGTERM: exit code {code}.")
 
     def _visible(self) -> int:
         attributes = self.cloud.aws.client("sqs").get_queue_attributes(
@@ -237,7 +236,7 @@ class Proof:
 
     def _key(self) -> str:
         digests = ",".join(f"{image}={digest}" for image, digest in sorted(self.outputs["digests"].items()))
-        life = self.cloud.incarnation_file.read_text()
+        life = self.cloud.emulator_run_id_file.read_text()
         # The task's revision stands for all else that it is about: memory, secrets, addresses, a stack that was deleted
         # and made again.
         return f"{life}:{self.stack}:{self.outputs['taskDefinition']}:{digests}"

@@ -9,7 +9,7 @@ import yaml
 from bench import changes
 from bench.plan import LOCAL, RANDOM
 from devcloud.bootstrap import ROOT
-from devcloud.util.console import Refusal
+from devcloud.util.console import UserError
 from infra import settings as settings_module
 from infra.lib.build_plan import plan_builds
 
@@ -109,7 +109,7 @@ def test_a_system_package_comes_first_in_the_last_stage() -> None:
 
 
 def test_a_text_without_a_stage_gets_no_system_package() -> None:
-    with pytest.raises(Refusal, match="without a stage"):
+    with pytest.raises(UserError, match="without a stage"):
         changes.with_system_package("ARG X\n", "tini")
 
 

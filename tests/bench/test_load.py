@@ -6,7 +6,7 @@ from pathlib import Path
 import pytest
 
 from bench import load
-from devcloud.util.console import Refusal
+from devcloud.util.console import UserError
 
 SAID = """Running 10s test @ http://127.0.0.1:8000
   1 threads and 16 connections
@@ -42,12 +42,12 @@ def test_refused_and_broken_requests_have_failed() -> None:
 
 
 def test_what_is_no_summary_is_refused() -> None:
-    with pytest.raises(Refusal, match="wrk did not say what was expected: unable to connect"):
+    with pytest.raises(UserError, match="wrk did not say what was expected: unable to connect"):
         load.read("unable to connect")
 
 
 def test_no_other_machine_is_loaded() -> None:
-    with pytest.raises(Refusal, match="is not on this machine's loopback"):
+    with pytest.raises(UserError, match="is not on this machine's loopback"):
         load.run("http://192.0.2.1:80", Path("x.lua"), 1)
 
 

@@ -6,7 +6,7 @@ from bench import changes
 from bench.plan import ALL, BOTH, CONTENDERS, LOCAL, OURS, RANDOM, SCENARIOS, Step, steps
 from bench.report import GROUPS
 from bench.session import MEASURES
-from devcloud.util.console import Refusal
+from devcloud.util.console import UserError
 
 
 def test_every_scenario_knows_its_contenders_models_and_group() -> None:
@@ -63,7 +63,9 @@ def test_names_of_one_kind_add_up_and_kinds_narrow_down() -> None:
 
 
 def test_an_unknown_name_is_refused_with_those_that_are_known() -> None:
-    with pytest.raises(Refusal, match=r"ONLY='cool' is nothing that the bench knows.*cold.*monolith.*bert-base-random"):
+    with pytest.raises(
+        UserError, match=r"ONLY='cool' is nothing that the bench knows.*cold.*monolith.*bert-base-random"
+    ):
         list(steps(1, ["cool"]))
 
 

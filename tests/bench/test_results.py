@@ -6,7 +6,7 @@ import pytest
 
 from bench.plan import LOCAL, OURS, Step
 from bench.results import Record, Results
-from devcloud.util.console import Refusal
+from devcloud.util.console import UserError
 
 FACTS = {"commit": "abc1234", "machine": "2 cores"}
 
@@ -29,7 +29,7 @@ def test_a_run_that_ended_early_goes_on_from_its_file(tmp_path: Path) -> None:
 
 def test_figures_of_another_commit_are_not_mixed_in(tmp_path: Path) -> None:
     Results(tmp_path / "results.json", FACTS).add(record(1, 4.0))
-    with pytest.raises(Refusal, match=r"figures of another commit: begin anew"):
+    with pytest.raises(UserError, match=r"figures of another commit: begin anew"):
         Results(tmp_path / "results.json", {**FACTS, "commit": "def5678"})
 
 
@@ -37,14 +37,14 @@ def test_figures_of_another_commit_are_not_mixed_in(tmp_path: Path) -> None:
 def test_a_file_that_holds_no_results_is_refused(tmp_path: Path, text: str) -> None:
     file = tmp_path / "results.json"
     file.write_text(text)
-    with pytest.raises(Refusal, match="is no results file of this bench"):
+    with pytest.raises(UserError, match="is no results file of this bench"):
         Results(file, FACTS)
 
 
 def test_results_are_read_with_their_facts_and_missing_ones_are_refused(tmp_path: Path) -> None:
     Results(tmp_path / "results.json", FACTS).add(record(1, 4.0))
     assert Results.load(tmp_path / "results.json").facts == FACTS
-    with pytest.raises(Refusal, match="There are no results in"):
+    with pytest.raises(UserError, match="There are no results in"):
         Results.load(tmp_path / "other.json")
 
 

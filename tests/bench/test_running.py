@@ -12,7 +12,7 @@ from bench.plan import MONOLITH, OURS
 from devcloud.cloud.cloud import Cloud
 from devcloud.cloud.services import Services
 from devcloud.toolchain import Toolchain
-from devcloud.util.console import Refusal
+from devcloud.util.console import UserError
 
 ADDRESS = "http://127.0.0.1:1"
 
@@ -89,7 +89,7 @@ def test_jobs_that_are_never_sent_are_told_and_not_measured(tmp_path: Path, monk
     bench = Rehearsed(tmp_path)
     bench.unsent = [1]
     monkeypatch.setattr(type(bench.engine), "logs", lambda *_: "the queue is away")
-    with pytest.raises(Refusal, match="did not send its jobs within 0 s: the queue is away"):
+    with pytest.raises(UserError, match=r"did not send its jobs within 0 s\. It said: the queue is away"):
         bench.jobs(2, most_seconds=1)
     assert "worker" not in bench.asked
 

@@ -24,7 +24,7 @@ import yaml
 
 from devcloud.bootstrap import cache_folder
 from devcloud.cloud.cloud import Cloud
-from devcloud.cloud.docker import Engine
+from devcloud.cloud.docker import DockerEngine
 from devcloud.cloud.services import Services
 from devcloud.images.registry import RegistryReader
 from devcloud.plugins.bridges import stop_bridges
@@ -164,7 +164,7 @@ class Checkout:
         return ensure(self.cloud.cache, lambda _: None)
 
     @property
-    def engine(self) -> Engine:
+    def engine(self) -> DockerEngine:
         """The Docker engine that the cloud's containers run in."""
         return Services(self.cloud, self.tools).engine
 

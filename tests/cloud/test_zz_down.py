@@ -28,7 +28,7 @@ def life(cloud: Cloud) -> tuple[str, dict[str, int]]:
     """What a cloud that went on untouched has kept: the emulator's life, and each service's process."""
     services = Supervisor(cloud.folder).states()
     assert services
-    return cloud.incarnation_file.read_text(), {name: info["pid"] for name, info in services.items()}
+    return cloud.emulator_run_id_file.read_text(), {name: info["pid"] for name, info in services.items()}
 
 
 def containers(checkout: Checkout, cloud: str) -> str:

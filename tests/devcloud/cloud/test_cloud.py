@@ -6,12 +6,12 @@ from pathlib import Path
 import pytest
 
 from devcloud.cloud.cloud import Cloud
-from devcloud.util.console import Refusal
+from devcloud.util.console import UserError
 
 
 @pytest.mark.parametrize("name", ["", "Default", "a b", "../up", "x" * 40, "ünïcode", "1st"])
 def test_a_name_that_could_be_no_folder_and_no_network_is_refused(name: str) -> None:
-    with pytest.raises(Refusal, match=r"is not a name for a cloud: use 1 to 31 lower-case letters"):
+    with pytest.raises(UserError, match=r"is not a name for a cloud: use 1 to 31 lower-case letters"):
         Cloud.named(name)
 
 

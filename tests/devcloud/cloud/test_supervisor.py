@@ -2,15 +2,13 @@
 
 import os
 import signal
-import socket
 import time
 from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
 
-from devcloud.cloud.supervisor import Program, Supervisor, check_ports
-from devcloud.util.console import Refusal
+from devcloud.cloud.supervisor import Program, Supervisor
 from devcloud.util.processes import alive
 
 pytestmark = pytest.mark.services
@@ -42,16 +40,6 @@ def wait_until_gone(pid: int) -> None:
     deadline = time.monotonic() + 20
     while alive(pid) and time.monotonic() < deadline:
         time.sleep(0.02)
-
-
-def test_a_taken_port_is_named_with_what_needs_it_and_what_to_do() -> None:
-    with socket.socket() as holder:
-        holder.bind(("127.0.0.1", 0))
-        holder.listen()
-        port = holder.getsockname()[1]
-        with pytest.raises(Refusal, match=rf"Port {port} of 127\.0\.0\.1 is taken, and cloud a needs it: end it\."):
-            check_ports([port], "cloud a", "end it")
-    check_ports([port], "cloud a", "end it")
 
 
 def test_stopping_ends_every_process(supervisor: Supervisor) -> None:

@@ -12,7 +12,7 @@ import pytest
 from devcloud.bootstrap import ROOT
 from devcloud.cloud.cloud import Cloud
 from devcloud.dev import dev
-from devcloud.util.console import Refusal
+from devcloud.util.console import UserError
 from devcloud.util.locks import only_one
 
 
@@ -45,7 +45,7 @@ def test_a_part_starts_anew_when_the_code_that_it_imports_changes() -> None:
 
 def test_a_second_one_is_refused(tmp_path: Path) -> None:
     lock = tmp_path / "lock"
-    again = pytest.raises(Refusal, match="`make dev` runs on this machine already")
+    again = pytest.raises(UserError, match="`make dev` runs on this machine already")
     with only_one(lock, "make dev"), again, only_one(lock, "make dev"):
         pass
     with only_one(lock, "make dev"):
@@ -63,13 +63,13 @@ def test_an_old_node_is_refused_with_the_version_that_is_needed(
     if fits:
         dev.check_node()
     else:
-        with pytest.raises(Refusal, match=r"Node is v18.20.4 here.*need 20.19 or newer"):
+        with pytest.raises(UserError, match=r"Node is v18.20.4 here.*need 20.19 or newer"):
             dev.check_node()
 
 
 def test_a_machine_without_node_is_told_what_to_install(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
     monkeypatch.setenv("PATH", str(tmp_path))
-    with pytest.raises(Refusal, match=r"node and npm is not on this machine: install Node 20.19"):
+    with pytest.raises(UserError, match=r"node and npm is not on this machine: install Node 20.19"):
         dev.check_node()
 
 
@@ -92,16 +92,16 @@ def auth(sign_up: int, sign_in: int = 200) -> httpx.Client:
 
 
 def test_an_account_that_is_there_already_is_fine_unless_its_password_is_another() -> None:
-    account = dev.Account("a@example.com", "user", "secret-word")
+    account = dev.DemoUser("a@example.com", "user", "secret-word")
     dev.signs_up(auth(201), account)
     dev.signs_up(auth(409, 200), account)
-    with pytest.raises(Refusal, match=r"another password: run `make dev ARGS=--fresh`") as refusal:
+    with pytest.raises(UserError, match=r"another password: run `make dev ARGS=--fresh`") as refusal:
         dev.signs_up(auth(409, 401), account)
     assert "secret-word" not in str(refusal.value)
-    with pytest.raises(Refusal, match=r"refused to sign a@example.com up \(422\)"):
+    with pytest.raises(UserError, match=r"refused to sign a@example.com up \(422\)"):
         dev.signs_up(auth(422), account)
 
 
 def test_a_checkout_without_the_front_end_is_one_sentence(tmp_path: Path) -> None:
-    with pytest.raises(Refusal, match=r"package-lock.json is missing: the front end is not in this checkout"):
+    with pytest.raises(UserError, match=r"package-lock.json is missing: the front end is not in this checkout"):
         dev.install_web(tmp_path)

@@ -8,7 +8,7 @@ from devcloud.bootstrap import ROOT
 from devcloud.cloud.cloud import Cloud
 from devcloud.images import disk_space
 from devcloud.images.registry import RegistryReader
-from devcloud.util.console import Refusal
+from devcloud.util.console import UserError
 from infra import settings as settings_module
 from infra.settings import Settings
 from tests.devcloud.disk import Disk
@@ -40,7 +40,7 @@ def _almost_full(monkeypatch: pytest.MonkeyPatch) -> None:
 
 def test_it_is_refused_with_what_is_free_what_is_needed_and_what_to_do(tmp_path: Path) -> None:
     with pytest.raises(
-        Refusal, match=rf"26.0 GB free, and a base with PyPI's PyTorch needs {disk_space.PYPI_BASE_GB} GB"
+        UserError, match=rf"26.0 GB free, and a base with PyPI's PyTorch needs {disk_space.PYPI_BASE_GB} GB"
     ):
         disk_space.check(tmp_path, lambda: with_torch("pypi"), OneRegistry(tmp_path, full=False))
 

@@ -8,7 +8,7 @@ import pytest
 
 from devcloud.bootstrap import ROOT
 from devcloud.images import model_export
-from devcloud.util.console import Refusal
+from devcloud.util.console import UserError
 from infra import settings as settings_module
 from infra.lib.build_plan import BuildPlan, plan_builds
 from infra.lib.content import ContextFile
@@ -45,7 +45,7 @@ def test_a_dockerfile_is_cut_after_the_stage() -> None:
 
 
 def test_a_missing_stage_is_one_sentence() -> None:
-    with pytest.raises(Refusal, match="has no stage 'weights', out of which `make dev` takes the worker's model"):
+    with pytest.raises(UserError, match="has no stage 'weights', out of which `make dev` takes the worker's model"):
         model_export.up_to(DOCKERFILE, "weights")
 
 

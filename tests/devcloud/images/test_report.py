@@ -8,7 +8,7 @@ import pytest
 from devcloud.images.dockerfile_graph import Build, read
 from devcloud.images.registry import Size
 from devcloud.images.report import Image, layers_of, own_layers, render
-from devcloud.util.console import Refusal
+from devcloud.util.console import UserError
 from infra.lib.build_plan import BuildPlan
 from infra.lib.content import ContextFile
 
@@ -147,5 +147,5 @@ def test_a_size_that_the_compression_does_not_tell_is_left_out(build: Build) -> 
 
 
 def test_an_image_without_a_history_is_refused() -> None:
-    with pytest.raises(Refusal, match="has 4 layers and its history tells of 0"):
+    with pytest.raises(UserError, match="has 4 layers and its history tells of 0"):
         layers_of(MANIFEST, {"history": []}, SIZES)

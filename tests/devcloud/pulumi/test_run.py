@@ -12,7 +12,7 @@ from pathlib import Path
 import pytest
 
 from devcloud.pulumi.run import OWNER, Runs
-from devcloud.util.console import Refusal
+from devcloud.util.console import UserError
 from devcloud.util.processes import alive, started_at
 
 pytestmark = pytest.mark.services
@@ -110,7 +110,7 @@ def test_the_lock_of_a_living_engine_stays(runs: Runs) -> None:
     try:
         time.sleep(0.1)
         file = lock(runs, engine.pid)
-        with pytest.raises(Refusal, match="is locked by a run of Pulumi that is alive"):
+        with pytest.raises(UserError, match="is locked by a run of Pulumi that is alive"):
             runs.clear_dead("local")
         assert file.exists()
     finally:

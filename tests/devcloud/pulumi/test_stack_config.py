@@ -9,7 +9,7 @@ import yaml
 from devcloud.bootstrap import ROOT
 from devcloud.cloud.cloud import Cloud
 from devcloud.pulumi import stack_config
-from devcloud.util.console import Refusal
+from devcloud.util.console import UserError
 
 LOCAL: dict[str, Any] = {
     "config": {
@@ -90,7 +90,9 @@ def test_an_unpinned_copy_builds_the_base_and_is_else_the_same(tmp_path: Path) -
 
 
 def test_a_stack_without_a_file_is_refused_with_those_that_have_one() -> None:
-    with pytest.raises(Refusal, match=r"STACK='nowhere' has no settings file: write Pulumi\.nowhere\.yaml.*dev.*prod"):
+    with pytest.raises(
+        UserError, match=r"STACK='nowhere' has no settings file: write Pulumi\.nowhere\.yaml.*dev.*prod"
+    ):
         stack_config.committed_file("nowhere")
 
 

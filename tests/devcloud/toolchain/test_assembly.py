@@ -11,7 +11,7 @@ import pytest
 from devcloud.toolchain import assembly, debian, golang, official, terraform
 from devcloud.toolchain.assembly import ensure, is_ready, missing_packages, running_engine
 from devcloud.toolchain.work import Work
-from devcloud.util.console import Refusal
+from devcloud.util.console import UserError
 
 
 class Machine:
@@ -141,7 +141,7 @@ def test_a_download_without_what_it_should_hold_is_not_taken(machine: Machine) -
 
 def test_without_any_aws_provider_a_sentence_says_what_to_do(machine: Machine) -> None:
     machine.provider = None
-    with pytest.raises(Refusal, match=r"There is no AWS provider for Pulumi here: .*Put one there .*5\.100\.0"):
+    with pytest.raises(UserError, match=r"There is no AWS provider for Pulumi here: .*Put one there .*5\.100\.0"):
         machine.ensure()
     assert not is_ready(machine.cache)
 

@@ -11,7 +11,7 @@ import pytest
 from devcloud.toolchain import debian, node, pypi, standins, versions
 from devcloud.toolchain.standins import CADDY, NODE, PYTHON, StandIn
 from devcloud.toolchain.work import Work
-from devcloud.util.console import Refusal
+from devcloud.util.console import UserError
 from infra.settings import DEFAULT_PARENTS
 
 REGISTRY = "127.0.0.1:5000"
@@ -133,7 +133,7 @@ def test_every_file_carries_the_same_time(machine: Machine) -> None:
 
 def test_a_stand_in_that_fails_on_the_way_leaves_nothing_that_looks_made(machine: Machine) -> None:
     machine.busybox_lists = "cp"
-    with pytest.raises(Refusal, match="does not list its tools"):
+    with pytest.raises(UserError, match="does not list its tools"):
         machine.ensure()
     assert not list((machine.cache / "standins").glob("caddy*"))
     machine.busybox_lists = "cp sh"
@@ -216,7 +216,9 @@ def test_a_push_that_fails_says_so_and_is_not_taken_for_one(tmp_path: Path, monk
     made = standin(tmp_path / "made")
     failed = subprocess.CompletedProcess([], 1, "", "error: connection refused")
     monkeypatch.setattr(standins.subprocess, "run", lambda *_, **__: failed)
-    with pytest.raises(Refusal, match=r"node:24-slim could not be pushed to 127.0.0.1:5000: error: connection refused"):
+    with pytest.raises(
+        UserError, match=r"node:24-slim could not be pushed to 127.0.0.1:5000: error: connection refused"
+    ):
         push(made)
     assert not (made.folder / "published.json").exists()
 

@@ -6,7 +6,7 @@ from pathlib import Path
 
 import pytest
 
-from devcloud.util.console import Refusal
+from devcloud.util.console import UserError
 from devcloud.util.locks import locked, only_one
 
 pytestmark = pytest.mark.services
@@ -32,7 +32,7 @@ def test_a_second_process_waits_and_says_so(tmp_path: Path) -> None:
 
 
 def test_a_command_that_runs_already_is_refused(tmp_path: Path) -> None:
-    refused = pytest.raises(Refusal, match="`make dev` runs on this machine already")
+    refused = pytest.raises(UserError, match="`make dev` runs on this machine already")
     with only_one(tmp_path / "lock", "make dev"), refused, only_one(tmp_path / "lock", "make dev"):
         pass
     with only_one(tmp_path / "lock", "make dev"):
