@@ -12,6 +12,7 @@ from moto.applicationautoscaling.models import (
 from moto.applicationautoscaling.responses import ApplicationAutoScalingResponse
 
 from devcloud.emulator import moto_overrides
+from devcloud.emulator.moto_overrides import AwsError
 
 
 class AutoscalingBackend(ApplicationAutoscalingBackend):
@@ -45,7 +46,7 @@ class AutoscalingBackend(ApplicationAutoscalingBackend):
     ) -> FakeApplicationAutoscalingPolicy:
         """As AWS does: a policy needs a target, and keeps its ARN (which alarms name) when it is changed."""
         if resource_id not in self.targets.get(scalable_dimension, {}):
-            raise moto_overrides.AwsError(
+            raise AwsError(
                 "ObjectNotFoundException",
                 f"No scalable target registered for service namespace: {service_namespace}, "
                 f"resource ID: {resource_id}, scalable dimension: {scalable_dimension}",
@@ -65,7 +66,7 @@ class AutoscalingBackend(ApplicationAutoscalingBackend):
         """The tags of the scalable target with this ARN, to read or to change."""
         targets = [target for by_id in self.targets.values() for target in by_id.values()]
         if arn not in {target.arn for target in targets}:
-            raise moto_overrides.AwsError("ResourceNotFoundException", f"Resource not found for ARN: {arn}")
+            raise AwsError("ResourceNotFoundException", f"Resource not found for ARN: {arn}")
         return self.tags.setdefault(arn, {})
 
 
@@ -84,16 +85,13 @@ class Response(ApplicationAutoScalingResponse):
         return answer
 
     def list_tags_for_resource(self) -> str:
-        """ListTagsForResource."""
         return json.dumps({"Tags": self.backend.tags_of(self._get_param("ResourceARN"))})
 
     def tag_resource(self) -> str:
-        """TagResource."""
         self.backend.tags_of(self._get_param("ResourceARN")).update(self._get_param("Tags"))
         return "{}"
 
     def untag_resource(self) -> str:
-        """UntagResource."""
         tags = self.backend.tags_of(self._get_param("ResourceARN"))
         for key in self._get_param("TagKeys"):
             tags.pop(key, None)

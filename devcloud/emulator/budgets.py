@@ -72,37 +72,30 @@ class Response(BudgetsResponse):
         return "{}"
 
     def update_notification(self) -> str:
-        """UpdateNotification."""
         self._notification("OldNotification").details = self._get_param("NewNotification")
         return "{}"
 
     def describe_subscribers_for_notification(self) -> str:
-        """DescribeSubscribersForNotification."""
         return json.dumps({"Subscribers": self._notification().subscribers})
 
     def create_subscriber(self) -> str:
-        """CreateSubscriber."""
         self._subscribers().append(self._get_param("Subscriber"))
         return "{}"
 
     def delete_subscriber(self) -> str:
-        """DeleteSubscriber."""
         self._subscribers().remove(self._get_param("Subscriber"))
         return "{}"
 
     def list_tags_for_resource(self) -> str:
-        """ListTagsForResource."""
         tags = self._tags().get(self._named_by_arn(), {})
         return json.dumps({"ResourceTags": [{"Key": key, "Value": value} for key, value in tags.items()]})
 
     def tag_resource(self) -> str:
-        """TagResource."""
         tags = {tag["Key"]: tag["Value"] for tag in self._get_param("ResourceTags")}
         self._tags().setdefault(self._named_by_arn(), {}).update(tags)
         return "{}"
 
     def untag_resource(self) -> str:
-        """UntagResource."""
         for key in self._get_param("ResourceTagKeys"):
             self._tags().get(self._named_by_arn(), {}).pop(key, None)
         return "{}"

@@ -58,14 +58,12 @@ class Ec2Backend(EC2Backend):
         return super().start_instances(instance_ids)
 
     def associate_address(self, instance: Any = None, eni: Any = None, *args: Any, **kwargs: Any) -> ElasticAddress:
-        """AssociateAddress."""
         interface = eni or (instance.nics[0] if instance else None)
         if interface:
             ec2_refusals.address_without_gateway(self, interface.subnet.vpc_id)
         return super().associate_address(instance, eni, *args, **kwargs)
 
     def detach_internet_gateway(self, internet_gateway_id: str, vpc_id: str) -> None:
-        """DetachInternetGateway."""
         ec2_refusals.gateway_with_addresses(self, vpc_id)
         super().detach_internet_gateway(internet_gateway_id, vpc_id)
 
@@ -109,7 +107,6 @@ class Response(EC2Response):
     """moto's, refusing what moto lets through."""
 
     def create_security_group(self) -> Any:
-        """CreateSecurityGroup."""
         ec2_refusals.group_name(self._get_param("GroupName") or "")
         ec2_refusals.group_description(self._get_param("Description") or "")
         return super().create_security_group()
@@ -120,17 +117,14 @@ class Response(EC2Response):
         return super().delete_security_group()
 
     def authorize_security_group_ingress(self) -> Any:
-        """AuthorizeSecurityGroupIngress."""
         ec2_refusals.rule_descriptions(self._get_param("IpPermissions") or [])
         return super().authorize_security_group_ingress()
 
     def authorize_security_group_egress(self) -> Any:
-        """AuthorizeSecurityGroupEgress."""
         ec2_refusals.rule_descriptions(self._get_param("IpPermissions") or [])
         return super().authorize_security_group_egress()
 
     def create_network_interface(self) -> Any:
-        """CreateNetworkInterface."""
         address = self._get_param("PrivateIpAddress")
         if address:
             subnet = self.ec2_backend.get_subnet(self._get_param("SubnetId"))

@@ -26,6 +26,7 @@ from moto.ecr.policy_validation import EcrLifecyclePolicyValidator
 from moto.ecr.responses import ECRResponse
 
 from devcloud.emulator import lifecycle_policy, moto_overrides, mutability
+from devcloud.emulator.moto_overrides import AwsError
 from devcloud.emulator.registry import INDEX_TYPES, Manifest, Registry, RegistryError, digest_of, media_type_of
 
 TOKEN_LIFE = datetime.timedelta(hours=12)  # GetAuthorizationToken in the ECR API reference
@@ -180,7 +181,6 @@ class Response(ECRResponse):
         return ActionResult({"imageDetails": details})
 
     def batch_get_image(self) -> ActionResult:
-        """BatchGetImage."""
         repository, images = self._repository(), self._images()
         found, failures = [], []
         for image_id in self._get_param("imageIds"):
@@ -204,7 +204,7 @@ class Response(ECRResponse):
         media_type = self._get_param("imageManifestMediaType") or media_type_of(content)
         digest = digest_of(text.encode())
         if (self._get_param("imageDigest") or digest) != digest:
-            raise moto_overrides.AwsError(
+            raise AwsError(
                 "ImageDigestDoesNotMatchException",
                 f"The provided digest '{self._get_param('imageDigest')}' does not match "
                 f"the computed digest '{digest}'.",
@@ -216,16 +216,14 @@ class Response(ECRResponse):
                     registry_id=repository.registry_id, image_tag=tag, digest=digest, repository_name=repository.name
                 )
             if named and mutability.is_immutable(repository.image_tag_mutability, exclusions_of(repository), tag):
-                raise moto_overrides.AwsError(
-                    "ImageTagAlreadyExistsException", mutability.refusal(tag, repository.name)
-                )
+                raise AwsError("ImageTagAlreadyExistsException", mutability.refusal(tag, repository.name))
             try:
                 backend.registry.put(repository.name, tag or digest, text.encode(), media_type)
             except RegistryError as error:
                 raise refused_manifest(error, repository) from error
         image = backend.image(repository.name, digest, [tag] if tag else [])
         if not image:
-            raise moto_overrides.AwsError("ServerException", f"the registry lost {digest} right after it took it")
+            raise AwsError("ServerException", f"the registry lost {digest} right after it took it")
         return ActionResult({"image": described(repository, image, tag)})
 
     def batch_delete_image(self) -> ActionResult:
@@ -263,7 +261,7 @@ class Response(ECRResponse):
 
     def initiate_layer_upload(self) -> ActionResult:
         """InitiateLayerUpload: refused, since moto would keep the layer where no one can pull it."""
-        raise moto_overrides.AwsError(
+        raise AwsError(
             "InvalidParameterException",
             "devcloud's ECR takes layers by the registry protocol only: push with Docker or BuildKit.",
         )
@@ -308,18 +306,16 @@ def not_found(image_id: dict[str, str]) -> dict[str, Any]:
     return {"imageId": image_id, "failureCode": "ImageNotFound", "failureReason": "Requested image not found"}
 
 
-def refused_manifest(error: RegistryError, repository: Repository) -> moto_overrides.AwsError:
+def refused_manifest(error: RegistryError, repository: Repository) -> AwsError:
     """ECR's refusal for a manifest that the registry refused."""
     where = f"repository with name '{repository.name}' in the registry with id '{repository.registry_id}'"
     if error.code in ("BLOB_UNKNOWN", "MANIFEST_BLOB_UNKNOWN"):
-        return moto_overrides.AwsError(
-            "LayersNotFoundException", f"Layers required for pushing image into {where} do not exist."
-        )
+        return AwsError("LayersNotFoundException", f"Layers required for pushing image into {where} do not exist.")
     if error.code == "MANIFEST_UNKNOWN":
-        return moto_overrides.AwsError(
+        return AwsError(
             "ReferencedImagesNotFoundException", f"Images referenced by the manifest do not exist in {where}."
         )
-    return moto_overrides.AwsError(
+    return AwsError(
         "InvalidParameterException",
         f"Invalid parameter at 'ImageManifest' failed to satisfy constraint: 'Invalid image manifest' ({error.code})",
     )

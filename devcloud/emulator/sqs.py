@@ -8,6 +8,7 @@ from moto.sqs.constants import MAXIMUM_VISIBILITY_TIMEOUT
 from moto.sqs.responses import SQSResponse
 
 from devcloud.emulator import moto_overrides
+from devcloud.emulator.moto_overrides import AwsError
 
 # CreateQueue in the SQS API reference, 2026-11: seconds, and bytes for the message size.
 RANGES = {
@@ -45,8 +46,8 @@ class Queue(models.Queue):
     def _refuse_redrive(self, written: str) -> None:
         """Refuse a redrive policy that names no queue, or a count out of range: InvalidParameterValue."""
 
-        def refusal(reason: str) -> moto_overrides.AwsError:
-            return moto_overrides.AwsError(
+        def refusal(reason: str) -> AwsError:
+            return AwsError(
                 "InvalidParameterValue", f"Value {written} for parameter RedrivePolicy is invalid. Reason: {reason}"
             )
 
@@ -89,7 +90,7 @@ def refuse_out_of_range(attributes: dict[str, Any]) -> None:
         except (TypeError, ValueError):
             legal = False
         if not legal:
-            raise moto_overrides.AwsError("InvalidAttributeValue", f"Invalid value for the parameter {name}.")
+            raise AwsError("InvalidAttributeValue", f"Invalid value for the parameter {name}.")
 
 
 class Response(SQSResponse):
@@ -98,7 +99,7 @@ class Response(SQSResponse):
     def _get_validated_visibility_timeout(self, timeout: str | None = None) -> int:
         seconds = super()._get_validated_visibility_timeout(timeout)
         if seconds < 0:
-            raise moto_overrides.AwsError(
+            raise AwsError(
                 "InvalidParameterValue",
                 f"Value {seconds} for parameter VisibilityTimeout is invalid. "
                 f"Reason: Must be between 0 and {MAXIMUM_VISIBILITY_TIMEOUT}, if provided.",

@@ -11,6 +11,7 @@ from moto.ssm.models import Parameter, SimpleSystemManagerBackend, ssm_backends
 from moto.ssm.responses import SimpleSystemManagerResponse
 
 from devcloud.emulator import moto_overrides
+from devcloud.emulator.moto_overrides import AwsError
 
 # Bytes; "Managing parameter tiers" in the Systems Manager user guide, 2026-11.
 STANDARD_LIMIT = 4096
@@ -53,7 +54,7 @@ class SsmBackend(SimpleSystemManagerBackend):
     def association(self, association_id: str) -> dict[str, Any]:
         """The association with this id, to read or to change."""
         if association_id not in self.associations:
-            raise moto_overrides.AwsError("AssociationDoesNotExist", "The specified association does not exist.")
+            raise AwsError("AssociationDoesNotExist", "The specified association does not exist.")
         return self.associations[association_id]
 
     def put_parameter(
@@ -74,7 +75,7 @@ class SsmBackend(SimpleSystemManagerBackend):
         size = len((value or "").encode())
         tier = self._tier(name, tier, size)
         if tier == "Standard" and size > STANDARD_LIMIT:
-            raise moto_overrides.AwsError(
+            raise AwsError(
                 "ValidationException",
                 f"Standard tier parameters support a maximum parameter value of {STANDARD_LIMIT} characters. "
                 "To create a larger parameter value, upgrade the parameter to use the advanced-parameter "
@@ -82,7 +83,7 @@ class SsmBackend(SimpleSystemManagerBackend):
                 "userguide/parameter-store-advanced-parameters.html",
             )
         if size > ADVANCED_LIMIT:
-            raise moto_overrides.AwsError(
+            raise AwsError(
                 "ValidationException",
                 f"Advanced tier parameters support a maximum parameter value of {ADVANCED_LIMIT} characters.",
             )
@@ -134,7 +135,6 @@ class Response(SimpleSystemManagerResponse):
         return ActionResult({"AssociationDescription": association})
 
     def update_association(self) -> ActionResult:
-        """UpdateAssociation."""
         association = self._association()
         association.update(self._settings())
         association["AssociationVersion"] = str(int(association["AssociationVersion"]) + 1)
@@ -142,16 +142,13 @@ class Response(SimpleSystemManagerResponse):
         return ActionResult({"AssociationDescription": association})
 
     def describe_association(self) -> ActionResult:
-        """DescribeAssociation."""
         return ActionResult({"AssociationDescription": self._association()})
 
     def delete_association(self) -> ActionResult:
-        """DeleteAssociation."""
         del self.backend.associations[self._association()["AssociationId"]]
         return EmptyResult()
 
     def list_associations(self) -> ActionResult:
-        """ListAssociations."""
         return ActionResult({"Associations": list(self.backend.associations.values())})
 
     def describe_association_executions(self) -> ActionResult:
