@@ -33,11 +33,16 @@ def write_buildkit_settings(folder: Path, runc: Path, address: str, registry: in
     )
 
 
-def registry(folder: Path, server: Path) -> Program:
-    """The registry's process."""
-    return Program("registry", [str(server), "serve", str(folder / "registry.yml")], 1)
+def registry(folder: Path, server: Path, port: int) -> Program:
+    """Return the registry's process."""
+    return Program("registry", [str(server), "serve", str(folder / "registry.yml")], 1, listens=("127.0.0.1", port))
 
 
-def buildkit(folder: Path, daemon: Path, path: str) -> Program:
-    """BuildKit's process; `path` is the PATH that it finds its helpers on."""
-    return Program("buildkit", [str(daemon), "--config", str(folder / "buildkitd.toml")], 2, environment={"PATH": path})
+def buildkit(folder: Path, daemon: Path, path: str, address: str) -> Program:
+    """Return BuildKit's process; `path` is the PATH that it finds its helpers on."""
+    return Program(
+        *("buildkit", [str(daemon), "--config", str(folder / "buildkitd.toml")], 2),
+        environment={"PATH": path},
+        title="BuildKit",
+        listens=Path(address.removeprefix("unix://")),
+    )

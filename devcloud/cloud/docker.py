@@ -15,7 +15,6 @@ from devcloud.toolchain import Toolchain
 from devcloud.util.console import UserError, row
 from devcloud.util.locks import locked
 from devcloud.util.processes import output, unmount_below
-from devcloud.util.sockets import wait_for_socket
 from devcloud.util.waiting import wait_until
 
 LABEL = "slipway.cloud"
@@ -64,20 +63,26 @@ class DockerEngine:
         folder = self._supervisor.folder
         (folder / "clouds").mkdir(parents=True, exist_ok=True)
         (folder / "clouds" / self.cloud.name).touch()
+        command = [
+            *(str(dockerd), "--host", f"unix://{self.cloud.docker_socket}"),
+            *("--data-root", str(folder / "data"), "--exec-root", str(folder / "exec")),
+            *("--pidfile", str(folder / "docker.pid"), "--log-level", "warn"),
+        ]
+        program = Program(
+            *("dockerd", command, 1),
+            environment={"PATH": f"{self.toolchain.bin}{os.pathsep}{os.environ['PATH']}"},
+            title="the Docker engine",
+            listens=self.cloud.docker_socket,
+            patience=60,
+        )
         if not self._supervisor.running():
             (folder / "docker.pid").unlink(missing_ok=True)
-            command = [
-                *(str(dockerd), "--host", f"unix://{self.cloud.docker_socket}"),
-                *("--data-root", str(folder / "data"), "--exec-root", str(folder / "exec")),
-                *("--pidfile", str(folder / "docker.pid"), "--log-level", "warn"),
-            ]
-            environment = {"PATH": f"{self.toolchain.bin}{os.pathsep}{os.environ['PATH']}"}
-            self._supervisor.start([Program("dockerd", command, priority=1, environment=environment)])
-        self._supervisor.start_program("dockerd")
-        log = self._supervisor.logs / "dockerd.log"
-        wait_for_socket(self.cloud.docker_socket, 60, "The Docker engine", log)
+            self._supervisor.start([program])
+        self._supervisor.bring_up([program])
         if not wait_until(self._answers, 30, pause=0.2):
-            raise UserError(f"The Docker engine did not answer within 30 s; its log is {log}.")
+            raise UserError(
+                f"The Docker engine did not answer within 30 s; its log is {self._supervisor.logs / 'dockerd.log'}."
+            )
 
     def _answers(self) -> bool:
         with contextlib.suppress(UserError):

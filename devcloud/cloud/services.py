@@ -6,12 +6,11 @@ import shutil
 import sys
 import uuid
 from dataclasses import dataclass
-from pathlib import Path
+from typing import Any
 
 from devcloud.bootstrap import ROOT
 from devcloud.cloud import buildkit, databases
 from devcloud.cloud.cloud import Cloud
-from devcloud.cloud.databases import POSTGRES_PORT, REDIS_PORT
 from devcloud.cloud.docker import DockerEngine
 from devcloud.cloud.supervisor import Program, Supervisor
 from devcloud.toolchain import Toolchain
@@ -19,20 +18,11 @@ from devcloud.util.console import row, step
 from devcloud.util.files import replace_text
 from devcloud.util.locks import locked
 from devcloud.util.processes import unmount_below
-from devcloud.util.sockets import check_ports, wait_for_port, wait_for_socket
+from devcloud.util.sockets import check_ports
 
 BUILDER = "slipway-local"
 """The buildx instance that stands for this cloud's BuildKit, as Pulumi.local.yaml names it."""
 BUILDKIT = "buildkit"
-SERVICES = ("registry", "aws", "postgres", "redis", "ecr")
-"""What every cloud runs, in the order in which it is started; BuildKit besides, where something is built."""
-SERVICE_TITLES = {
-    "registry": "registry",
-    "aws": "emulator",
-    "postgres": "PostgreSQL",
-    "redis": "Redis",
-    BUILDKIT: "BuildKit",
-}
 
 
 @dataclass(frozen=True)
@@ -64,6 +54,7 @@ class Services:
         self.cloud.folder.chmod(0o700)
         with step("docker", "the Docker engine"):
             self.engine.start()
+        programs = self._programs()
         if self.supervisor.running() and not self._emulator_lives():
             row("aws", "the emulator has died, and what it held with it: starting the cloud anew")
             self.stop_processes()
@@ -72,12 +63,11 @@ class Services:
             self._forget_stacks()
             # First, so that whatever comes up below is known to be up, even if we are killed right after it.
             self.cloud.emulator_run_id_file.write_text(uuid.uuid4().hex)
-            self.supervisor.start(self._programs(), self._check_ports)
-        names = [*SERVICES, *([BUILDKIT] if builds else [])]
-        with step("services", ", ".join(SERVICE_TITLES[name] for name in names if name in SERVICE_TITLES)):
-            for name in names:
-                self.supervisor.start_program(name)
-            self._wait(builds=builds)
+            self.supervisor.start(programs, self._check_ports)
+        wanted = [program for program in programs if builds or program.name != BUILDKIT]
+        # What stands in front of the registry is part of it for the user.
+        with step("services", ", ".join(program.title or program.name for program in wanted if program.name != "ecr")):
+            self.supervisor.bring_up(wanted)
         self._log_in()
 
     def stop(self) -> None:
@@ -134,18 +124,6 @@ class Services:
     def _emulator_lives(self) -> bool:
         return self.supervisor.states().get("aws", {}).get("statename") in ("RUNNING", "STARTING", "STOPPED")
 
-    def _wait(self, *, builds: bool) -> None:
-        ports, logs = self.cloud.ports, self.cloud.logs
-        gateway = self.engine.gateway()
-        wait_for_port("127.0.0.1", ports.registry, 30, "The registry", logs / "registry.log")
-        wait_for_port("127.0.0.1", ports.aws, 60, "The AWS emulator", logs / "aws.log")
-        wait_for_port("127.0.0.1", ports.ecr, 30, "The ECR front", logs / "ecr.log")
-        wait_for_port(gateway, POSTGRES_PORT, 30, "PostgreSQL", logs / "postgres.log")
-        wait_for_port(gateway, REDIS_PORT, 30, "Redis", logs / "redis.log")
-        if builds:
-            socket = Path(self.cloud.buildkit_address.removeprefix("unix://"))
-            wait_for_socket(socket, 30, "BuildKit", logs / "buildkit.log")
-
     def _prepare(self) -> None:
         """Write each service's configuration; make the database's folder."""
         folder, ports = self.cloud.folder, self.cloud.ports
@@ -170,42 +148,45 @@ class Services:
                 databases.initialise(self.toolchain.postgres_bin, folder / "postgres")
 
     def _programs(self) -> list[Program]:
+        """Return every process of the cloud, in the order in which they start."""
         folder, ports, tools = self.cloud.folder, self.cloud.ports, self.toolchain
         gateway = self.engine.gateway()
-        aws_listen = ("--listen", f"127.0.0.1:{ports.aws}", "--listen", f"{gateway}:{ports.aws}")
-        ecr_listen = ("--listen", f"127.0.0.1:{ports.ecr}", "--listen", f"{gateway}:{ports.ecr}")
-        registry = f"http://127.0.0.1:{ports.registry}"
+        registry = ("--registry", f"http://127.0.0.1:{ports.registry}")
         ours = {"PYTHONPATH": str(ROOT), "PYTHONUNBUFFERED": "1"}
-        path = {"PATH": f"{tools.bin}{os.pathsep}{os.environ['PATH']}"}
+
+        def python(name: str, module: str, port: int, *arguments: str, **settings: Any) -> Program:
+            listen = ("--listen", f"127.0.0.1:{port}", "--listen", f"{gateway}:{port}")
+            command = [sys.executable, "-m", module, *listen, *registry, *arguments]
+            return Program(name, command, environment=ours, listens=("127.0.0.1", port), **settings)
+
         return [
-            buildkit.registry(folder, tools.docker_registry),
-            Program(
-                "aws",
-                [
-                    *(sys.executable, "-m", "devcloud.emulator", *aws_listen),
-                    *("--registry", registry, "--registry-address", self.cloud.registry_address),
-                ],
-                2,
+            buildkit.registry(folder, tools.docker_registry, ports.registry),
+            python(
+                *("aws", "devcloud.emulator", ports.aws, "--registry-address", self.cloud.registry_address),
+                priority=2,
                 restart=False,  # its state is gone with it: a new one would be another account
-                environment=ours,
+                title="emulator",
+                patience=60,
             ),
-            Program(
-                "ecr",
-                [
-                    *(sys.executable, "-m", "devcloud.emulator.registry_proxy", *ecr_listen),
-                    *("--registry", registry, "--aws", self.cloud.endpoint),
-                ],
-                3,
-                environment=ours,
-            ),
-            buildkit.buildkit(folder, tools.buildkitd, path["PATH"]),
             Program(
                 "postgres",
                 databases.postgres(tools.postgres_bin, folder / "postgres", (ports.databases, gateway)),
                 2,
                 stop_signal="INT",  # a fast shutdown
+                title="PostgreSQL",
+                listens=(gateway, databases.POSTGRES_PORT),
             ),
-            Program("redis", databases.redis(tools.redis_server, folder / "redis", (ports.databases, gateway)), 2),
+            Program(
+                "redis",
+                databases.redis(tools.redis_server, folder / "redis", (ports.databases, gateway)),
+                2,
+                title="Redis",
+                listens=(gateway, databases.REDIS_PORT),
+            ),
+            python("ecr", "devcloud.emulator.registry_proxy", ports.ecr, "--aws", self.cloud.endpoint, priority=3),
+            buildkit.buildkit(
+                *(folder, tools.buildkitd, f"{tools.bin}{os.pathsep}{os.environ['PATH']}", self.cloud.buildkit_address)
+            ),
         ]
 
     def _log_in(self) -> None:

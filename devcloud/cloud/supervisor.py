@@ -19,6 +19,7 @@ from supervisor.xmlrpc import SupervisorTransport
 
 from devcloud.util.console import UserError
 from devcloud.util.processes import alive, wait_for_end, with_environment
+from devcloud.util.sockets import Address, wait_for
 from devcloud.util.waiting import wait_until
 
 ORPHAN_SECONDS = 5
@@ -37,6 +38,12 @@ class Program:
     """Whether one that dies is started again; not where what it held in memory is lost with it."""
     environment: Mapping[str, str] = field(default_factory=dict)
     stop_signal: str = "TERM"
+    title: str = ""
+    """Its name for the user, if that is another."""
+    listens: Address | None = None
+    """Where it accepts connections once it is ready."""
+    patience: float = 30
+    """How many seconds it may take to be ready."""
 
 
 class Supervisor:
@@ -78,6 +85,15 @@ class Supervisor:
         )
         if not wait_until(lambda: self.socket.exists() and self.running(), 10, pause=0.02):
             raise UserError(f"supervisord did not start; its log is {self.logs / 'supervisord.log'}.")
+
+    def bring_up(self, programs: Sequence[Program]) -> None:
+        """Start the programs that do not run, then wait until all of them are ready. Raise UserError if one is not."""
+        for program in programs:
+            self.start_program(program.name)
+        for program in programs:
+            if program.listens:
+                log = self.logs / f"{program.name}.log"
+                wait_for(program.listens, program.patience, program.title or program.name, log)
 
     def start_program(self, name: str) -> None:
         """Start one program where it is not running."""

@@ -32,7 +32,7 @@ from devcloud.util.console import UserError, row, say, step
 from devcloud.util.files import replace_text
 from devcloud.util.locks import only_one
 from devcloud.util.processes import output
-from devcloud.util.sockets import check_ports, wait_for_port
+from devcloud.util.sockets import check_ports, wait_for
 from devcloud.util.waiting import wait_until
 from infra import settings as settings_module
 
@@ -152,9 +152,9 @@ class Dev:
         ):
             self.group.start(process)
         with step("services", "PostgreSQL, Redis, the queue"):
-            wait_for_port(address, databases.POSTGRES_PORT, 30, "PostgreSQL", logs / "postgres.log")
-            wait_for_port(address, databases.REDIS_PORT, 30, "Redis", logs / "redis.log")
-            wait_for_port("127.0.0.1", self.cloud.ports.aws, 60, "The queue's emulator", logs / "queue.log")
+            wait_for((address, databases.POSTGRES_PORT), 30, "PostgreSQL", logs / "postgres.log")
+            wait_for((address, databases.REDIS_PORT), 30, "Redis", logs / "redis.log")
+            wait_for(("127.0.0.1", self.cloud.ports.aws), 60, "the queue's emulator", logs / "queue.log")
             self._make_queue()
             if fresh:
                 databases.drop(programs, address, DATABASE)

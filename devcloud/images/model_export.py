@@ -22,7 +22,6 @@ from devcloud.toolchain import some
 from devcloud.toolchain.standins import take_docker_hubs_place
 from devcloud.util.console import UserError, say, step
 from devcloud.util.files import made_whole
-from devcloud.util.sockets import wait_for_port, wait_for_socket
 from infra.lib import content, staging
 from infra.lib.build_plan import BuildPlan, plan_builds
 from infra.lib.task_definition import canonical_json
@@ -93,19 +92,14 @@ def _build(cloud: Cloud, base: BuildPlan, worker: BuildPlan, dockerfile: str, fo
     buildkit.write_registry_settings(cloud.folder, cloud.ports.registry)
     buildkit.write_buildkit_settings(cloud.folder, tools["runc"], cloud.buildkit_address, cloud.ports.registry)
     path = f"{tools['buildkitd'].parent}{os.pathsep}{os.environ['PATH']}"
+    programs = [
+        buildkit.registry(cloud.folder, tools["docker-registry"], cloud.ports.registry),
+        buildkit.buildkit(cloud.folder, tools["buildkitd"], path, cloud.buildkit_address),
+    ]
     supervisor.stop()  # of a run that was killed
-    supervisor.start(
-        [
-            buildkit.registry(cloud.folder, tools["docker-registry"]),
-            buildkit.buildkit(cloud.folder, tools["buildkitd"], path),
-        ]
-    )
+    supervisor.start(programs)
     try:
-        for name in ("registry", "buildkit"):
-            supervisor.start_program(name)
-        wait_for_port("127.0.0.1", cloud.ports.registry, 30, "The registry", cloud.logs / "registry.log")
-        socket = Path(cloud.buildkit_address.removeprefix("unix://"))
-        wait_for_socket(socket, 30, "BuildKit", cloud.logs / "buildkit.log")
+        supervisor.bring_up(programs)
         take_docker_hubs_place(cloud.cache, tools["buildctl"], cloud.buildkit_address, registry, say)
         reference = f"{registry}/base:{base.content_tag}"
         with _staged(base):

@@ -9,6 +9,9 @@ from pathlib import Path
 from devcloud.util.console import UserError
 from devcloud.util.waiting import wait_until
 
+Address = tuple[str, int] | Path
+"""A host and its port, or a unix socket."""
+
 
 def is_free(host: str, port: int) -> bool:
     """Return whether nothing listens on a port."""
@@ -26,24 +29,20 @@ def check_ports(ports: Sequence[int], whose: str, remedy: str) -> None:
             raise UserError(f"Port {port} of 127.0.0.1 is taken, and {whose} needs it: {remedy}.")
 
 
-def wait_for_port(host: str, port: int, limit: float, what: str, log: Path) -> None:
-    """Wait until something accepts connections there. Raise UserError with the end of its log."""
-    _wait_for(socket.AF_INET, (host, port), limit, what, log)
+def wait_for(address: Address, limit: float, what: str, log: Path) -> None:
+    """Wait until something accepts connections at an address. Raise UserError with the end of its log."""
+    family = socket.AF_UNIX if isinstance(address, Path) else socket.AF_INET
+    target = os.fspath(address) if isinstance(address, Path) else address
 
-
-def wait_for_socket(path: Path, limit: float, what: str, log: Path) -> None:
-    """Wait until something accepts connections on a unix socket. Raise UserError with the end of its log."""
-    _wait_for(socket.AF_UNIX, os.fspath(path), limit, what, log)
-
-
-def _wait_for(family: socket.AddressFamily, address: str | tuple[str, int], limit: float, what: str, log: Path) -> None:
     def accepts() -> bool:
         with contextlib.suppress(OSError), socket.socket(family) as probe:
             probe.settimeout(1)
-            probe.connect(address)
+            probe.connect(target)
             return True
         return False
 
     if not wait_until(accepts, limit, pause=0.05):
         tail = " / ".join(log.read_text(errors="replace").splitlines()[-3:]) if log.exists() else "nothing"
-        raise UserError(f"{what} did not answer within {limit:.0f} s. The end of its log, {log}, says: {tail}")
+        raise UserError(
+            f"{what[0].upper()}{what[1:]} did not answer within {limit:.0f} s. The end of its log, {log}, says: {tail}"
+        )

@@ -1,5 +1,6 @@
 """A group of background processes, started and ended as one."""
 
+import dataclasses
 import os
 import signal
 import time
@@ -9,6 +10,7 @@ from pathlib import Path
 import pytest
 
 from devcloud.cloud.supervisor import Program, Supervisor
+from devcloud.util.console import UserError
 from devcloud.util.processes import alive
 
 pytestmark = pytest.mark.services
@@ -68,3 +70,11 @@ def test_what_a_killed_supervisord_left_running_is_ended_when_it_is_stopped(supe
     supervisor.stop()
     wait_until_gone(orphan)
     assert not alive(orphan)
+
+
+def test_a_program_that_does_not_get_ready_is_refused_by_its_title(supervisor: Supervisor, tmp_path: Path) -> None:
+    deaf = dataclasses.replace(SLEEP, title="the sleeper", listens=tmp_path / "no.sock", patience=0.1)
+    supervisor.start([deaf])
+    with pytest.raises(UserError, match=r"The sleeper did not answer within 0 s\."):
+        supervisor.bring_up([deaf])
+    assert supervisor.states()["sleeper"]["statename"] == "RUNNING"

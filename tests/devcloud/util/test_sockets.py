@@ -6,7 +6,7 @@ from pathlib import Path
 import pytest
 
 from devcloud.util.console import UserError
-from devcloud.util.sockets import check_ports, is_free, wait_for_port, wait_for_socket
+from devcloud.util.sockets import check_ports, is_free, wait_for
 
 
 def test_a_taken_port_is_named_with_what_needs_it_and_what_to_do() -> None:
@@ -37,9 +37,9 @@ def test_a_service_that_answers_is_found_and_one_that_does_not_is_refused_with_i
         port = tcp.getsockname()[1]
         for holder in (tcp, unix):
             holder.listen()
-        wait_for_port("127.0.0.1", port, 5, "It", log)
-        wait_for_socket(path, 5, "It", log)
+        wait_for(("127.0.0.1", port), 5, "It", log)
+        wait_for(path, 5, "It", log)
     with pytest.raises(UserError, match=r"It did not answer within 0 s.*no space left on device"):
-        wait_for_port("127.0.0.1", port, 0.1, "It", log)
+        wait_for(("127.0.0.1", port), 0.1, "It", log)
     with pytest.raises(UserError, match="It did not answer within 0 s"):
-        wait_for_socket(path, 0.1, "It", log)
+        wait_for(path, 0.1, "It", log)
