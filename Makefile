@@ -63,9 +63,9 @@ stop-builder: ## Stop BuildKit alone
 	$(DEVCLOUD) stop-builder
 
 dev: ## The product without the cloud, with live reload: ARGS=--fresh empties its database
-	$(RUN) devcloud.dev $(ARGS)
+	$(RUN) devcloud.dev.dev $(ARGS)
 bench: ## Measure ours against what teams start out with: RUNS=3 ONLY=cold,ours ARGS="--fresh|--list|--report"
-	$(RUN) devcloud.bench --runs $(or $(RUNS),3) --only "$(ONLY)" $(ARGS)
+	$(RUN) bench --runs $(or $(RUNS),3) --only "$(ONLY)" $(ARGS)
 
 toolchain: ## Find or make every tool
 	$(DEVCLOUD) toolchain

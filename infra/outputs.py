@@ -60,6 +60,8 @@ class StackOutputs(Output):
     api_address: str
     api_instance_id: str
     host_memory_mib: int
+    database_host: str
+    """The host's private address, where its PostgreSQL is."""
     release_parameter: str
     services: Mapping[str, ServiceOutput]
     """In the order in which they start."""

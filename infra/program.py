@@ -155,7 +155,7 @@ def deploy(settings: Settings) -> None:
     )
     if settings.budget.email:
         Budget("budget", BudgetArgs(prefix=prefix, spec=settings.budget, email=settings.budget.email), options)
-    _export(settings, images, jobs, worker, host, secrets)
+    _export(settings, images, network, jobs, worker, host, secrets)
 
 
 def _variable(name: str) -> str:
@@ -308,6 +308,7 @@ def _environment(
 def _export(
     settings: Settings,
     images: Running,
+    network: Network,
     jobs: Jobs | None,
     worker: Worker | None,
     host: ApiHost,
@@ -361,6 +362,7 @@ def _export(
         }
         if product.worker and worker and jobs
         else None,
+        "databaseHost": network.host_address,
         "smokeTest": product.smoke_test,
         "monthlyCostUsd": bill.total_usd,
         "monthlyCostUsdByPart": bill.by_part(),

@@ -2,15 +2,8 @@
 
 import argparse
 
-from devcloud.emulator import edge
-
-
-def address(text: str) -> tuple[str, int]:
-    """`HOST:PORT` as its two parts."""
-    host, _, port = text.rpartition(":")
-    if not host or not port.isdigit():
-        raise argparse.ArgumentTypeError(f"{text!r} is not HOST:PORT, e.g. 127.0.0.1:4566")
-    return host, int(port)
+from devcloud.emulator import moto_overrides
+from devcloud.emulator.addresses import address
 
 
 def main() -> None:
@@ -19,12 +12,10 @@ def main() -> None:
     parser.add_argument("--listen", type=address, action="append", required=True, metavar="HOST:PORT")
     parser.add_argument("--registry", metavar="URL", help="the registry that holds ECR's images; without one, no ECR")
     parser.add_argument(
-        "--registry-address",
-        metavar="HOST:PORT",
-        help="where users push to and pull from: ecr_front's address",
+        "--registry-address", metavar="HOST:PORT", help="where users push to and pull from: registry_proxy's address"
     )
     arguments = parser.parse_args()
-    edge.require_moto()
+    moto_overrides.require_moto()
     # Only now: importing the additions binds them to moto's internals.
     from devcloud.emulator import server
 

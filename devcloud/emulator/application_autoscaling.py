@@ -11,10 +11,11 @@ from moto.applicationautoscaling.models import (
 )
 from moto.applicationautoscaling.responses import ApplicationAutoScalingResponse
 
-from devcloud.emulator import edge
+from devcloud.emulator import moto_overrides
+from devcloud.emulator.moto_overrides import AwsError
 
 
-class Backend(ApplicationAutoscalingBackend):
+class AutoscalingBackend(ApplicationAutoscalingBackend):
     """moto's, and the tags of each scalable target by its ARN."""
 
     _url_module = urls
@@ -45,7 +46,7 @@ class Backend(ApplicationAutoscalingBackend):
     ) -> FakeApplicationAutoscalingPolicy:
         """As AWS does: a policy needs a target, and keeps its ARN (which alarms name) when it is changed."""
         if resource_id not in self.targets.get(scalable_dimension, {}):
-            raise edge.Refusal(
+            raise AwsError(
                 "ObjectNotFoundException",
                 f"No scalable target registered for service namespace: {service_namespace}, "
                 f"resource ID: {resource_id}, scalable dimension: {scalable_dimension}",
@@ -65,7 +66,7 @@ class Backend(ApplicationAutoscalingBackend):
         """The tags of the scalable target with this ARN, to read or to change."""
         targets = [target for by_id in self.targets.values() for target in by_id.values()]
         if arn not in {target.arn for target in targets}:
-            raise edge.Refusal("ResourceNotFoundException", f"Resource not found for ARN: {arn}")
+            raise AwsError("ResourceNotFoundException", f"Resource not found for ARN: {arn}")
         return self.tags.setdefault(arn, {})
 
 
@@ -73,9 +74,9 @@ class Response(ApplicationAutoScalingResponse):
     """Without ListTagsForResource the Terraform provider retries for minutes after each read."""
 
     @property
-    def backend(self) -> Backend:
+    def backend(self) -> AutoscalingBackend:
         """The backend of the request's account and region."""
-        return cast(Backend, self.applicationautoscaling_backend)
+        return cast(AutoscalingBackend, self.applicationautoscaling_backend)
 
     def register_scalable_target(self) -> str:
         """RegisterScalableTarget, with tags."""
@@ -84,16 +85,13 @@ class Response(ApplicationAutoScalingResponse):
         return answer
 
     def list_tags_for_resource(self) -> str:
-        """ListTagsForResource."""
         return json.dumps({"Tags": self.backend.tags_of(self._get_param("ResourceARN"))})
 
     def tag_resource(self) -> str:
-        """TagResource."""
         self.backend.tags_of(self._get_param("ResourceARN")).update(self._get_param("Tags"))
         return "{}"
 
     def untag_resource(self) -> str:
-        """UntagResource."""
         tags = self.backend.tags_of(self._get_param("ResourceARN"))
         for key in self._get_param("TagKeys"):
             tags.pop(key, None)
@@ -102,4 +100,4 @@ class Response(ApplicationAutoScalingResponse):
 
 def install() -> None:
     """Put the additions in moto's place."""
-    edge.install(applicationautoscaling_backends, Backend, urls, Response)
+    moto_overrides.install(applicationautoscaling_backends, AutoscalingBackend, urls, Response)

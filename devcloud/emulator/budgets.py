@@ -8,10 +8,10 @@ from moto.budgets.exceptions import NotFoundException
 from moto.budgets.models import Budget, BudgetsBackend, Notification, budgets_backends
 from moto.budgets.responses import BudgetsResponse
 
-from devcloud.emulator import edge
+from devcloud.emulator import moto_overrides
 
 
-class Backend(BudgetsBackend):
+class TaggedBudgetsBackend(BudgetsBackend):
     """moto's, and the tags of each budget by its name."""
 
     _url_module = urls
@@ -72,50 +72,43 @@ class Response(BudgetsResponse):
         return "{}"
 
     def update_notification(self) -> str:
-        """UpdateNotification."""
         self._notification("OldNotification").details = self._get_param("NewNotification")
         return "{}"
 
     def describe_subscribers_for_notification(self) -> str:
-        """DescribeSubscribersForNotification."""
         return json.dumps({"Subscribers": self._notification().subscribers})
 
     def create_subscriber(self) -> str:
-        """CreateSubscriber."""
         self._subscribers().append(self._get_param("Subscriber"))
         return "{}"
 
     def delete_subscriber(self) -> str:
-        """DeleteSubscriber."""
         self._subscribers().remove(self._get_param("Subscriber"))
         return "{}"
 
     def list_tags_for_resource(self) -> str:
-        """ListTagsForResource."""
         tags = self._tags().get(self._named_by_arn(), {})
         return json.dumps({"ResourceTags": [{"Key": key, "Value": value} for key, value in tags.items()]})
 
     def tag_resource(self) -> str:
-        """TagResource."""
         tags = {tag["Key"]: tag["Value"] for tag in self._get_param("ResourceTags")}
         self._tags().setdefault(self._named_by_arn(), {}).update(tags)
         return "{}"
 
     def untag_resource(self) -> str:
-        """UntagResource."""
         for key in self._get_param("ResourceTagKeys"):
             self._tags().get(self._named_by_arn(), {}).pop(key, None)
         return "{}"
 
     def _tags(self) -> dict[str, dict[str, str]]:
-        return cast(Backend, self.backend).tags
+        return cast(TaggedBudgetsBackend, self.backend).tags
 
     def _named_by_arn(self) -> str:
         """The budget's name, out of `arn:aws:budgets::<account>:budget/<name>`."""
         return str(self._get_param("ResourceARN")).split("/", 1)[1]
 
     def _budget(self, name: str) -> Budget:
-        return cast(Backend, self.backend).budget(self._get_param("AccountId"), name)
+        return cast(TaggedBudgetsBackend, self.backend).budget(self._get_param("AccountId"), name)
 
     def _notification(self, parameter: str = "Notification") -> Notification:
         asked = self._get_param(parameter)
@@ -131,4 +124,4 @@ class Response(BudgetsResponse):
 
 def install() -> None:
     """Put the additions in moto's place."""
-    edge.install(budgets_backends, Backend, urls, Response)
+    moto_overrides.install(budgets_backends, TaggedBudgetsBackend, urls, Response)

@@ -11,10 +11,10 @@ from moto.ec2.models.launch_templates import LaunchTemplate
 from moto.ec2.models.security_groups import SecurityGroup
 from moto.ec2.responses import EC2Response
 
-from devcloud.emulator import ec2_refusals, edge
+from devcloud.emulator import ec2_refusals, moto_overrides
 
 
-class Backend(EC2Backend):
+class Ec2Backend(EC2Backend):
     """moto's, where an instance's security groups are those of its primary interface, as in a VPC of AWS's.
 
     moto keeps two lists, and shows an instance without any group that was started as the Terraform provider
@@ -76,11 +76,7 @@ class Backend(EC2Backend):
         return instance
 
     def modify_network_interface_attribute(
-        self,
-        eni_id: str,
-        group_ids: list[str],
-        source_dest_check: bool | None = None,
-        description: str | None = None,
+        self, eni_id: str, group_ids: list[str], source_dest_check: bool | None = None, description: str | None = None
     ) -> None:
         """ModifyNetworkInterfaceAttribute, by which the provider changes an instance's groups."""
         super().modify_network_interface_attribute(eni_id, group_ids, source_dest_check, description)
@@ -160,4 +156,4 @@ class Response(EC2Response):
 
 def install() -> None:
     """Put the additions in moto's place."""
-    edge.install(ec2_backends, Backend, urls, Response)
+    moto_overrides.install(ec2_backends, Ec2Backend, urls, Response)

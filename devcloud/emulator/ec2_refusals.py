@@ -12,7 +12,7 @@ from typing import Any
 from moto.ec2.models.instance_types import INSTANCE_TYPE_OFFERINGS
 from moto.ecs.models import ecs_backends
 
-from devcloud.emulator import edge
+from devcloud.emulator.moto_overrides import AwsError
 
 ALLOWED = "strings less than 256 characters from the following set:  a-zA-Z0-9. _-:/()#,@[]+=&;{}!$*"
 ALLOWED_TEXT = re.compile(r"[a-zA-Z0-9. _\-:/()#,@\[\]+=&;{}!$*]{0,255}")
@@ -53,11 +53,11 @@ def group_in_use(backend: Any, name_or_id: str) -> None:
         return  # moto says that there is no such group
     group_id = group.id
     if group.is_default:
-        raise edge.Refusal(
+        raise AwsError(
             "CannotDelete", f'the specified group: "{group_id}" name: "{group.name}" cannot be deleted by a user'
         )
     if any(group_id in users for users in _users_of_groups(backend)):
-        raise edge.Refusal("DependencyViolation", f"resource {group_id} has a dependent object")
+        raise AwsError("DependencyViolation", f"resource {group_id} has a dependent object")
 
 
 def _users_of_groups(backend: Any) -> Iterator[set[str]]:
@@ -84,13 +84,13 @@ def instance_type(region: str, name: str, zone: str | None) -> None:
         raise _invalid(f"Invalid value '{name}' for InstanceType.")
     zones = sorted(offer["Location"] for offer in offers.get(region, []) if offer["InstanceType"] == name)
     if not zones:
-        raise edge.Refusal(
+        raise AwsError(
             "Unsupported",
             "The requested configuration is currently not supported. Please check the documentation for supported "
             "configurations.",
         )
     if zone is not None and zone not in zones:
-        raise edge.Refusal(
+        raise AwsError(
             "Unsupported",
             f"Your requested instance type ({name}) is not supported in your requested Availability Zone ({zone}). "
             f"Please retry your request by not specifying an Availability Zone or choosing {', '.join(zones)}.",
@@ -121,7 +121,7 @@ def private_address(backend: Any, subnet: Any, address: str, *, of_an_interface:
     }
     if address in in_use:
         message = "The specified address is already in use." if of_an_interface else f"{named} is in use."
-        raise edge.Refusal("InvalidIPAddress.InUse", message)
+        raise AwsError("InvalidIPAddress.InUse", message)
 
 
 def address_without_gateway(backend: Any, vpc_id: str) -> None:
@@ -129,25 +129,25 @@ def address_without_gateway(backend: Any, vpc_id: str) -> None:
     gateways = backend.internet_gateways.values()
     if backend.get_vpc(vpc_id).is_default or any(each.vpc and each.vpc.id == vpc_id for each in gateways):
         return
-    raise edge.Refusal("Gateway.NotAttached", f"Network {vpc_id} is not attached to any internet gateway")
+    raise AwsError("Gateway.NotAttached", f"Network {vpc_id} is not attached to any internet gateway")
 
 
 def gateway_with_addresses(backend: Any, vpc_id: str) -> None:
     """Refuse to detach a gateway while elastic addresses of its VPC are in use."""
     interfaces = [address.eni for address in backend.addresses if address.eni]
     if any(interface.id in backend.enis and interface.subnet.vpc_id == vpc_id for interface in interfaces):
-        raise edge.Refusal(
+        raise AwsError(
             "DependencyViolation",
             f"Network {vpc_id} has some mapped public address(es). Please unmap those public address(es) before "
             "detaching the gateway.",
         )
 
 
-def _invalid(message: str) -> edge.Refusal:
-    return edge.Refusal("InvalidParameterValue", message)
+def _invalid(message: str) -> AwsError:
+    return AwsError("InvalidParameterValue", message)
 
 
-def _not_ascii(parameter: str, value: str) -> edge.Refusal:
+def _not_ascii(parameter: str, value: str) -> AwsError:
     # hashicorp/terraform-provider-aws#43854
     return _invalid(
         f"Value ({value}) for parameter {parameter} is invalid. Character sets beyond ASCII are not supported."

@@ -2,7 +2,7 @@
 
 Repositories, their settings and policies are moto's; manifests and tags are the registry's. ECR knows of
 each image when it was pushed, which no registry tells: an image is dated when this emulator first learns of
-it, and `ecr_front` sees to it that this is right after the push. A repository begins empty, as on AWS.
+it, and `registry_proxy` sees to it that this is right after the push. A repository begins empty, as on AWS.
 """
 
 import base64
@@ -25,15 +25,9 @@ from moto.ecr.models import ECRBackend, Repository, ecr_backends
 from moto.ecr.policy_validation import EcrLifecyclePolicyValidator
 from moto.ecr.responses import ECRResponse
 
-from devcloud.emulator import edge, lifecycle_policy, mutability
-from devcloud.emulator.registry import (
-    INDEX_TYPES,
-    Manifest,
-    Registry,
-    RegistryError,
-    digest_of,
-    media_type_of,
-)
+from devcloud.emulator import lifecycle_policy, moto_overrides, mutability
+from devcloud.emulator.moto_overrides import AwsError
+from devcloud.emulator.registry import INDEX_TYPES, Manifest, Registry, RegistryError, digest_of, media_type_of
 
 TOKEN_LIFE = datetime.timedelta(hours=12)  # GetAuthorizationToken in the ECR API reference
 
@@ -51,7 +45,7 @@ class Image:
         return {"imageDigest": self.manifest.digest, **({"imageTag": tag} if tag else {})}
 
 
-class Backend(ECRBackend):
+class EcrBackend(ECRBackend):
     """moto's repositories over a registry's images. `install` says which registry."""
 
     _url_module = urls
@@ -142,12 +136,12 @@ class Response(ECRResponse):
     """The calls about images, answered by the registry."""
 
     @property
-    def backend(self) -> Backend:
+    def backend(self) -> EcrBackend:
         """The backend of the request's account and region."""
-        return cast(Backend, self.ecr_backend)
+        return cast(EcrBackend, self.ecr_backend)
 
     def get_authorization_token(self) -> ActionResult:
-        """GetAuthorizationToken: the one token of this emulator's life, which `ecr_front` accepts."""
+        """GetAuthorizationToken: the one token of this emulator's life, which `registry_proxy` accepts."""
         data = {
             "authorizationToken": base64.b64encode(f"AWS:{self.backend.token}".encode()).decode(),
             "expiresAt": datetime.datetime.now(datetime.UTC) + TOKEN_LIFE,
@@ -187,7 +181,6 @@ class Response(ECRResponse):
         return ActionResult({"imageDetails": details})
 
     def batch_get_image(self) -> ActionResult:
-        """BatchGetImage."""
         repository, images = self._repository(), self._images()
         found, failures = [], []
         for image_id in self._get_param("imageIds"):
@@ -211,7 +204,7 @@ class Response(ECRResponse):
         media_type = self._get_param("imageManifestMediaType") or media_type_of(content)
         digest = digest_of(text.encode())
         if (self._get_param("imageDigest") or digest) != digest:
-            raise edge.Refusal(
+            raise AwsError(
                 "ImageDigestDoesNotMatchException",
                 f"The provided digest '{self._get_param('imageDigest')}' does not match "
                 f"the computed digest '{digest}'.",
@@ -220,20 +213,17 @@ class Response(ECRResponse):
             named = backend.registry.digest(repository.name, tag or digest)
             if named == digest:
                 raise ImageAlreadyExistsException(
-                    registry_id=repository.registry_id,
-                    image_tag=tag,
-                    digest=digest,
-                    repository_name=repository.name,
+                    registry_id=repository.registry_id, image_tag=tag, digest=digest, repository_name=repository.name
                 )
             if named and mutability.is_immutable(repository.image_tag_mutability, exclusions_of(repository), tag):
-                raise edge.Refusal("ImageTagAlreadyExistsException", mutability.refusal(tag, repository.name))
+                raise AwsError("ImageTagAlreadyExistsException", mutability.refusal(tag, repository.name))
             try:
                 backend.registry.put(repository.name, tag or digest, text.encode(), media_type)
             except RegistryError as error:
                 raise refused_manifest(error, repository) from error
         image = backend.image(repository.name, digest, [tag] if tag else [])
         if not image:
-            raise edge.Refusal("ServerException", f"the registry lost {digest} right after it took it")
+            raise AwsError("ServerException", f"the registry lost {digest} right after it took it")
         return ActionResult({"image": described(repository, image, tag)})
 
     def batch_delete_image(self) -> ActionResult:
@@ -263,11 +253,7 @@ class Response(ECRResponse):
             size = self.backend.registry.blob_size(repository.name, digest)
             if size is None:
                 reason = f"Layer digest '{digest}' could not be found"
-                failure = {
-                    "layerDigest": digest,
-                    "failureCode": "MissingLayerDigest",
-                    "failureReason": reason,
-                }
+                failure = {"layerDigest": digest, "failureCode": "MissingLayerDigest", "failureReason": reason}
                 failures.append(failure)
             else:
                 layers.append({"layerDigest": digest, "layerAvailability": "AVAILABLE", "layerSize": size})
@@ -275,7 +261,7 @@ class Response(ECRResponse):
 
     def initiate_layer_upload(self) -> ActionResult:
         """InitiateLayerUpload: refused, since moto would keep the layer where no one can pull it."""
-        raise edge.Refusal(
+        raise AwsError(
             "InvalidParameterException",
             "devcloud's ECR takes layers by the registry protocol only: push with Docker or BuildKit.",
         )
@@ -317,23 +303,19 @@ def described(repository: Repository, image: Image, tag: str | None) -> dict[str
 
 def not_found(image_id: dict[str, str]) -> dict[str, Any]:
     """The failure that a batch call reports for an image that is not there."""
-    return {
-        "imageId": image_id,
-        "failureCode": "ImageNotFound",
-        "failureReason": "Requested image not found",
-    }
+    return {"imageId": image_id, "failureCode": "ImageNotFound", "failureReason": "Requested image not found"}
 
 
-def refused_manifest(error: RegistryError, repository: Repository) -> edge.Refusal:
+def refused_manifest(error: RegistryError, repository: Repository) -> AwsError:
     """ECR's refusal for a manifest that the registry refused."""
     where = f"repository with name '{repository.name}' in the registry with id '{repository.registry_id}'"
     if error.code in ("BLOB_UNKNOWN", "MANIFEST_BLOB_UNKNOWN"):
-        return edge.Refusal("LayersNotFoundException", f"Layers required for pushing image into {where} do not exist.")
+        return AwsError("LayersNotFoundException", f"Layers required for pushing image into {where} do not exist.")
     if error.code == "MANIFEST_UNKNOWN":
-        return edge.Refusal(
+        return AwsError(
             "ReferencedImagesNotFoundException", f"Images referenced by the manifest do not exist in {where}."
         )
-    return edge.Refusal(
+    return AwsError(
         "InvalidParameterException",
         f"Invalid parameter at 'ImageManifest' failed to satisfy constraint: 'Invalid image manifest' ({error.code})",
     )
@@ -343,9 +325,9 @@ def install(registry_url: str, registry_address: str) -> None:
     """Put the additions in moto's place.
 
     `registry_url` is the registry that holds the images; `registry_address` (`host:port`) is what users are
-    told to push to and pull from, where `ecr_front` listens.
+    told to push to and pull from, where `registry_proxy` listens.
     """
-    Backend.registry = Registry(registry_url)
-    Backend.registry_address = registry_address
-    Backend.token = secrets.token_urlsafe(32)
-    edge.install(ecr_backends, Backend, urls, Response)
+    EcrBackend.registry = Registry(registry_url)
+    EcrBackend.registry_address = registry_address
+    EcrBackend.token = secrets.token_urlsafe(32)
+    moto_overrides.install(ecr_backends, EcrBackend, urls, Response)

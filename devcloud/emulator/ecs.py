@@ -15,7 +15,8 @@ from moto.ecs.exceptions import ClusterNotFoundException
 from moto.ecs.models import Cluster, EC2ContainerServiceBackend, Service, TaskDefinition, ecs_backends
 from moto.ecs.responses import EC2ContainerServiceResponse
 
-from devcloud.emulator import edge
+from devcloud.emulator import moto_overrides
+from devcloud.emulator.moto_overrides import AwsError
 
 # CPU units to MiB: "Task size" in the ECS developer guide for Fargate, 2026-11.
 FARGATE_SIZES: dict[int, frozenset[int]] = {
@@ -34,7 +35,7 @@ def in_units(text: str, unit: str) -> int:
     match = re.fullmatch(rf"(\d+)|(\d*\.?\d+)\s*{unit}", text.strip(), re.IGNORECASE)
     if not match:
         name = "cpu" if unit == "vCPU" else "memory"
-        raise edge.Refusal("ClientException", f"Invalid '{name}' setting for task.")
+        raise AwsError("ClientException", f"Invalid '{name}' setting for task.")
     return int(match[1]) if match[1] else int(float(match[2]) * 1024)
 
 
@@ -42,16 +43,15 @@ def refuse_illegal_fargate_size(cpu: str | None, memory: str | None) -> None:
     """Refuse what no Fargate task can be: `cpu` in units, `memory` in MiB, as the API has them."""
     for name, value in (("cpu", cpu), ("memory", memory)):
         if not value:
-            raise edge.Refusal("ClientException", f"Fargate requires that '{name}' be defined at the task level.")
+            raise AwsError("ClientException", f"Fargate requires that '{name}' be defined at the task level.")
     units, mebibytes = in_units(cpu or "", "vCPU"), in_units(memory or "", "GB")
     if mebibytes not in FARGATE_SIZES.get(units, frozenset()):
-        raise edge.Refusal(
-            "ClientException",
-            f"No Fargate configuration exists for given values: {units} CPU, {mebibytes} memory.",
+        raise AwsError(
+            "ClientException", f"No Fargate configuration exists for given values: {units} CPU, {mebibytes} memory."
         )
 
 
-class Backend(EC2ContainerServiceBackend):
+class EcsBackend(EC2ContainerServiceBackend):
     """moto's, where what was deleted is gone and a task may have its memory as a whole."""
 
     _url_module = urls
@@ -69,7 +69,7 @@ class Backend(EC2ContainerServiceBackend):
     def delete_cluster(self, cluster_str: str) -> Cluster:
         """DeleteCluster, refusing while services are active."""
         if self.active_services(self._get_cluster(cluster_str)):
-            raise edge.Refusal(
+            raise AwsError(
                 "ClusterContainsServicesException", "The Cluster cannot be deleted while Services are active."
             )
         return super().delete_cluster(cluster_str)
@@ -84,9 +84,8 @@ class Backend(EC2ContainerServiceBackend):
         kept = capacity_providers or []
         for service in self.active_services(self._get_cluster(cluster_name)):
             if any(use["capacityProvider"] not in kept for use in strategy_of(service)):
-                raise edge.Refusal(
-                    "ResourceInUseException",
-                    "The specified capacity provider is in use and cannot be removed.",
+                raise AwsError(
+                    "ResourceInUseException", "The specified capacity provider is in use and cannot be removed."
                 )
         return super().put_cluster_capacity_providers(
             cluster_name, capacity_providers, default_capacity_provider_strategy
@@ -118,7 +117,7 @@ class Backend(EC2ContainerServiceBackend):
     def refuse_strategy(self, cluster: Cluster, strategy: list[dict[str, Any]]) -> None:
         """Refuse a capacity provider that the cluster was not given."""
         if any(use["capacityProvider"] not in (cluster.capacity_providers or []) for use in strategy):
-            raise edge.Refusal(
+            raise AwsError(
                 "InvalidParameterException",
                 "The specified capacity provider strategy cannot contain a capacity provider that is not "
                 "associated with the cluster. Associate the capacity provider with the cluster and try "
@@ -129,7 +128,7 @@ class Backend(EC2ContainerServiceBackend):
         """The task definition for a service to run, refusing one that was deregistered."""
         definition = self.describe_task_definition(named)
         if definition.status != "ACTIVE":
-            raise edge.Refusal("ClientException", "TaskDefinition is inactive")
+            raise AwsError("ClientException", "TaskDefinition is inactive")
         return definition
 
     def settle(self, service: Service, new_deployment: bool) -> None:
@@ -206,16 +205,16 @@ class Response(EC2ContainerServiceResponse):
     """moto's, with what it leaves out of a service, and AWS's refusals."""
 
     @property
-    def backend(self) -> Backend:
+    def backend(self) -> EcsBackend:
         """The backend of the request's account and region."""
-        return cast(Backend, self.ecs_backend)
+        return cast(EcsBackend, self.ecs_backend)
 
     def register_task_definition(self) -> ActionResult:
         """RegisterTaskDefinition, refusing what Fargate cannot run."""
         if "FARGATE" in (self._get_param("requiresCompatibilities") or []):
             refuse_illegal_fargate_size(self._get_param("cpu"), self._get_param("memory"))
             if self._get_param("networkMode") != "awsvpc":
-                raise edge.Refusal("ClientException", "Fargate only supports network mode ‘awsvpc’.")  # noqa: RUF001 - as AWS words it
+                raise AwsError("ClientException", "Fargate only supports network mode ‘awsvpc’.")  # noqa: RUF001 - as AWS words it
         return super().register_task_definition()
 
     def create_service(self) -> ActionResult:
@@ -223,7 +222,7 @@ class Response(EC2ContainerServiceResponse):
         cluster = self.backend._get_cluster(self._get_param("cluster", "default"))
         name = self._get_param("serviceName")
         if name in {service.name for service in self.backend.active_services(cluster)}:
-            raise edge.Refusal("InvalidParameterException", "Creation of service was not idempotent.")
+            raise AwsError("InvalidParameterException", "Creation of service was not idempotent.")
         strategy = with_base(self._get_param("capacityProviderStrategy"))
         if not strategy and not self._get_param("launchType"):
             strategy = with_base(cluster.default_capacity_provider_strategy)
@@ -250,7 +249,7 @@ class Response(EC2ContainerServiceResponse):
         cluster = backend._get_cluster(given.get("cluster", "default"))
         service: Any = backend._get_service(cluster.name, given["service"].split("/")[-1])
         if service.status != "ACTIVE":
-            raise edge.Refusal("ServiceNotActiveException", "Service was not ACTIVE.")
+            raise AwsError("ServiceNotActiveException", "Service was not ACTIVE.")
         if "taskDefinition" in given:
             # ECS always names the revision in full; moto repeats what it was given.
             given["taskDefinition"] = backend.active_task_definition(given["taskDefinition"]).arn
@@ -278,7 +277,6 @@ class Response(EC2ContainerServiceResponse):
         return ActionResult({"serviceDeployments": deployments})
 
     def describe_service_deployments(self) -> ActionResult:
-        """DescribeServiceDeployments."""
         asked = self._get_param("serviceDeploymentArns") or []
         known = {
             deployment["serviceDeploymentArn"]: deployment
@@ -319,4 +317,4 @@ def service_deployments(service: Service) -> list[dict[str, Any]]:
 
 def install() -> None:
     """Put the additions in moto's place."""
-    edge.install(ecs_backends, Backend, urls, Response)
+    moto_overrides.install(ecs_backends, EcsBackend, urls, Response)

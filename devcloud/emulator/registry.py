@@ -78,9 +78,7 @@ class Registry:
         if response.status != 200:
             return None
         return Manifest(
-            response.headers["Docker-Content-Digest"],
-            response.headers["Content-Type"],
-            response.data.decode(),
+            response.headers["Docker-Content-Digest"], response.headers["Content-Type"], response.data.decode()
         )
 
     def put(self, repository: str, reference: str, manifest: bytes, media_type: str) -> None:

@@ -15,7 +15,7 @@ from werkzeug.serving import BaseWSGIServer, make_server
 
 from devcloud.emulator import application_autoscaling, budgets, ec2, ecr, ecs, sqs, ssm
 from devcloud.emulator.constraints import Constraints
-from devcloud.emulator.retries import Retries, attempt
+from devcloud.emulator.idempotency import Retries, attempt
 
 
 def install(registry_url: str | None, registry_address: str | None) -> None:
@@ -83,7 +83,7 @@ class Handler(MotoRequestHandler):
 def serve(addresses: list[tuple[str, int]]) -> None:
     """Serve on each address, from one state, until SIGTERM or SIGINT: SystemExit then.
 
-    Raises SystemExit with a sentence where an address cannot be had.
+    Raise SystemExit with a sentence where an address cannot be had.
     """
     application = Log(Retries(Constraints(DomainDispatcherApplication(create_backend_app))))
     servers = [listener(host, port, application) for host, port in addresses]

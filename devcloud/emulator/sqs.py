@@ -7,7 +7,8 @@ from moto.sqs import models, urls
 from moto.sqs.constants import MAXIMUM_VISIBILITY_TIMEOUT
 from moto.sqs.responses import SQSResponse
 
-from devcloud.emulator import edge
+from devcloud.emulator import moto_overrides
+from devcloud.emulator.moto_overrides import AwsError
 
 # CreateQueue in the SQS API reference, 2026-11: seconds, and bytes for the message size.
 RANGES = {
@@ -45,10 +46,9 @@ class Queue(models.Queue):
     def _refuse_redrive(self, written: str) -> None:
         """Refuse a redrive policy that names no queue, or a count out of range: InvalidParameterValue."""
 
-        def refusal(reason: str) -> edge.Refusal:
-            return edge.Refusal(
-                "InvalidParameterValue",
-                f"Value {written} for parameter RedrivePolicy is invalid. Reason: {reason}",
+        def refusal(reason: str) -> AwsError:
+            return AwsError(
+                "InvalidParameterValue", f"Value {written} for parameter RedrivePolicy is invalid. Reason: {reason}"
             )
 
         try:
@@ -90,7 +90,7 @@ def refuse_out_of_range(attributes: dict[str, Any]) -> None:
         except (TypeError, ValueError):
             legal = False
         if not legal:
-            raise edge.Refusal("InvalidAttributeValue", f"Invalid value for the parameter {name}.")
+            raise AwsError("InvalidAttributeValue", f"Invalid value for the parameter {name}.")
 
 
 class Response(SQSResponse):
@@ -99,7 +99,7 @@ class Response(SQSResponse):
     def _get_validated_visibility_timeout(self, timeout: str | None = None) -> int:
         seconds = super()._get_validated_visibility_timeout(timeout)
         if seconds < 0:
-            raise edge.Refusal(
+            raise AwsError(
                 "InvalidParameterValue",
                 f"Value {seconds} for parameter VisibilityTimeout is invalid. "
                 f"Reason: Must be between 0 and {MAXIMUM_VISIBILITY_TIMEOUT}, if provided.",
@@ -107,7 +107,7 @@ class Response(SQSResponse):
         return seconds
 
 
-class Backend(models.SQSBackend):
+class SqsBackend(models.SQSBackend):
     """moto's, under our class so that it is found at our addresses."""
 
     _url_module = urls
@@ -116,4 +116,4 @@ class Backend(models.SQSBackend):
 def install() -> None:
     """Put the additions in moto's place."""
     models.Queue = Queue  # type: ignore[misc]
-    edge.install(models.sqs_backends, Backend, urls, Response)
+    moto_overrides.install(models.sqs_backends, SqsBackend, urls, Response)

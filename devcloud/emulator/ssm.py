@@ -10,7 +10,8 @@ from moto.ssm import urls
 from moto.ssm.models import Parameter, SimpleSystemManagerBackend, ssm_backends
 from moto.ssm.responses import SimpleSystemManagerResponse
 
-from devcloud.emulator import edge
+from devcloud.emulator import moto_overrides
+from devcloud.emulator.moto_overrides import AwsError
 
 # Bytes; "Managing parameter tiers" in the Systems Manager user guide, 2026-11.
 STANDARD_LIMIT = 4096
@@ -36,7 +37,7 @@ ASSOCIATION_SETTINGS = (
 )
 
 
-class Backend(SimpleSystemManagerBackend):
+class SsmBackend(SimpleSystemManagerBackend):
     """moto's, and the associations by their ids."""
 
     _url_module = urls
@@ -53,7 +54,7 @@ class Backend(SimpleSystemManagerBackend):
     def association(self, association_id: str) -> dict[str, Any]:
         """The association with this id, to read or to change."""
         if association_id not in self.associations:
-            raise edge.Refusal("AssociationDoesNotExist", "The specified association does not exist.")
+            raise AwsError("AssociationDoesNotExist", "The specified association does not exist.")
         return self.associations[association_id]
 
     def put_parameter(
@@ -74,7 +75,7 @@ class Backend(SimpleSystemManagerBackend):
         size = len((value or "").encode())
         tier = self._tier(name, tier, size)
         if tier == "Standard" and size > STANDARD_LIMIT:
-            raise edge.Refusal(
+            raise AwsError(
                 "ValidationException",
                 f"Standard tier parameters support a maximum parameter value of {STANDARD_LIMIT} characters. "
                 "To create a larger parameter value, upgrade the parameter to use the advanced-parameter "
@@ -82,22 +83,12 @@ class Backend(SimpleSystemManagerBackend):
                 "userguide/parameter-store-advanced-parameters.html",
             )
         if size > ADVANCED_LIMIT:
-            raise edge.Refusal(
+            raise AwsError(
                 "ValidationException",
                 f"Advanced tier parameters support a maximum parameter value of {ADVANCED_LIMIT} characters.",
             )
         return super().put_parameter(
-            name,
-            description,
-            value,
-            parameter_type,
-            allowed_pattern,
-            keyid,
-            overwrite,
-            tags,
-            data_type,
-            tier,
-            policies,
+            name, description, value, parameter_type, allowed_pattern, keyid, overwrite, tags, data_type, tier, policies
         )
 
     def _tier(self, name: str, asked: str | None, size: int) -> str:
@@ -115,9 +106,9 @@ class Response(SimpleSystemManagerResponse):
     """moto's, with the calls that it does not know."""
 
     @property
-    def backend(self) -> Backend:
+    def backend(self) -> SsmBackend:
         """The backend of the request's account and region."""
-        return cast(Backend, self.ssm_backend)
+        return cast(SsmBackend, self.ssm_backend)
 
     def create_association(self) -> ActionResult:
         """CreateAssociation. Nothing runs: the document that it names is not carried out here."""
@@ -144,7 +135,6 @@ class Response(SimpleSystemManagerResponse):
         return ActionResult({"AssociationDescription": association})
 
     def update_association(self) -> ActionResult:
-        """UpdateAssociation."""
         association = self._association()
         association.update(self._settings())
         association["AssociationVersion"] = str(int(association["AssociationVersion"]) + 1)
@@ -152,16 +142,13 @@ class Response(SimpleSystemManagerResponse):
         return ActionResult({"AssociationDescription": association})
 
     def describe_association(self) -> ActionResult:
-        """DescribeAssociation."""
         return ActionResult({"AssociationDescription": self._association()})
 
     def delete_association(self) -> ActionResult:
-        """DeleteAssociation."""
         del self.backend.associations[self._association()["AssociationId"]]
         return EmptyResult()
 
     def list_associations(self) -> ActionResult:
-        """ListAssociations."""
         return ActionResult({"Associations": list(self.backend.associations.values())})
 
     def describe_association_executions(self) -> ActionResult:
@@ -219,4 +206,4 @@ class Response(SimpleSystemManagerResponse):
 
 def install() -> None:
     """Put the additions in moto's place."""
-    edge.install(ssm_backends, Backend, urls, Response)
+    moto_overrides.install(ssm_backends, SsmBackend, urls, Response)

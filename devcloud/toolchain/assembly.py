@@ -14,21 +14,14 @@ from pathlib import Path
 
 from devcloud.bootstrap import ROOT
 from devcloud.toolchain import debian, golang, official, terraform, versions
-from devcloud.toolchain.work import (
-    Refusal,
-    Report,
-    Work,
-    compatible,
-    executable,
-    line,
-    locked,
-    made_whole,
-    version_of,
-)
+from devcloud.toolchain.work import Report, Work, compatible, executable, version_of
+from devcloud.util.console import UserError, line
+from devcloud.util.files import made_whole
+from devcloud.util.locks import locked
 
 GO_LANES = 2
 """Go builds side by side: one's linking, on one core, goes with another's compiling."""
-LAYOUT = 1
+LAYOUT = 2
 """Counts the ways in which an assembly's folder was ever laid out."""
 DOCKER_SOCKET = "unix:///var/run/docker.sock"
 
@@ -66,7 +59,7 @@ class Part:
 
 
 def ensure(cache: Path, report: Report) -> Toolchain:
-    """Have the toolchain, and say of each part where it comes from. Raises Refusal with what is missing."""
+    """Have the toolchain, and say of each part where it comes from. Raise UserError with what is missing."""
     folder = cache / "toolchain" / _key()
     ready = _load(folder, cache)
     if ready is None:
@@ -82,7 +75,7 @@ def ensure(cache: Path, report: Report) -> Toolchain:
 def some(cache: Path, report: Report, names: Sequence[str]) -> dict[str, Path]:
     """Programs by name, of a few parts: what distributions package (`redis`, `postgresql`, ...), and `buildkit`.
 
-    For what needs no cloud, and so none of the rest. Raises Refusal with what is missing.
+    For what needs no cloud, and so none of the rest. Raise UserError with what is missing.
     """
     with Work(report) as work:
         maker = _Maker(cache, work)
@@ -239,7 +232,7 @@ class _Maker:
         for part in wanted:
             folder = part.find(self.cache)
             if folder is None:
-                raise Refusal(
+                raise UserError(
                     f"{part.programs[0]} is not on this machine, and {' or '.join(part.packages)} does not bring it. "
                     f"Install {part.programs[0]} and run the command again."
                 )
@@ -269,7 +262,7 @@ class _Maker:
     def _aws_by_bridge(self) -> Part:
         provider = terraform.provider()
         if provider is None:
-            raise Refusal(no_aws_provider())
+            raise UserError(no_aws_provider())
         built, origin = self._built(golang.BRIDGE)
         programs = {"bridge": built / "pulumi-resource-terraform-provider", "terraform-provider-aws": provider}
         return Part(programs, f"{provider.name} by Pulumi's dynamic bridge {versions.BRIDGE}, {origin}")
@@ -340,7 +333,7 @@ FOR_TESTS = (Packaged("chromium", ("chromium",), ("chromium", "fonts-dejavu-core
 
 
 def ensure_for_tests(cache: Path, report: Report) -> None:
-    """Have what the tests need besides the toolchain. Raises Refusal where that fails."""
+    """Have what the tests need besides the toolchain. Raise UserError if that fails."""
     missing = sorted({package for part in FOR_TESTS if part.find(cache) is None for package in part.packages})
     if missing:
         with Work(report) as work:
@@ -388,7 +381,7 @@ def _put_together(folder: Path, cache: Path, parts: dict[str, Part], choices: Se
             for program, path in parts[name].programs.items() if name in parts else ():
                 _link(path, bin_folder / program, cache)
         if "pulumi-language-python" not in parts["pulumi"].programs:
-            _write_launcher(bin_folder / "pulumi-language-python", "devcloud.toolchain.language_host")
+            _write_launcher(bin_folder / "pulumi-language-python", "devcloud.plugins.language_host")
         plugins = draft / "home" / "plugins"
         docker_build = plugins / f"resource-docker-build-v{versions.DOCKER_BUILD}"
         docker_build.mkdir(parents=True)
@@ -403,7 +396,7 @@ def _put_together(folder: Path, cache: Path, parts: dict[str, Part], choices: Se
             provider.parent.mkdir()
             provider.symlink_to(programs["terraform-provider-aws"])
             arguments = (str(programs["bridge"]), str(folder / "lib" / "terraform-provider-aws"))
-            _write_launcher(aws / "pulumi-resource-aws", "devcloud.toolchain.aws_forwarder", *arguments)
+            _write_launcher(aws / "pulumi-resource-aws", "devcloud.plugins.aws_forwarder", *arguments)
         else:
             for program, path in programs.items():
                 _link(path, aws / program, cache)

@@ -9,7 +9,9 @@ import tempfile
 from collections.abc import Iterator, Sequence
 from pathlib import Path
 
-from devcloud.toolchain.work import Refusal, Work, ending, locked
+from devcloud.toolchain.work import Work
+from devcloud.util.console import UserError, ending
+from devcloud.util.locks import locked
 
 LOCK_SECONDS = 300
 """How long to wait for another user of the package database."""
@@ -58,7 +60,7 @@ def settle(cache: Path, work: Work) -> None:
 
 
 def install(packages: Sequence[str], cache: Path, work: Work) -> None:
-    """Install what is missing of some packages. Raises Refusal where that fails."""
+    """Install what is missing of some packages. Raise UserError if that fails."""
     waiting = "another make installs some; waiting for it"
     with locked(cache / "toolchain" / "packages.lock", lambda: work.say("packages", waiting)):
         missing = [package for package in packages if not version(package)]
@@ -74,14 +76,14 @@ def install(packages: Sequence[str], cache: Path, work: Work) -> None:
                 _update(work)  # a list from yesterday may name a version that the mirror no longer has
                 done = _apt(work, missing)
         if done.returncode != 0:
-            raise Refusal(
+            raise UserError(
                 f"apt-get could not install {', '.join(missing)} (exit {done.returncode}): {ending(done.stdout)}. "
                 "Check /etc/apt and that this machine reaches its package mirror."
             )
 
 
 def unpack(package: str, folder: Path, work: Work) -> None:
-    """Put a package's files in a folder, without installing it. Raises Refusal where it cannot be had."""
+    """Put a package's files in a folder, without installing it. Raise UserError if it cannot be had."""
     with tempfile.TemporaryDirectory() as downloads:
         Path(downloads).chmod(0o777)  # apt downloads as a user of its own
         command = ["apt-get", "-qq", *TRIES, "download", package]
@@ -92,7 +94,7 @@ def unpack(package: str, folder: Path, work: Work) -> None:
         for archive in Path(downloads).glob("*.deb"):
             done = work.run(["dpkg-deb", "--extract", str(archive), str(folder)])
     if done.returncode != 0 or not any(folder.iterdir()):
-        raise Refusal(
+        raise UserError(
             f"apt-get could not download {package} (exit {done.returncode}): {ending(done.stdout)}. "
             "Check /etc/apt and that this machine reaches its package mirror."
         )

@@ -11,7 +11,7 @@ from collections.abc import Sequence
 from pathlib import Path
 
 from devcloud.toolchain import versions
-from devcloud.toolchain.work import made_whole
+from devcloud.util.files import made_whole
 
 CONNECT_SECONDS = 5
 READ_SECONDS = 60
@@ -37,10 +37,7 @@ def pulumi() -> list[str]:
 def pulumi_plugin(name: str, version: str) -> list[str]:
     """Where a resource plugin is."""
     archive = f"pulumi-resource-{name}-v{version}-linux-{architecture()}.tar.gz"
-    return [
-        f"{_PULUMI}/plugins/{archive}",
-        f"{_GITHUB}/pulumi/pulumi-{name}/releases/download/v{version}/{archive}",
-    ]
+    return [f"{_PULUMI}/plugins/{archive}", f"{_GITHUB}/pulumi/pulumi-{name}/releases/download/v{version}/{archive}"]
 
 
 def buildkit() -> list[str]:

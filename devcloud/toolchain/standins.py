@@ -15,9 +15,11 @@ from pathlib import Path
 
 import httpx
 
-from devcloud.process import replace_text
 from devcloud.toolchain import debian, node, pypi, versions
-from devcloud.toolchain.work import Refusal, Report, Work, ending, locked, made_whole
+from devcloud.toolchain.work import Report, Work
+from devcloud.util.console import UserError, ending
+from devcloud.util.files import made_whole, replace_text
+from devcloud.util.locks import locked
 
 PYTHON = "python:3.11-slim"
 NODE = "node:24-slim"
@@ -85,7 +87,7 @@ def take_docker_hubs_place(cache: Path, buildctl: Path, buildkit_address: str, r
 
 
 def ensure(cache: Path, report: Report) -> tuple[StandIn, ...]:
-    """The stand-ins, each made where it is missing. Raises Refusal where that fails."""
+    """The stand-ins, each made where it is missing. Raise UserError if that fails."""
     root = cache / "standins"
     python = root / f"python-{SUITE}-{LAYOUT}"
     node_folder = root / f"node-{versions.NODE}-{LAYOUT}"
@@ -158,7 +160,7 @@ def publish(buildctl: Path, buildkit_address: str, registry: str, standin: Stand
     ]
     done = subprocess.run(command, capture_output=True, text=True, check=False)
     if done.returncode != 0:
-        raise Refusal(f"The stand-in for {standin.name} could not be pushed to {registry}: {ending(done.stderr)}")
+        raise UserError(f"The stand-in for {standin.name} could not be pushed to {registry}: {ending(done.stderr)}")
     published[registry] = json.loads(metadata.read_text())["containerimage.digest"]
     replace_text(mark, json.dumps(published, indent=1, sort_keys=True) + "\n")
     report(f"{standin.name}: Docker Hub is out of reach; a stand-in of {standin.origin} takes its place")
@@ -182,7 +184,7 @@ def _bootstrap(root: Path, work: Work) -> None:
     command = ["debootstrap", "--variant=minbase", f"--include={','.join(PACKAGES)}", SUITE, str(root), *_mirror()]
     done = work.run(command)
     if done.returncode != 0:
-        raise Refusal(
+        raise UserError(
             f"debootstrap could not make a Debian {SUITE} (exit {done.returncode}): {ending(done.stdout)}. "
             "Check that this machine reaches its Debian mirror."
         )
@@ -240,7 +242,7 @@ def _caddy_tree(program: Path, busybox: Path, root: Path, work: Work) -> None:
     shutil.copy2(busybox, root / "bin/busybox")
     applets = work.run([str(busybox), "--list"]).stdout.split()
     if "sh" not in applets:
-        raise Refusal(f"{busybox} does not list its tools, so no stand-in for {CADDY} can be made of it.")
+        raise UserError(f"{busybox} does not list its tools, so no stand-in for {CADDY} can be made of it.")
     for applet in applets:
         if applet != "busybox":
             (root / "bin" / applet).symlink_to("busybox")
@@ -255,4 +257,4 @@ def _pack(root: Path, archive: Path, name: str) -> None:
     ]
     done = subprocess.run(command, capture_output=True, text=True, check=False)
     if done.returncode != 0:
-        raise Refusal(f"The stand-in for {name} could not be packed: {ending(done.stderr)}")
+        raise UserError(f"The stand-in for {name} could not be packed: {ending(done.stderr)}")

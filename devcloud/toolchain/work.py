@@ -1,41 +1,32 @@
-"""What `ensure` does its work with: progress that a person sees, commands that can be ended, folders made whole."""
+"""Progress of the toolchain's steps, commands that can be ended, and versions of programs."""
 
 import contextlib
-import fcntl
 import os
 import shutil
 import subprocess
-import tempfile
 import threading
-import time
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from pathlib import Path
 
-from devcloud.console import HEARTBEAT_SECONDS, Refusal, seconds
+from devcloud.util.console import heartbeat, line
+from devcloud.util.locks import HELD
 
 Report = Callable[[str], None]
 
-_HELD: set[int] = set()
-"""The locks that this process holds, by file descriptor."""
-
 
 class Work:
-    """The steps under way. Every HEARTBEAT_SECONDS each step that still runs says so."""
+    """The commands under way, which end together."""
 
     def __init__(self, report: Report) -> None:
         self._report = report
         self._lock = threading.Lock()
-        self._steps: dict[str, float] = {}
         self._children: set[subprocess.Popen[str]] = set()
         self._stopped = False
-        self._done = threading.Event()
 
     def __enter__(self) -> "Work":
-        threading.Thread(target=self._heartbeat, daemon=True, name="toolchain-heartbeat").start()
         return self
 
     def __exit__(self, *_error: object) -> None:
-        self._done.set()
         self.stop()
 
     def say(self, part: str, text: str) -> None:
@@ -44,15 +35,9 @@ class Work:
 
     @contextlib.contextmanager
     def step(self, doing: str) -> Iterator[Callable[[], str]]:
-        """A step that may take long. Gives a function that tells how long it has taken."""
-        started = time.monotonic()
-        with self._lock:
-            self._steps[doing] = started
-        try:
-            yield lambda: seconds(time.monotonic() - started)
-        finally:
-            with self._lock:
-                del self._steps[doing]
+        """Report a step that takes long every HEARTBEAT_SECONDS. Yield a function that returns the elapsed time."""
+        with heartbeat(lambda elapsed: self._report(f"{doing} ... {elapsed}")) as elapsed:
+            yield elapsed
 
     def run(
         self, command: Sequence[str], *, env: Mapping[str, str] | None = None, cwd: Path | None = None
@@ -67,7 +52,7 @@ class Work:
             stdout=subprocess.PIPE,
             stderr=subprocess.STDOUT,
             # If we are killed, this goes on; the next run then waits for it, and does not work beside it.
-            pass_fds=tuple(_HELD),
+            pass_fds=tuple(HELD),
         )
         with self._lock:
             self._children.add(child)
@@ -88,73 +73,6 @@ class Work:
             children = list(self._children)
         for child in children:
             child.terminate()
-
-    def _heartbeat(self) -> None:
-        while not self._done.wait(HEARTBEAT_SECONDS):
-            with self._lock:
-                steps = dict(self._steps)
-            now = time.monotonic()
-            for doing, started in steps.items():
-                self._report(f"{doing} ... {seconds(now - started)}")
-
-
-def line(part: str, text: str) -> str:
-    """A line about a part, aligned with its neighbours."""
-    return f"{part:<20} {text}"
-
-
-def ending(said: str, lines: int = 4) -> str:
-    """The end of what a command said, as one line."""
-    return " / ".join([text.strip() for text in said.splitlines() if text.strip()][-lines:]) or "it said nothing"
-
-
-@contextlib.contextmanager
-def locked(file: Path, waiting: Callable[[], None]) -> Iterator[None]:
-    """Hold a lock among processes. `waiting` is called now and again while another one holds it."""
-    file.parent.mkdir(parents=True, exist_ok=True)
-    with file.open("w") as handle:
-        next_word = time.monotonic()
-        while True:
-            try:
-                fcntl.flock(handle, fcntl.LOCK_EX | fcntl.LOCK_NB)
-                break
-            except BlockingIOError:
-                if time.monotonic() >= next_word:
-                    waiting()
-                    next_word = time.monotonic() + HEARTBEAT_SECONDS
-                time.sleep(0.2)
-        _HELD.add(handle.fileno())
-        try:
-            yield
-        finally:
-            _HELD.discard(handle.fileno())
-
-
-@contextlib.contextmanager
-def only_one(file: Path, command: str) -> Iterator[None]:
-    """Hold a lock as long as a command runs. Raises Refusal where another process holds it."""
-    file.parent.mkdir(parents=True, exist_ok=True)
-    with file.open("a") as lock:
-        try:
-            fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
-        except BlockingIOError:
-            raise Refusal(f"`{command}` runs on this machine already: end that one by Ctrl-C first.") from None
-        yield
-
-
-@contextlib.contextmanager
-def made_whole(target: Path) -> Iterator[Path]:
-    """A temporary folder that becomes `target` when all has gone well, and is gone otherwise."""
-    target.parent.mkdir(parents=True, exist_ok=True)
-    for leftover in target.parent.glob(f".{target.name}.*"):
-        shutil.rmtree(leftover, ignore_errors=True)  # of a run that was interrupted: we hold the lock
-    draft = Path(tempfile.mkdtemp(prefix=f".{target.name}.", dir=target.parent))
-    draft.chmod(0o755)
-    try:
-        yield draft
-        draft.rename(target)
-    finally:
-        shutil.rmtree(draft, ignore_errors=True)
 
 
 def executable(name: str, *, outside: Path) -> Path | None:
@@ -190,18 +108,3 @@ def compatible(found: tuple[int, ...] | None, wanted: str) -> bool:
     """Whether a version is the wanted one or a later one of the same major version."""
     least = version_in(wanted)
     return found is not None and least is not None and found >= least and found[0] == least[0]
-
-
-__all__ = [
-    "Refusal",
-    "Report",
-    "Work",
-    "compatible",
-    "ending",
-    "executable",
-    "line",
-    "locked",
-    "made_whole",
-    "version_in",
-    "version_of",
-]

@@ -1,6 +1,6 @@
 """Generate the routes of the edge, `routes.caddy` beside its Caddyfile, from product.yaml."""
 
-from infra.product import Product, Service
+from infra.product import Product, Route
 
 HEAD = """# Made by `make generate` from product.yaml. Do not edit.
 """
@@ -13,20 +13,16 @@ def routes_file(product: Product) -> str | None:
 
 def render(product: Product) -> str:
     """Return the file: a snippet with a block for each route, and one that names the paths whose errors are JSON."""
-    routed = [(name, service) for name, service in product.services.items() if service.route]
-    blocks = "".join(_block(name, service) for name, service in sorted(routed))
-    json_paths = [
-        f"{service.route.path}/*" for _, service in sorted(routed) if service.route and service.route.json_errors
-    ]
+    routed = [(name, one.port, one.route) for name, one in sorted(product.services.items()) if one.route]
+    blocks = "".join(_block(name, port, route) for name, port, route in routed)
+    json_paths = [f"{route.path}/*" for _, _, route in routed if route.json_errors]
     matcher = f"path {' '.join(json_paths)}" if json_paths else "expression false"
     return f"{HEAD}\n(routes) {{\n{blocks}}}\n\n(json_paths) {{\n\t@service {matcher}\n}}\n"
 
 
-def _block(name: str, service: Service) -> str:
-    route = service.route
-    assert route is not None
+def _block(name: str, port: int | None, route: Route) -> str:
     directive = f"handle_path {route.path}/*" if route.strip else f"handle {route.path}*"
-    upstream = f"{{${name.upper().replace('-', '_')}_UPSTREAM:{name}:{service.port}}}"
+    upstream = f"{{${name.upper().replace('-', '_')}_UPSTREAM:{name}:{port}}}"
     return (
         f"\t{directive} {{\n\t\trequest_body {{\n\t\t\tmax_size {route.max_body}\n\t\t}}\n"
         f"\t\timport behind {upstream}\n\t}}\n"

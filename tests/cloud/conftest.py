@@ -19,19 +19,18 @@ from functools import cached_property
 from pathlib import Path
 from typing import Any
 
-import boto3
 import pytest
 import yaml
 
 from devcloud.bootstrap import cache_folder
-from devcloud.cloud import REGION, Cloud
-from devcloud.copying import copy_repository
-from devcloud.docker import Engine
-from devcloud.process import alive
-from devcloud.registry import RegistryReader
-from devcloud.services import Services
+from devcloud.cloud.cloud import Cloud
+from devcloud.cloud.docker import DockerEngine
+from devcloud.cloud.services import Services
+from devcloud.images.registry import RegistryReader
+from devcloud.plugins.bridges import stop_bridges
 from devcloud.toolchain import Toolchain, ensure
-from devcloud.toolchain.bridges import stop_bridges
+from devcloud.util.processes import alive
+from devcloud.util.repository import copy_repository
 
 CLOUD = "test"
 FIRST_SECONDS = 30.0
@@ -165,7 +164,7 @@ class Checkout:
         return ensure(self.cloud.cache, lambda _: None)
 
     @property
-    def engine(self) -> Engine:
+    def engine(self) -> DockerEngine:
         """The Docker engine that the cloud's containers run in."""
         return Services(self.cloud, self.tools).engine
 
@@ -209,8 +208,7 @@ class Checkout:
 
     def client(self, service: str) -> Any:
         """A client of the emulator's."""
-        session = boto3.Session(aws_access_key_id="test", aws_secret_access_key="test", region_name=REGION)
-        return session.client(service, endpoint_url=self.cloud.endpoint)  # type: ignore[call-overload]
+        return self.cloud.aws.client(service)
 
     @property
     def registry(self) -> RegistryReader:

@@ -5,7 +5,7 @@ import json
 import pytest
 
 from app.worker.categoriser import UNKNOWN, read_categories
-from devcloud.docker import Container, Engine
+from devcloud.cloud.docker import Container, DockerEngine
 from devcloud.toolchain import ensure
 from tests.app.worker.accuracy import BASELINES, Accuracy, StringMatch, measure, read
 from tests.cloud.conftest import Checkout
@@ -22,14 +22,14 @@ CONTAINER = "slipway-test-accuracy"
 @pytest.fixture(scope="module")
 def accuracy(checkout: Checkout, first_up: object) -> Accuracy:
     """Of the worker's image, in a container with a task's limits, asked for all names at once."""
-    engine = Engine(checkout.cloud, ensure(checkout.cloud.cache, lambda _: None))
+    engine = DockerEngine(checkout.cloud, ensure(checkout.cloud.cache, lambda _: None))
     digest = checkout.outputs()["digests"]["worker"]
     image = f"{checkout.cloud.registry_address}/slipway-local/worker@{digest}"
     engine.pull(image)
     rows = read("held_out")
     worker = Container(CONTAINER, image, command=["--categorise"], memory_mib=3072, cpus=0.5)
     engine.remove(CONTAINER)
-    said = engine.run(worker, detach=False, timeout=300, give="".join(f"{row.name}\n" for row in rows))
+    said = engine.run(worker, detach=False, timeout=300, stdin="".join(f"{row.name}\n" for row in rows))
     lines = [json.loads(line) for line in said.splitlines()]
     assert [line["name"] for line in lines] == [row.name for row in rows]
     assert all(0 <= line["confidence"] <= 1 for line in lines)

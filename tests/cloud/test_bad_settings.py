@@ -8,8 +8,8 @@ from typing import Any
 
 import pytest
 
-from devcloud.emulator.inventory import inventory
-from devcloud.stack import with_resources
+from devcloud.cloud.inventory import inventory
+from devcloud.pulumi.stack import with_resources
 from tests.cloud.conftest import Checkout
 
 pytestmark = pytest.mark.cloud

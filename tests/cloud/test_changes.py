@@ -11,7 +11,7 @@ from uuid import uuid4
 import pytest
 import yaml
 
-from devcloud.bench import changes
+from bench import changes
 from tests.cloud.conftest import Checkout
 
 pytestmark = pytest.mark.cloud
@@ -71,7 +71,7 @@ def test_a_security_group_in_use_is_replaced_without_the_host_or_the_worker_bein
     (instance,) = ec2.describe_instances(InstanceIds=[committed["apiInstanceId"]])["Reservations"][0]["Instances"]
     assert [group["GroupId"] for group in instance["SecurityGroups"]] == [host]
     (service,) = checkout.client("ecs").describe_services(
-        cluster=committed["cluster"], services=[committed["workerService"]]
+        cluster=committed["worker"]["cluster"], services=[committed["worker"]["service"]]
     )["services"]
     assert service["networkConfiguration"]["awsvpcConfiguration"]["securityGroups"] == [tasks]
     assert checkout.outputs()["apiInstanceId"] == committed["apiInstanceId"]

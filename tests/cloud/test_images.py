@@ -10,18 +10,20 @@ from typing import Any
 
 import pytest
 
-from devcloud.docker import Container
-from devcloud.rebuilds import read
-from devcloud.report import fetch, own_layers
+from devcloud.cloud.docker import Container
+from devcloud.images.dockerfile_graph import read
+from devcloud.images.report import fetch, own_layers
 from infra import settings
-from infra.builds.plan import PARENT_ARGUMENT, RECIPES, plan_builds
+from infra.builds.plan import PARENT_ARGUMENT, plan_builds
+from infra.product import product_of
 from tests.cloud.conftest import Checkout
 
 pytestmark = pytest.mark.cloud
 
 STRUCTURE = Path(__file__).resolve().parents[1] / "images" / "structure"
-RUN = [image for image in RECIPES if image != "base"]
-EACH = pytest.mark.parametrize("image", RECIPES)
+IMAGES = list(product_of().images)
+RUN = [image for image in IMAGES if image != "base"]
+EACH = pytest.mark.parametrize("image", IMAGES)
 EACH_THAT_RUNS = pytest.mark.parametrize("image", RUN)
 BINARIES = r"(^|/)s?bin/"
 FORBIDDEN = {
@@ -239,7 +241,7 @@ def test_a_report_explains_every_image(up: Checkout) -> None:
     )
     assert done.returncode == 0, done.stderr
     outputs: dict[str, Any] = up.outputs()
-    for image in RECIPES:
+    for image in IMAGES:
         assert f"# {image}\n" in done.stdout
         assert outputs["digests"][image] in done.stdout
     assert "| `images/api/requirements.lock` " in done.stdout

@@ -7,7 +7,7 @@ import json
 
 import pytest
 
-from devcloud.stack import state_folder
+from devcloud.pulumi.stack import state_folder
 from tests.cloud.conftest import Checkout, Done
 
 pytestmark = pytest.mark.cloud

@@ -14,8 +14,8 @@ import httpx
 import pytest
 from playwright.sync_api import Browser, Page, expect
 
-from devcloud.proof import HOST_MEMORY_MIB, MEMORY_MIB, MIGRATE
-from devcloud.workloads import EDGE, PORTS, Account
+from devcloud.verify.smoke_test import SmokeTest
+from infra.outputs import parse
 from tests.browser import chromium, screenshots, take
 from tests.cloud.conftest import Checkout, Done
 
@@ -49,29 +49,11 @@ def product(checkout: Checkout, first_up: Done) -> Iterator[Product]:
     """Starts what the stack declared, as its host and ECS would; ends it after the module's tests."""
     checkout.restore()
     checkout.up()  # whatever a test before it had deployed
-    outputs, engine = checkout.outputs(), checkout.engine
-    account = Account(checkout.cloud)
-    release = account.release(outputs)
-    names = {name: f"{checkout.cloud.network}-product-{name}" for name in (*release, "worker")}
-    try:
-        for name in names.values():
-            engine.remove(name)
-        for image in sorted(set(release.values())):
-            engine.pull(image)
-        engine.run(account.service(outputs, MIGRATE, release[MIGRATE], names, HOST_MEMORY_MIB), detach=False)
-        for service, image in release.items():
-            if service != MIGRATE:
-                engine.run(account.service(outputs, service, image, names, MEMORY_MIB[service]), detach=True)
-        task = account.task(outputs["taskDefinition"], names["worker"])
-        engine.pull(task.image)
-        engine.run(task, detach=True)
-        address = f"http://127.0.0.1:{engine.published(names[EDGE], PORTS[EDGE])}"
+    smoke = SmokeTest(checkout.engine, "local", parse("local", checkout.outputs()))
+    with smoke.running("product") as address:
         for path in ("/health", "/api/ready", "/auth/ready"):
             wait_for(f"{address}{path}")
-        yield Product(address, checkout, names["auth"])
-    finally:
-        for name in names.values():
-            engine.remove(name)
+        yield Product(address, checkout, f"{checkout.cloud.network}-product-auth")
 
 
 def wait_for(address: str) -> None:
@@ -256,6 +238,6 @@ def test_the_edges_log_has_neither_queries_nor_tokens(product: Product) -> None:
     said = ""
     while f'"uri":"/api/labs/{mark}"' not in said:  # the line comes a moment after the answer
         assert time.monotonic() < deadline, said[-2000:]
-        said = product.checkout.docker("logs", product.auth.removesuffix("auth") + EDGE).said
+        said = product.checkout.docker("logs", product.auth.removesuffix("auth") + "caddy").said
     assert "what-a-person-asked" not in said
     assert "a-token-of-theirs" not in said

@@ -5,7 +5,7 @@ import subprocess
 
 import pytest
 
-from devcloud.stack import with_resources
+from devcloud.pulumi.stack import with_resources
 from tests.cloud.conftest import CLOUD, Checkout
 
 pytestmark = pytest.mark.cloud

@@ -26,7 +26,7 @@ def test_the_same_digests_run_in_both_and_both_are_alive(promoted: Checkout) -> 
     assert dev["digests"] == prod["digests"]
     for outputs in (dev, prod):
         (service,) = promoted.client("ecs").describe_services(
-            cluster=outputs["cluster"], services=[outputs["workerService"]]
+            cluster=outputs["worker"]["cluster"], services=[outputs["worker"]["service"]]
         )["services"]
         assert service["status"] == "ACTIVE"
 

@@ -5,8 +5,8 @@ import json
 
 import pytest
 
-from devcloud.emulator.inventory import inventory
-from devcloud.stack import with_resources
+from devcloud.cloud.inventory import inventory
+from devcloud.pulumi.stack import with_resources
 from tests.cloud.conftest import Checkout, Done
 
 pytestmark = pytest.mark.cloud
@@ -25,7 +25,9 @@ def test_the_summary_shows_each_image_against_its_budget_and_the_bill(first_up: 
 
 def test_the_tasks_image_is_the_digest_that_the_registry_has_for_the_content_tag(up: Checkout) -> None:
     outputs = up.outputs()
-    task = up.client("ecs").describe_task_definition(taskDefinition=outputs["taskDefinition"])["taskDefinition"]
+    task = up.client("ecs").describe_task_definition(taskDefinition=outputs["worker"]["taskDefinition"])[
+        "taskDefinition"
+    ]
     (container,) = task["containerDefinitions"]
     digest = up.registry.digest("slipway-local/worker", outputs["contentTags"]["worker"])
     assert container["image"] == f"{up.cloud.registry_address}/slipway-local/worker@{digest}"
@@ -43,11 +45,11 @@ def test_every_image_is_in_its_repository_under_its_content_tag(up: Checkout) ->
 
 def test_the_worker_is_a_spot_service_of_the_declared_cluster(up: Checkout) -> None:
     outputs = up.outputs()
-    (service,) = up.client("ecs").describe_services(cluster=outputs["cluster"], services=[outputs["workerService"]])[
-        "services"
-    ]
+    (service,) = up.client("ecs").describe_services(
+        cluster=outputs["worker"]["cluster"], services=[outputs["worker"]["service"]]
+    )["services"]
     assert [strategy["capacityProvider"] for strategy in service["capacityProviderStrategy"]] == ["FARGATE_SPOT"]
-    assert service["taskDefinition"] == outputs["taskDefinition"]
+    assert service["taskDefinition"] == outputs["worker"]["taskDefinition"]
 
 
 def test_the_host_is_a_t2_small_with_the_elastic_address(up: Checkout) -> None:
@@ -61,7 +63,9 @@ def test_the_host_is_a_t2_small_with_the_elastic_address(up: Checkout) -> None:
 
 def test_the_queue_gives_what_fails_to_the_dead_letter_queue(up: Checkout) -> None:
     outputs = up.outputs()
-    attributes = up.client("sqs").get_queue_attributes(QueueUrl=outputs["queueUrl"], AttributeNames=["RedrivePolicy"])
+    attributes = up.client("sqs").get_queue_attributes(
+        QueueUrl=outputs["worker"]["queueUrl"], AttributeNames=["RedrivePolicy"]
+    )
     redrive = json.loads(attributes["Attributes"]["RedrivePolicy"])
     assert redrive["deadLetterTargetArn"].endswith(":slipway-local-jobs-dead")
 

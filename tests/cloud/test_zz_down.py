@@ -6,9 +6,9 @@ from concurrent.futures import ThreadPoolExecutor
 
 import pytest
 
-from devcloud.cloud import Cloud
-from devcloud.services import Services
-from devcloud.supervisor import Supervisor
+from devcloud.cloud.cloud import Cloud
+from devcloud.cloud.services import Services
+from devcloud.cloud.supervisor import Supervisor
 from tests.cloud.conftest import CLOUD, Checkout, Done, left_of
 
 pytestmark = pytest.mark.cloud
@@ -28,7 +28,7 @@ def life(cloud: Cloud) -> tuple[str, dict[str, int]]:
     """What a cloud that went on untouched has kept: the emulator's life, and each service's process."""
     services = Supervisor(cloud.folder).states()
     assert services
-    return cloud.incarnation_file.read_text(), {name: info["pid"] for name, info in services.items()}
+    return cloud.emulator_run_id_file.read_text(), {name: info["pid"] for name, info in services.items()}
 
 
 def containers(checkout: Checkout, cloud: str) -> str:

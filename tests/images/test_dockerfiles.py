@@ -5,7 +5,7 @@ from pathlib import Path
 
 import pytest
 
-from devcloud import validate
+from devcloud.cli import validate
 from images.lock import LOCKS
 
 IMAGES = Path(__file__).resolve().parents[2] / "images"

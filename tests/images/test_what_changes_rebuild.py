@@ -2,7 +2,7 @@
 
 import pytest
 
-from devcloud.rebuilds import Build, Step, read
+from devcloud.images.dockerfile_graph import Build, Step, read
 from infra import ROOT
 from infra.builds.plan import PARENT_ARGUMENT, plan_builds
 from tests.infra.conftest import settings_of

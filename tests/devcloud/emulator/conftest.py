@@ -103,7 +103,7 @@ def start(folder: Path, processes: list[subprocess.Popen[bytes]]) -> Emulator:
         "front": (
             front,
             [
-                *(*python, "devcloud.emulator.ecr_front", "--listen", front),
+                *(*python, "devcloud.emulator.registry_proxy", "--listen", front),
                 *("--registry", f"http://{registry}", "--aws", f"http://{aws}"),
             ],
         ),

@@ -10,7 +10,7 @@ from typing import Any
 
 import pytest
 
-from devcloud.emulator import edge
+from devcloud.emulator import moto_overrides
 
 from .conftest import ROOT, Emulator, free_ports
 
@@ -84,7 +84,7 @@ def test_the_log_never_shows_the_registrys_token(emulator: Emulator, token: str)
 def test_another_moto_is_refused_in_one_sentence(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(metadata, "version", lambda name: "5.3.0")
     with pytest.raises(SystemExit) as caught:
-        edge.require_moto()
+        moto_overrides.require_moto()
     assert "is written against moto 5.2.5, and moto 5.3.0 is installed" in str(caught.value)
 
 

@@ -10,7 +10,8 @@ import pytest
 
 from devcloud.toolchain import assembly, debian, golang, official, terraform
 from devcloud.toolchain.assembly import ensure, is_ready, missing_packages, running_engine
-from devcloud.toolchain.work import Refusal, Work
+from devcloud.toolchain.work import Work
+from devcloud.util.console import UserError
 
 
 class Machine:
@@ -140,7 +141,7 @@ def test_a_download_without_what_it_should_hold_is_not_taken(machine: Machine) -
 
 def test_without_any_aws_provider_a_sentence_says_what_to_do(machine: Machine) -> None:
     machine.provider = None
-    with pytest.raises(Refusal, match=r"There is no AWS provider for Pulumi here: .*Put one there .*5\.100\.0"):
+    with pytest.raises(UserError, match=r"There is no AWS provider for Pulumi here: .*Put one there .*5\.100\.0"):
         machine.ensure()
     assert not is_ready(machine.cache)
 
@@ -189,7 +190,7 @@ def test_a_launcher_starts_our_module_whatever_the_shell_is_like(machine: Machin
     launcher = (toolchain.bin / "pulumi-language-python").read_text()
     assert launcher.startswith("#!/bin/sh\nexec ")
     assert launcher.rstrip().endswith('"$@"')
-    assert "from devcloud.toolchain.language_host import main" in launcher
+    assert "from devcloud.plugins.language_host import main" in launcher
 
 
 def test_packages_are_only_those_that_are_missing(machine: Machine) -> None:

@@ -7,7 +7,8 @@ from pathlib import Path
 import pytest
 
 from devcloud.toolchain import debian
-from devcloud.toolchain.work import Refusal, Work
+from devcloud.toolchain.work import Work
+from devcloud.util.console import UserError
 
 
 class Apt(Work):
@@ -87,6 +88,6 @@ def test_what_a_killed_run_left_is_taken_away(tmp_path: Path) -> None:
 
 
 def test_what_apt_says_is_in_the_refusal(tmp_path: Path) -> None:
-    with pytest.raises(Refusal, match=r"could not install runc \(exit 100\): E: no such version\. Check /etc/apt"):
+    with pytest.raises(UserError, match=r"could not install runc \(exit 100\): E: no such version\. Check /etc/apt"):
         debian.install(["runc"], tmp_path, Apt(100, 100))
     assert not debian.POLICY.exists()

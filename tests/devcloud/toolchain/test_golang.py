@@ -6,7 +6,8 @@ from pathlib import Path
 import pytest
 
 from devcloud.toolchain import golang, versions
-from devcloud.toolchain.work import Refusal, Work
+from devcloud.toolchain.work import Work
+from devcloud.util.console import UserError
 
 PINNED = [
     (golang.PULUMI, "github.com/pulumi/pulumi/pkg/v3", versions.PULUMI),
@@ -86,7 +87,7 @@ def test_a_build_is_made_once(tmp_path: Path) -> None:
 
 def test_a_failed_build_leaves_nothing_and_says_what_go_said(tmp_path: Path) -> None:
     go = _go(tmp_path, "echo 'dial tcp: no route to host'; exit 1")
-    with pytest.raises(Refusal, match=r"buildkit .* could not be built .*no route to host.*GOPROXY"):
+    with pytest.raises(UserError, match=r"buildkit .* could not be built .*no route to host.*GOPROXY"):
         golang.build(golang.BUILDKIT, tmp_path, go, Work(lambda _text: None))
     assert golang.built(golang.BUILDKIT, tmp_path) is None
     assert list((tmp_path / "toolchain" / "parts").iterdir()) == []

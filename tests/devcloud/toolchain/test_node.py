@@ -7,7 +7,8 @@ from pathlib import Path
 import pytest
 
 from devcloud.toolchain import node, pypi, versions
-from devcloud.toolchain.work import Refusal, Work
+from devcloud.toolchain.work import Work
+from devcloud.util.console import UserError
 
 
 @pytest.fixture
@@ -105,6 +106,6 @@ def test_packages_that_cannot_be_had_are_told_and_tried_again(tmp_path: Path, np
     folder = tmp_path / "web"
     (folder / "package-lock.json").write_text("bad")
     for _ in range(2):
-        with pytest.raises(Refusal, match=r"npm could not install what .*package-lock.json names"):
+        with pytest.raises(UserError, match=r"npm could not install what .*package-lock.json names"):
             node.install(folder, tmp_path / "cache", lambda _: None)
     assert len(npm) == 2

@@ -10,8 +10,9 @@ import pytest
 
 from devcloud.toolchain import debian, node, pypi, standins, versions
 from devcloud.toolchain.standins import CADDY, NODE, PYTHON, StandIn
-from devcloud.toolchain.work import Refusal, Work
-from infra.settings.images import DEFAULT_PARENTS
+from devcloud.toolchain.work import Work
+from devcloud.util.console import UserError
+from infra.product import product_of
 
 REGISTRY = "127.0.0.1:5000"
 DIGEST = f"sha256:{'a' * 64}"
@@ -76,7 +77,7 @@ def members(archive: Path) -> dict[str, tarfile.TarInfo]:
 
 
 def test_each_image_that_ours_are_built_from_has_its_stand_in(machine: Machine) -> None:
-    assert set(machine.ensure()) == set(DEFAULT_PARENTS.values()) == {PYTHON, NODE, CADDY}
+    assert set(machine.ensure()) == set(product_of().upstream.values()) == {PYTHON, NODE, CADDY}
 
 
 def test_what_is_made_is_not_made_again(machine: Machine) -> None:
@@ -132,7 +133,7 @@ def test_every_file_carries_the_same_time(machine: Machine) -> None:
 
 def test_a_stand_in_that_fails_on_the_way_leaves_nothing_that_looks_made(machine: Machine) -> None:
     machine.busybox_lists = "cp"
-    with pytest.raises(Refusal, match="does not list its tools"):
+    with pytest.raises(UserError, match="does not list its tools"):
         machine.ensure()
     assert not list((machine.cache / "standins").glob("caddy*"))
     machine.busybox_lists = "cp sh"
@@ -215,7 +216,9 @@ def test_a_push_that_fails_says_so_and_is_not_taken_for_one(tmp_path: Path, monk
     made = standin(tmp_path / "made")
     failed = subprocess.CompletedProcess([], 1, "", "error: connection refused")
     monkeypatch.setattr(standins.subprocess, "run", lambda *_, **__: failed)
-    with pytest.raises(Refusal, match=r"node:24-slim could not be pushed to 127.0.0.1:5000: error: connection refused"):
+    with pytest.raises(
+        UserError, match=r"node:24-slim could not be pushed to 127.0.0.1:5000: error: connection refused"
+    ):
         push(made)
     assert not (made.folder / "published.json").exists()
 

@@ -1,7 +1,5 @@
-"""Versions, locks, folders made whole, commands that can be ended."""
+"""Versions, and commands that can be ended."""
 
-import contextlib
-import multiprocessing
 import os
 import threading
 import time
@@ -9,16 +7,7 @@ from pathlib import Path
 
 import pytest
 
-from devcloud.toolchain.work import (
-    Work,
-    compatible,
-    ending,
-    executable,
-    locked,
-    made_whole,
-    version_in,
-    version_of,
-)
+from devcloud.toolchain.work import Work, compatible, executable, version_in, version_of
 
 pytestmark = pytest.mark.services
 
@@ -50,44 +39,6 @@ def test_a_later_version_of_the_same_major_will_do(found: tuple[int, ...] | None
     assert compatible(found, "3.259.0") is fits
 
 
-def test_a_folder_is_there_whole_or_not_at_all(tmp_path: Path) -> None:
-    target = tmp_path / "parts" / "pulumi"
-    with contextlib.suppress(KeyboardInterrupt), made_whole(target) as draft:
-        (draft / "half").write_text("made")
-        raise KeyboardInterrupt
-    assert list(target.parent.iterdir()) == []
-    with made_whole(target) as draft:
-        (draft / "whole").write_text("made")
-        assert not target.exists()
-    assert (target / "whole").read_text() == "made"
-
-
-def test_what_a_killed_run_left_half_made_is_cleared_away(tmp_path: Path) -> None:
-    (tmp_path / ".pulumi.abc123").mkdir()
-    with made_whole(tmp_path / "pulumi"):
-        pass
-    assert [entry.name for entry in tmp_path.iterdir()] == ["pulumi"]
-
-
-def _hold(file: Path) -> None:
-    """Until somebody waits."""
-    with locked(file, lambda: None):
-        file.with_name("held").touch()
-        while not file.with_name("waiting").exists():
-            time.sleep(0.01)
-
-
-def test_a_second_process_waits_and_says_so(tmp_path: Path) -> None:
-    file = tmp_path / "lock"
-    other = multiprocessing.get_context("fork").Process(target=_hold, args=(file,))
-    other.start()
-    while not (tmp_path / "held").exists():
-        time.sleep(0.01)
-    with locked(file, (tmp_path / "waiting").touch):
-        assert (tmp_path / "waiting").exists()
-    other.join()
-
-
 def test_a_program_of_ours_is_not_the_machines(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     cache, machine = tmp_path / "cache", tmp_path / "machine"
     for folder in (cache, machine):
@@ -101,7 +52,7 @@ def test_a_program_of_ours_is_not_the_machines(tmp_path: Path, monkeypatch: pyte
 
 
 def test_a_long_step_says_so_until_it_is_done(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr("devcloud.toolchain.work.HEARTBEAT_SECONDS", 0.05)
+    monkeypatch.setattr("devcloud.util.console.HEARTBEAT_SECONDS", 0.05)
     lines: list[str] = []
     with Work(lines.append) as work:
         with work.step("building pulumi"):
@@ -123,8 +74,3 @@ def test_stopping_ends_the_commands_that_run_and_those_to_come() -> None:
     runner.join(timeout=5)
     assert results == [-15]
     assert work.run(["sleep", "60"]).returncode == -15
-
-
-def test_the_end_of_what_was_said_is_one_line() -> None:
-    assert ending("a\n\nb\n c \n", lines=2) == "b / c"
-    assert ending("") == "it said nothing"

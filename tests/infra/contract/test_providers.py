@@ -12,7 +12,7 @@ from typing import Any, get_args
 import pytest
 from pulumi import _types
 
-from devcloud.toolchain import aws_names
+from devcloud.plugins import aws_names
 from devcloud.toolchain import terraform as toolchain_terraform
 from tests.infra.conftest import BUDGET, Asked, Run
 from tests.infra.contract import terraform

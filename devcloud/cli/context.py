@@ -1,0 +1,76 @@
+"""One call of a command."""
+
+from devcloud.cloud.cloud import Cloud
+from devcloud.cloud.services import Services
+from devcloud.pulumi import stack_config
+from devcloud.pulumi.stack import Stack
+from devcloud.toolchain import Toolchain, check_machine, ensure, is_ready
+from devcloud.toolchain.standins import take_docker_hubs_place
+from devcloud.util.console import UserError, say
+
+
+class Command:
+    """One call of a command: its cloud, its stack, and what they need."""
+
+    def __init__(self, cloud: Cloud, stack: str, extra: list[str]) -> None:
+        self.cloud = cloud
+        self.stack_name = stack
+        self.extra = extra
+        self.tells = False
+        self._toolchain: Toolchain | None = None
+
+    @property
+    def toolchain(self) -> Toolchain:
+        """Every tool, found or made."""
+        if self._toolchain is None:
+            # What only looks, or frees, must work on a full disk too.
+            problems = check_machine(self.cloud.cache, disk=self.tells)
+            if problems:
+                raise UserError("\n".join(problems))
+            # Each choice is told where it is made, and by `up`; a command that only looks is brief.
+            told = self.tells or not is_ready(self.cloud.cache)
+            self._toolchain = ensure(self.cloud.cache, say if told else lambda _: None)
+        return self._toolchain
+
+    @property
+    def services(self) -> Services:
+        """The cloud's processes."""
+        return Services(self.cloud, self.toolchain)
+
+    def environment(self) -> dict[str, str]:
+        """What aims a program at the cloud."""
+        variables = self.cloud.variables(self.toolchain.bin, self.toolchain.pulumi_home)
+        return self.cloud.environment(variables)
+
+    def stack(self, name: str | None = None) -> Stack:
+        """A stack on the cloud, by default the one that was asked for."""
+        return Stack(self.cloud, name or self.stack_name, self.environment())
+
+    def start(self) -> Services:
+        """Have the cloud running, with base images to build from."""
+        stack_config.committed_file(self.stack_name)
+        self.tells = True
+        say("toolchain")
+        tools = self.toolchain
+        say(f"cloud {self.cloud.name}")
+        services = self.services
+        builds = stack_config.builds(self.stack_name)
+        services.start(builds=builds)
+        if builds:
+            registry = f"127.0.0.1:{self.cloud.ports.registry}"
+            take_docker_hubs_place(self.cloud.cache, tools.buildctl, self.cloud.buildkit_address, registry, say)
+        services.create_database(stack_config.database_name(self.stack_name))
+        return services
+
+    def running_services(self) -> Services:
+        """The cloud's processes, which must be running."""
+        if not self.cloud.emulator_run_id_file.exists() or not self.services.running():
+            raise UserError(f"Cloud {self.cloud.name} is not running: `make up` starts it.")
+        return self.services
+
+
+def only_argument(extra: list[str], what: str, default: str) -> str:
+    """Return the only extra argument of a command, or the default. Raise UserError if there are more."""
+    if len(extra) > 1:
+        raise UserError(f"{what} takes one name, not {len(extra)}: {' '.join(extra)}.")
+    return extra[0] if extra and extra[0] else default

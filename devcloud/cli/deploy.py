@@ -1,0 +1,109 @@
+"""Commands that change a stack or end its cloud."""
+
+import os
+import shutil
+import subprocess
+import sys
+
+from devcloud.bootstrap import ROOT
+from devcloud.cli import summary
+from devcloud.cli.context import Command
+from devcloud.cloud.inventory import inventory
+from devcloud.cloud.services import Services
+from devcloud.images import disk_space
+from devcloud.images.registry import RegistryReader
+from devcloud.plugins.bridges import stop_bridges
+from devcloud.pulumi import stack_config
+from devcloud.pulumi.stack import with_resources
+from devcloud.util.console import UserError, row, say, seconds
+from devcloud.verify.smoke_test import SmokeTest
+from infra.builds import staging
+from infra.builds.plan import STAGING
+
+AWS = "aws"
+"""No cloud on this machine: the account, credentials and state that the user's shell names."""
+RETAINED_KIND = "task definitions"
+"""What `make down` leaves in the emulator: AWS never deletes revisions that ran."""
+
+
+def up(command: Command) -> None:
+    """Bring the stack up and prove that it works."""
+    services = command.start()
+    stack = command.stack()
+    stack.prepare()
+    disk_space.check(command.cloud.cache, stack.settings, RegistryReader(command.cloud))
+    result = stack.up(*command.extra)
+    outputs = stack.outputs()
+    say()
+    summary.show(outputs, result, RegistryReader(command.cloud))
+    say()
+    SmokeTest(services.engine, command.stack_name, outputs).run()
+
+
+def preview(command: Command) -> int:
+    """Show what an `up` would change."""
+    command.start()
+    stack = command.stack()
+    stack.prepare()
+    return stack.show("preview", *command.extra)
+
+
+def refresh(command: Command) -> int:
+    """Compare the state with what is there."""
+    command.running_services()
+    stack = command.stack()
+    stack.prepare()
+    return stack.show("refresh", "--yes", "--skip-preview", *command.extra)
+
+
+def down(command: Command) -> None:
+    """Delete the stack; end the cloud where no other stack is on it."""
+    if not command.cloud.emulator_run_id_file.exists():
+        say(f"cloud {command.cloud.name} is not running")
+        return
+    services = command.services
+    if not services.running():
+        say(f"cloud {command.cloud.name} has died, and what was in its emulator with it: clearing the rest away")
+        _stop(command, services)
+        return
+    stack = command.stack()
+    stack.end_dead_run()
+    if stack.resources():
+        stack.prepare()
+        result = stack.destroy()
+        row("deleted", f"{result.changes.get('delete', 0)} resources in {seconds(result.seconds)}")
+    services.drop_database(stack_config.database_name(command.stack_name))
+    others = list(with_resources(command.cloud))
+    if others:
+        say(f"cloud {command.cloud.name} goes on for {', '.join(others)}: `make down STACK={others[0]}` deletes it too")
+        return
+    left = inventory(command.cloud.endpoint)
+    kept = left.pop(RETAINED_KIND, [])
+    row("emulator", f"empty but for {len(kept)} task definition(s) kept on purpose" if not left else f"LEFT: {left}")
+    _stop(command, services)
+    if left:
+        raise UserError(f"`make down` left things in the emulator that no stack knows: {left}. Please report it.")
+
+
+def _stop(command: Command, services: Services) -> None:
+    stop_bridges(command.cloud.folder / "bridge")
+    services.stop()
+    say(f"cloud {command.cloud.name} has ended: no process, container or mount of it is left")
+
+
+def clean(command: Command) -> None:
+    """End the cloud and delete all that it kept, caches of builds included; the toolchain stays."""
+    if command.cloud.folder.exists():
+        _stop(command, command.services)
+        shutil.rmtree(command.cloud.folder)
+    command.services.engine.clean()
+    staging.clear(ROOT / STAGING)
+    say(f"cloud {command.cloud.name}: all that it kept is deleted (the toolchain stays in {command.cloud.cache})")
+
+
+def promote(command: Command) -> int:
+    """Promote the digests of one stack to another: on this machine's cloud, or with CLOUD=aws where the shell aims."""
+    environment = dict(os.environ) if command.cloud.name == AWS else command.environment()
+    return subprocess.run(
+        [sys.executable, "-m", "infra.releases.promote", *command.extra], env=environment, check=False
+    ).returncode

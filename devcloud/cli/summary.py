@@ -1,0 +1,42 @@
+"""What `make up` ends with: each image, what was done, the bill."""
+
+from devcloud.images.registry import RegistryReader
+from devcloud.pulumi.progress import Result
+from devcloud.util.console import row, say, seconds
+from infra.outputs import StackOutputs
+
+MB = 1_000_000
+
+
+def show(outputs: StackOutputs, result: Result, registry: RegistryReader) -> None:
+    """Print the summary of an `up`."""
+    say("images")
+    for image, reference in outputs.images.items():
+        repository, _, digest = reference.partition("/")[2].partition("@")
+        size = registry.size(repository, digest)
+        budget = outputs.size_budgets_mb[image]
+        build = result.builds.get(image)
+        how = f"{build.how}, {seconds(build.seconds)}" if build else "unchanged"
+        unpacked = "" if size.unpacked is None else f"{size.unpacked / MB:.0f} of {budget} MB"
+        over = " OVER ITS BUDGET" if size.unpacked and size.unpacked > budget * MB else ""
+        say(
+            f"  {image:<8} {outputs.content_tags[image]}  {digest[:19]}...  "
+            f"{unpacked}{over} ({size.compressed / MB:.0f} MB compressed)  {how}"
+        )
+    changes = ", ".join(f"{count} {_past(operation)}" for operation, count in sorted(result.changes.items()))
+    say(f"resources  {changes} in {seconds(result.seconds)}")
+    parts = ", ".join(
+        f"{part} {usd:.2f}" for part, usd in sorted(outputs.monthly_cost_usd_by_part.items(), key=lambda item: -item[1])
+    )
+    budget = outputs.monthly_budget_usd
+    total = outputs.monthly_cost_usd
+    verdict = "within" if total <= budget else "OVER"
+    say(f"on AWS     about ${total:.2f} a month, {verdict} the budget of ${budget} ({parts})")
+    row("address", outputs.api_url)
+    if outputs.worker:
+        row("queue", outputs.worker.queue_url)
+
+
+def _past(operation: str) -> str:
+    known = {"create": "created", "update": "updated", "delete": "deleted", "replace": "replaced", "same": "unchanged"}
+    return known.get(operation, operation)

@@ -1,0 +1,1 @@
+"""One cloud on this machine: its ports, its processes and clients of its services."""

@@ -1,0 +1,39 @@
+"""Clients of the emulator, and the credentials that it takes: any do."""
+
+from typing import Any
+
+import boto3
+from botocore.config import Config
+
+REGION = "us-east-1"
+CREDENTIALS = {"AWS_ACCESS_KEY_ID": "test", "AWS_SECRET_ACCESS_KEY": "test"}
+
+
+class AwsClients:
+    """The boto3 clients of one emulator, each made at its first use."""
+
+    def __init__(self, endpoint: str | None) -> None:
+        self._endpoint = endpoint
+        # A session of our own takes no profile or environment of the user's.
+        self._session = boto3.Session(
+            aws_access_key_id=CREDENTIALS["AWS_ACCESS_KEY_ID"],
+            aws_secret_access_key=CREDENTIALS["AWS_SECRET_ACCESS_KEY"],
+            region_name=REGION,
+        )
+        self._clients: dict[str, Any] = {}
+
+    def client(self, service: str) -> Any:
+        """Return the client of one service."""
+        if service not in self._clients:
+            self._clients[service] = self._session.client(  # type: ignore[call-overload]
+                service, endpoint_url=self._endpoint, config=Config(proxies={}, retries={"max_attempts": 1})
+            )
+        return self._clients[service]
+
+    def pages(self, service: str, operation: str, key: str, **parameters: Any) -> list[Any]:
+        """Return all items of an operation under `key`, from all its pages."""
+        client = self.client(service)
+        if not client.can_paginate(operation):
+            return list(getattr(client, operation)(**parameters).get(key, []))
+        pages = client.get_paginator(operation).paginate(**parameters)
+        return [item for page in pages for item in page.get(key, [])]

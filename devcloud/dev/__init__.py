@@ -1,0 +1,1 @@
+"""`make dev`: the product on this machine without a cloud."""

@@ -1,0 +1,11 @@
+"""Addresses to listen on, as command-line arguments."""
+
+import argparse
+
+
+def address(text: str) -> tuple[str, int]:
+    """`HOST:PORT` as its two parts."""
+    host, _, port = text.rpartition(":")
+    if not host or not port.isdigit():
+        raise argparse.ArgumentTypeError(f"{text!r} is not HOST:PORT, e.g. 127.0.0.1:4566")
+    return host, int(port)

@@ -1,0 +1,1 @@
+"""Build, explain and export images."""

@@ -1,0 +1,1 @@
+"""Run what was deployed and test it."""

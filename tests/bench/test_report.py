@@ -1,0 +1,156 @@
+"""The table: ratios, and a reason for each that is below 1; the plots and the page that are made of it."""
+
+import re
+from pathlib import Path
+from xml.etree import ElementTree
+
+import pytest
+
+from bench import explanations, page, plots, report
+from bench.explanations import Explanation
+from bench.plan import BAKE, LOCAL, MONOLITH, OURS, RANDOM, Step
+from bench.report import Row
+from bench.results import Record, Results
+from devcloud.bootstrap import ROOT
+
+FACTS = {"commit": "abc1234", "machine": "2 cores of <x>"}
+
+
+@pytest.fixture(scope="module")
+def results(tmp_path_factory: pytest.TempPathFactory) -> Results:
+    made = Results(tmp_path_factory.mktemp("results") / "results.json", FACTS)
+
+    def add(contender: str, scenario: str, model: str = LOCAL, **figures: list[float]) -> None:
+        for run in range(max(map(len, figures.values()))):
+            values = {name: values[run] for name, values in figures.items() if run < len(values)}
+            made.add(Record(Step(model, contender, scenario, run + 1), values, "2026-11-25T10:00:00Z"))
+
+    add(OURS, "code-api", seconds=[1.0, 1.2, 1.1], pushed=[30_000.0] * 3)
+    add(MONOLITH, "code-api", seconds=[11.0, 12.0, 13.0], pushed=[60_000_000.0] * 3)
+    add(BAKE, "code-api", seconds=[1.0, 0.9, 1.05], pushed=[20_000.0] * 3)
+    add(OURS, "size", api=[200e6], worker=[350e6], base=[1260e6])
+    add(MONOLITH, "size", api=[2100e6], worker=[2100e6])
+    add(OURS, "jobs", rate=[9.0, 10.0, 11.0], peak=[180.0] * 3)
+    add(OURS, "jobs", model=RANDOM, rate=[3.0], peak=[400.0])
+    return made
+
+
+@pytest.fixture
+def table(results: Results) -> list[Row]:
+    return report.rows(results)
+
+
+@pytest.fixture(scope="module")
+def drawn(results: Results) -> dict[str, str]:
+    return plots.draw(report.rows(results))
+
+
+def row(table: list[Row], scenario: str, metric: str, model: str = LOCAL) -> Row:
+    return next(one for one in table if (one.scenario.name, one.metric.name, one.model) == (scenario, metric, model))
+
+
+def test_a_row_has_medians_and_ratios_to_ours(table: list[Row]) -> None:
+    cells = row(table, "code-api", "seconds").cells
+    assert cells[OURS].summary.median == 1.1
+    assert cells[OURS].ratio is None
+    assert cells[MONOLITH].ratio == pytest.approx(12 / 1.1)
+    assert not cells[MONOLITH].worse
+
+
+def test_a_difference_within_the_spread_is_said_to_be_none(table: list[Row]) -> None:
+    cell = row(table, "code-api", "seconds").cells[BAKE]
+    assert cell.worse
+    assert cell.note == "no difference beyond the spread of the runs"
+
+
+def test_a_ratio_below_1_without_a_reason_is_told(table: list[Row]) -> None:
+    assert report.unexplained(table) == ["one file of the API, pushed (MiniLM): x 0.67 against bake"]
+    assert "bake: **not explained**" in report.notes(row(table, "code-api", "pushed"))
+
+
+def test_a_given_reason_stands_in_the_table(results: Results, monkeypatch: pytest.MonkeyPatch) -> None:
+    reason = Explanation("because of <this>", ("code-api",), ("pushed",), (BAKE,))
+    monkeypatch.setattr(explanations, "EXPLANATIONS", (reason,))
+    table = report.rows(results)
+    assert report.unexplained(table) == []
+    assert "bake: because of <this>" in report.markdown(table, results, [])
+    assert "bake: because of &lt;this&gt;" in page.render(table, results, {})
+
+
+def test_a_reason_is_about_what_it_names_and_empty_means_any() -> None:
+    reason = Explanation("x", scenarios=("cold",), contenders=(BAKE,))
+    assert reason.holds("cold", "seconds", BAKE)
+    assert not reason.holds("cold", "seconds", MONOLITH)
+    assert not reason.holds("nothing", "seconds", BAKE)
+
+
+def test_the_markdown_has_a_table_for_each_group_with_figures(table: list[Row], results: Results) -> None:
+    text = report.markdown(table, results, ["size-images", "build-time"])
+    assert [line[3:] for line in text.splitlines() if line.startswith("## ")] == [
+        "Size",
+        "Build and push",
+        "The worker at work",
+        "Not measured",
+    ]
+    assert "Measured on 2026-11-25" in text
+    assert "![size-images](benchmarks/size-images.svg)" in text
+    assert "| one file of the API: time | 1.10 s (1.00 s to 1.20 s) | 12.0 s (11.0 s to 13.0 s), x 10.9 |" in text
+    widths = {line.count("|") for line in text.splitlines() if line.startswith("| one file of the API")}
+    assert len(widths) == 1
+
+
+def test_charts_have_a_bar_for_each_contender_and_a_category_for_each_row(table: list[Row]) -> None:
+    charts = {chart.name: chart for chart in plots.charts(table)}
+    time = charts["build-time"]
+    assert time.categories == ("one file of the API",)
+    assert [name for name, _ in time.bars] == [OURS, MONOLITH, BAKE]
+    assert charts["work-rate"].categories == ("worker: panels", "worker: panels\nBERT-base's shape")
+    sizes = dict(charts["size-images"].bars)
+    assert sizes[OURS][0] is not None
+    assert sizes[OURS][0].median == 200
+    assert sizes[MONOLITH][2] is None
+    assert "start-time" not in charts
+
+
+def test_plots_are_small_and_the_same_bytes_each_time(table: list[Row], drawn: dict[str, str]) -> None:
+    first, *_ = plots.charts(table)
+    assert plots.svg(first) == drawn[first.name]
+    for svg in drawn.values():
+        assert ElementTree.fromstring(svg).tag.endswith("svg")  # noqa: S314  our own
+        assert len(svg) < 60_000
+        assert "ours" in svg
+
+
+def test_the_page_is_one_file_that_asks_for_nothing(table: list[Row], results: Results, drawn: dict[str, str]) -> None:
+    text = page.render(table, results, drawn)
+    assert not re.search(r"<(?:script|link|img|iframe)\b", text)
+    assert not re.search(r'(?:src|href)="(?!#)', text)
+    assert "2 cores of &lt;x&gt;" in text
+    assert text.count("<svg") == text.count("</svg>") > 0
+    ids = re.findall(r'\bid="([^"]+)"', text)
+    assert len(ids) == len(set(ids))
+    for used in re.findall(r'(?:url\(|href=")#([^")]+)', text):
+        assert used in ids
+
+
+def test_the_committed_results_leave_no_ratio_below_1_without_a_reason() -> None:
+    file = ROOT / "docs" / "benchmarks" / "results.json"
+    if file.exists():
+        assert report.unexplained(report.rows(Results.load(file))) == []
+
+
+def test_the_pages_say_what_was_not_measured(table: list[Row], results: Results) -> None:
+    left = dict(report.missing(results))
+    assert left["one file of the API"].startswith("MiniLM (two-tier); BERT-base's shape")
+    assert "size" in left  # two tiers, bake
+    text = report.markdown(table, results, [])
+    assert f"- one file of the API: {left['one file of the API']}" in text[text.index("## Not measured") :]
+    assert "What was not" in page.render(table, results, {})
+
+
+def test_a_figure_of_one_run_is_not_called_a_median(tmp_path: Path) -> None:
+    once = Results(tmp_path / "once.json", FACTS)
+    once.add(Record(Step(LOCAL, OURS, "nothing", 1), {"seconds": 1.0}, "2026-11-25T10:00:00Z"))
+    assert report.spread(report.rows(once)) == "Each figure is that of one run: there is no spread."
+    once.add(Record(Step(LOCAL, OURS, "nothing", 2), {"seconds": 2.0}, "2026-11-25T10:00:00Z"))
+    assert "of 2 runs" in report.spread(report.rows(once))

@@ -1,0 +1,118 @@
+"""Names between pulumi-aws and the bridge over Terraform's AWS provider."""
+
+import pytest
+from google.protobuf import struct_pb2
+
+from devcloud.plugins.aws_names import Properties, settings_to_bridge, settings_to_pulumi, token, urn
+
+
+@pytest.mark.parametrize(
+    ("pulumi_token", "bridge_token"),
+    [
+        ("aws:ecs/taskDefinition:TaskDefinition", "aws:index/ecsTaskDefinition:EcsTaskDefinition"),
+        ("aws:ecr/repository:Repository", "aws:index/ecrRepository:EcrRepository"),
+        ("aws:cloudwatch/logGroup:LogGroup", "aws:index/cloudwatchLogGroup:CloudwatchLogGroup"),
+        (
+            "aws:vpc/securityGroupIngressRule:SecurityGroupIngressRule",
+            "aws:index/vpcSecurityGroupIngressRule:VpcSecurityGroupIngressRule",
+        ),
+        ("aws:budgets/budget:Budget", "aws:index/budgetsBudget:BudgetsBudget"),
+    ],
+)
+def test_module_and_name_together_give_terraforms_name(pulumi_token: str, bridge_token: str) -> None:
+    assert token(pulumi_token) == bridge_token
+
+
+@pytest.mark.parametrize(
+    ("pulumi_token", "bridge_token"),
+    [
+        ("aws:ec2/instance:Instance", "aws:index/instance:Instance"),
+        ("aws:ec2/vpc:Vpc", "aws:index/vpc:Vpc"),
+        ("aws:ec2/eipAssociation:EipAssociation", "aws:index/eipAssociation:EipAssociation"),
+        ("aws:ec2/getSubnets:getSubnets", "aws:index/getSubnets:getSubnets"),
+    ],
+)
+def test_what_is_older_than_the_ec2_prefix_has_none(pulumi_token: str, bridge_token: str) -> None:
+    assert token(pulumi_token) == bridge_token
+
+
+def test_what_came_with_the_ec2_prefix_keeps_it() -> None:
+    assert token("aws:ec2/tag:Tag") == "aws:index/ec2Tag:Ec2Tag"
+    assert token("aws:ec2/getInstanceType:getInstanceType") == "aws:index/getEc2InstanceType:getEc2InstanceType"
+
+
+def test_a_function_of_no_module_keeps_its_name() -> None:
+    assert token("aws:index/getCallerIdentity:getCallerIdentity") == "aws:index/getCallerIdentity:getCallerIdentity"
+
+
+def test_a_function_of_a_module_has_the_module_after_get() -> None:
+    assert token("aws:ssm/getParameter:getParameter") == "aws:index/getSsmParameter:getSsmParameter"
+
+
+def test_exceptions_are_looked_up() -> None:
+    assert token("aws:sqs/redrivePolicy:RedrivePolicy") == "aws:index/sqsQueueRedrivePolicy:SqsQueueRedrivePolicy"
+    assert token("aws:iam/openIdConnectProvider:OpenIdConnectProvider").endswith(":IamOpenidConnectProvider")
+
+
+def test_other_peoples_tokens_stay() -> None:
+    assert token("pulumi:providers:aws") == "pulumi:providers:aws"
+
+
+def test_only_the_last_type_of_a_urn_is_translated() -> None:
+    before = "urn:pulumi:dev::slipway::slipway:components:Worker$aws:ecs/service:Service::worker::odd"
+    after = "urn:pulumi:dev::slipway::slipway:components:Worker$aws:index/ecsService:EcsService::worker::odd"
+    assert urn(before) == after
+
+
+def test_a_providers_own_urn_stays() -> None:
+    provider = "urn:pulumi:dev::slipway::pulumi:providers:aws::aws"
+    assert urn(provider) == provider
+
+
+def _struct(**values: object) -> struct_pb2.Struct:
+    struct = struct_pb2.Struct()
+    struct.update(values)
+    return struct
+
+
+def test_a_renamed_property_goes_there_and_back() -> None:
+    properties = Properties("aws:cloudwatch/metricAlarm:MetricAlarm")
+    values = _struct(name="alarm", period=60, __defaults=["name", "period"])
+    properties.to_bridge(values)
+    assert dict(values)["alarmName"] == "alarm"
+    assert "name" not in values.fields
+    assert list(values["__defaults"]) == ["alarmName", "period"]
+    properties.to_pulumi(values)
+    assert values == _struct(name="alarm", period=60, __defaults=["name", "period"])
+
+
+def test_a_path_is_renamed_where_it_begins() -> None:
+    properties = Properties("aws:ec2/securityGroup:SecurityGroup")
+    assert properties.path_to_bridge("egress[0].fromPort") == "egresses[0].fromPort"
+    assert properties.path_to_pulumi("egresses[0].fromPort") == "egress[0].fromPort"
+    assert properties.path_to_pulumi("tags.egresses") == "tags.egresses"
+
+
+def test_an_output_of_a_later_provider_is_copied_and_never_sent_back() -> None:
+    properties = Properties("aws:ecs/service:Service")
+    values = _struct(name="worker")
+    properties.to_pulumi(values, "arn:aws:ecs:worker")
+    assert values["arn"] == "arn:aws:ecs:worker"
+    properties.to_bridge(values)
+    assert values == _struct(name="worker")
+
+
+def test_a_single_block_of_the_providers_settings_is_a_list_for_the_bridge() -> None:
+    settings = _struct(defaultTags='{"tags":{"project":"slipway"}}', region="us-east-1")
+    settings_to_bridge(settings)
+    assert settings["defaultTags"] == '[{"tags":{"project":"slipway"}}]'
+    settings_to_pulumi(settings)
+    assert settings == _struct(defaultTags='{"tags":{"project":"slipway"}}', region="us-east-1")
+
+
+def test_a_single_block_may_be_structured_already() -> None:
+    settings = _struct(defaultTags={"tags": {"project": "slipway"}})
+    settings_to_bridge(settings)
+    assert settings["defaultTags"][0]["tags"]["project"] == "slipway"
+    settings_to_pulumi(settings)
+    assert settings == _struct(defaultTags={"tags": {"project": "slipway"}})

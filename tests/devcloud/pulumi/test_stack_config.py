@@ -1,0 +1,103 @@
+"""A rehearsal's settings: a stack's own, but for what only the world outside has."""
+
+from pathlib import Path
+from typing import Any
+
+import pytest
+import yaml
+
+from devcloud.bootstrap import ROOT
+from devcloud.cloud.cloud import Cloud
+from devcloud.pulumi import stack_config
+from devcloud.util.console import UserError
+
+LOCAL: dict[str, Any] = {
+    "config": {
+        "slipway:accountId": "123456789012",
+        "slipway:databaseUrl": "postgresql://slipway:slipway@host.docker.internal:5432/slipway",
+        "slipway:redisUrl": "redis://host.docker.internal:6379/0",
+        "slipway:openaiApiKey": "local-dummy-key",
+        "slipway:registry": {"namespace": "slipway-local"},
+        "slipway:images": {"builder": "slipway-local", "compression": "gzip", "torch": {"source": "wheels"}},
+    }
+}
+
+
+def test_a_rehearsal_keeps_the_stacks_own_settings() -> None:
+    dev = {"config": {"slipway:region": "eu-west-1", "slipway:registry": {"owner": "dev"}}}
+    config = stack_config.rehearsed(dev, LOCAL, "dev")["config"]
+    assert config["slipway:region"] == "eu-west-1"
+    assert config["slipway:registry"] == {"owner": "dev"}
+
+
+def test_a_rehearsal_builds_from_what_this_machine_has() -> None:
+    pinned = {"python": "python:3.11-slim@sha256:" + "a" * 64}
+    theirs = {"torch": {"source": "cpu-index"}, "parents": pinned, "sizeBudgetMb": {"api": 250}}
+    dev = {"config": {"slipway:images": theirs}}
+    images = stack_config.rehearsed(dev, LOCAL, "dev")["config"]["slipway:images"]
+    assert images == {
+        "sizeBudgetMb": {"api": 250},
+        "builder": "slipway-local",
+        "compression": "gzip",
+        "torch": {"source": "wheels"},
+    }
+
+
+def test_a_rehearsal_of_a_release_builds_nothing_still() -> None:
+    prod = {"config": {"slipway:images": {"source": "releases/prod.json"}}}
+    assert stack_config.rehearsed(prod, LOCAL, "prod")["config"]["slipway:images"] == {"source": "releases/prod.json"}
+
+
+def test_a_rehearsal_holds_no_real_secret_and_no_real_key() -> None:
+    dev = {
+        "secretsprovider": "awskms://alias/slipway",
+        "encryptedkey": "c2VjcmV0",
+        "config": {"slipway:openaiApiKey": {"secure": "v1:abc"}, "slipway:accountId": "999999999999"},
+    }
+    copy = stack_config.rehearsed(dev, LOCAL, "dev")
+    assert copy.keys() == {"config"}
+    assert copy["config"]["slipway:openaiApiKey"] == "local-dummy-key"
+    assert copy["config"]["slipway:accountId"] == "123456789012"
+
+
+def test_each_stack_has_a_database_of_its_own() -> None:
+    config = stack_config.rehearsed({}, LOCAL, "dev")["config"]
+    assert config["slipway:databaseUrl"].endswith(":5432/slipway_dev")
+
+
+def test_a_copy_stands_in_the_cache_and_keeps_its_salt(tmp_path: Path) -> None:
+    cloud = Cloud("default", tmp_path)
+    copy = stack_config.config_file(cloud, "dev")
+    assert copy.is_relative_to(tmp_path)
+    copy.write_text(copy.read_text() + "encryptionsalt: v1:abc\n")
+    assert yaml.safe_load(stack_config.config_file(cloud, "dev").read_text())["encryptionsalt"] == "v1:abc"
+
+
+def test_the_local_stack_runs_from_its_committed_file(tmp_path: Path) -> None:
+    assert stack_config.config_file(Cloud("default", tmp_path), "local") == ROOT / "Pulumi.local.yaml"
+
+
+def test_an_unpinned_copy_builds_the_base_and_is_else_the_same(tmp_path: Path) -> None:
+    file = tmp_path / "Pulumi.dev.yaml"
+    document = {"config": {"slipway:images": {"baseVersion": "1.2.0", "compression": "gzip"}}, "encryptionsalt": "v1:a"}
+    file.write_text(yaml.safe_dump(document))
+    copy = stack_config.unpinned_file(Cloud("default", tmp_path), file)
+    assert yaml.safe_load(copy.read_text()) == {
+        "config": {"slipway:images": {"compression": "gzip"}},
+        "encryptionsalt": "v1:a",
+    }
+    assert yaml.safe_load(file.read_text()) == document
+
+
+def test_a_stack_without_a_file_is_refused_with_those_that_have_one() -> None:
+    with pytest.raises(
+        UserError, match=r"STACK='nowhere' has no settings file: write Pulumi\.nowhere\.yaml.*dev.*prod"
+    ):
+        stack_config.committed_file("nowhere")
+
+
+def test_the_committed_files_name_no_emulator() -> None:
+    for stack in ("dev", "prod"):
+        text = (ROOT / f"Pulumi.{stack}.yaml").read_text()
+        assert "127.0.0.1" not in text
+        assert "localhost" not in text
