@@ -118,7 +118,7 @@ class Services:
         """The emulator begins empty, so what stacks' states say of an earlier life is no longer true."""
         state = self.cloud.state / ".pulumi"
         if any((state / "stacks").rglob("*.json")):
-            row("pulumi", "the state of the stacks goes with the emulator that it was about")
+            row("pulumi", "discarding old stack state: it described a previous emulator")
         shutil.rmtree(state, ignore_errors=True)
 
     def _emulator_lives(self) -> bool:

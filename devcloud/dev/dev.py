@@ -1,4 +1,4 @@
-"""`make dev`: the product without the cloud, in the foreground, each part started anew when its code changes.
+"""`make dev`: the product without the cloud, in the foreground. Code changes restart the affected part.
 
 API, auth, dashboard and worker as processes of this machine, the front end by its own development server; real
 PostgreSQL and Redis; the queue from the emulator, since SQS is AWS's. The worker's model is the image's own. Ctrl-C
@@ -27,7 +27,7 @@ from devcloud.cloud.cloud import STRIPPED_ENV_PREFIXES, Cloud
 from devcloud.dev.foreground import Group, Process, clear_dead, interrupt_on_signals
 from devcloud.images import model_export
 from devcloud.pulumi.stack_config import LOCAL, committed_file
-from devcloud.toolchain import some
+from devcloud.toolchain import some, versions
 from devcloud.util.console import UserError, row, say, step
 from devcloud.util.files import replace_text
 from devcloud.util.locks import only_one
@@ -45,8 +45,6 @@ VISIBILITY_SECONDS, MOST_RECEIVES = 300, 5
 """As the jobs' queue is declared by default (infra/settings/models.py)."""
 DUMMY_KEY = "dev-dummy-key"
 WEB_PORT = 8080
-NODE = (20, 19)
-"""The oldest Node that the front end's tools run on (app/web/package.json, engines)."""
 HEALTHY_SECONDS = 60
 WEB = ROOT / "app" / "web"
 SHARED_PACKAGE = "common"
@@ -285,13 +283,13 @@ def reloading(command: Sequence[str], packages: Sequence[str]) -> list[str]:
 
 def check_node() -> None:
     """Raise UserError where there is no Node that the front end's tools run on."""
-    wanted = ".".join(map(str, NODE))
+    wanted = ".".join(map(str, versions.NODE_OLDEST))
     missing = [name for name in ("node", "npm") if shutil.which(name) is None]
     if missing:
         raise UserError(f"{' and '.join(missing)} is not on this machine: install Node {wanted} or newer, with npm.")
     found = output(["node", "--version"]).strip()
     numbers = re.match(r"v(\d+)\.(\d+)", found)
-    if numbers is None or (int(numbers[1]), int(numbers[2])) < NODE:
+    if numbers is None or (int(numbers[1]), int(numbers[2])) < versions.NODE_OLDEST:
         raise UserError(f"Node is {found} here, and the front end's tools need {wanted} or newer: install one.")
 
 

@@ -20,7 +20,7 @@ from typing import Any, NoReturn
 import grpc
 from google.protobuf import empty_pb2, json_format, struct_pb2
 
-from devcloud.plugins import bridges, plugin
+from devcloud.plugins import aws_names, bridges, plugin
 from devcloud.plugins.aws_names import Properties, settings_to_bridge, settings_to_pulumi, token, urn
 from devcloud.plugins.protocol import plugin_pb2, provider_pb2, provider_pb2_grpc
 
@@ -121,12 +121,10 @@ class Forwarder(provider_pb2_grpc.ResourceProviderServicer):
     ) -> provider_pb2.CheckResponse:
         """Check a resource's inputs."""
         properties = self._to_bridge(request, request.olds, request.news)
-        if "namePrefix" in request.news.fields:
-            # The bridge would make up a name too. That the two conflict is not in Terraform's protocol, by which the
-            # dynamic bridge knows the provider; pulumi-aws, made from its source, knows it.
-            request.autonaming.mode = provider_pb2.CheckRequest.AutonamingOptions.Mode.DISABLE
+        prefix = aws_names.name_for_prefix(request.news)
         with self._call(context) as stub:
             response: provider_pb2.CheckResponse = stub.Check(request)
+        aws_names.prefix_for_name(response.inputs, prefix)
         properties.to_pulumi(response.inputs)
         _failures_to_pulumi(response.failures, properties)
         return response

@@ -56,6 +56,8 @@ COPIED: Mapping[str, Mapping[str, str]] = {
 """Outputs that Terraform's provider has from version 6 on, and where version 5 says the same."""
 
 
+PROVIDERS_SUFFIX = 26
+"""Characters that the provider appends to a prefix."""
 SINGLE_BLOCKS = ("assumeRoleWithWebIdentity", "defaultTags", "ignoreTags")
 """Settings of the provider that pulumi-aws takes as an object and Terraform as a list of one."""
 
@@ -119,6 +121,27 @@ class Properties:
     def path_to_pulumi(self, path: str) -> str:
         """The same on the way back."""
         return _in_path(path, self._to_pulumi)
+
+
+def name_for_prefix(inputs: struct_pb2.Struct) -> str | None:
+    """Put a name in the place of `namePrefix`, in place, and return the prefix, if there is one.
+
+    Without a name, a dynamic bridge makes one up, which the provider then refuses beside the prefix: that the two
+    conflict is not in Terraform's protocol. pulumi-aws, which is made from the provider's source, knows it.
+    """
+    if "namePrefix" not in inputs.fields:
+        return None
+    prefix = inputs.fields["namePrefix"].string_value
+    inputs.fields["name"].string_value = f"{prefix}{'0' * PROVIDERS_SUFFIX}"
+    del inputs.fields["namePrefix"]
+    return prefix
+
+
+def prefix_for_name(inputs: struct_pb2.Struct, prefix: str | None) -> None:
+    """Put the prefix back in the place of the name, in place."""
+    if prefix is not None and "name" in inputs.fields:
+        del inputs.fields["name"]
+        inputs.fields["namePrefix"].string_value = prefix
 
 
 def settings_to_bridge(*settings: struct_pb2.Struct) -> None:

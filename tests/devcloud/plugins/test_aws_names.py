@@ -3,6 +3,7 @@
 import pytest
 from google.protobuf import struct_pb2
 
+from devcloud.plugins import aws_names
 from devcloud.plugins.aws_names import Properties, settings_to_bridge, settings_to_pulumi, token, urn
 
 
@@ -116,3 +117,19 @@ def test_a_single_block_may_be_structured_already() -> None:
     assert settings["defaultTags"][0]["tags"]["project"] == "slipway"
     settings_to_pulumi(settings)
     assert settings == _struct(defaultTags={"tags": {"project": "slipway"}})
+
+
+def test_a_name_takes_the_place_of_a_prefix_while_the_bridge_checks() -> None:
+    inputs = struct_pb2.Struct()
+    inputs.update({"namePrefix": "slipway-dev-host-", "description": "the host"})
+    prefix = aws_names.name_for_prefix(inputs)
+    assert dict(inputs) == {"name": f"slipway-dev-host-{'0' * 26}", "description": "the host"}
+    aws_names.prefix_for_name(inputs, prefix)
+    assert dict(inputs) == {"namePrefix": "slipway-dev-host-", "description": "the host"}
+
+
+def test_a_name_without_a_prefix_stays() -> None:
+    inputs = struct_pb2.Struct()
+    inputs.update({"name": "slipway-dev-host"})
+    aws_names.prefix_for_name(inputs, aws_names.name_for_prefix(inputs))
+    assert dict(inputs) == {"name": "slipway-dev-host"}
