@@ -52,7 +52,7 @@ def base(command: Command) -> None:
         )
     command.extra = [base_version.image_of(ROOT)]
     build(command)
-    row("base", f"is {version} now: a stack pins it by slipway:images.baseVersion")
+    row("version", f"is {version} now: a stack pins it by slipway:images.baseVersion")
 
 
 def report(command: Command) -> None:

@@ -7,7 +7,6 @@ import subprocess
 from pathlib import Path
 
 import yaml
-from pydantic.alias_generators import to_camel
 
 from devcloud.bootstrap import ROOT
 from devcloud.cloud.cloud import Cloud
@@ -25,6 +24,7 @@ from infra.product import ProductError, product_of
 from infra.releases.release import ReleaseError, read_release_file
 from infra.settings import Settings, SettingsError
 from infra.settings.images import Images
+from infra.settings.models import key_of_secret
 from infra.settings.stack_file import project_name, read_values
 
 # Rules of hadolint that do not hold here, each with its reason.
@@ -60,7 +60,7 @@ def run(cloud: Cloud) -> int:
     if problem := base_version.problem(ROOT):
         problems.append(problem)
     elif image := product_of().versioned_image:
-        row("base", f"images/{image} is what its version {base_version.read(ROOT)} says")
+        row("version", f"images/{image} is what its version {base_version.read(ROOT)} says")
     for problem in problems:
         say(problem)
     say(f"{len(problems)} problem(s)" if problems else "nothing is wrong")
@@ -75,9 +75,7 @@ def _committed(stack: str) -> None:
     file = stack_config.committed_file(stack)
     project = project_name(ROOT / "Pulumi.yaml")
     values, encrypted = read_values(file, project)
-    unset = (
-        {f"{project}:{to_camel(name.replace('-', '_'))}" for name in product_of().secrets} - values.keys() - encrypted
-    )
+    unset = {f"{project}:{key_of_secret(name)}" for name in product_of().secrets} - values.keys() - encrypted
     if unset:
         row(stack, f"not set yet: {', '.join(sorted(unset))}; `pulumi up` will ask for them")
     settings = settings_module.load_file(file, stack, unset=unset)

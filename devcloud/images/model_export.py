@@ -40,7 +40,8 @@ PARTS = ("buildkit", "runc", "docker-registry")
 def ensure(cloud: Cloud, settings: Settings) -> Path:
     """Return the folder of a stack's model, built if it is missing. Raise UserError if that fails."""
     plans = plan_builds(settings, ROOT)
-    worker, base = plans["worker"], plans["base"]
+    worker = next(plan for name, plan in plans.items() if settings.product.images[name].extra == "models")
+    base = plans[worker.parent or worker.image]
     dockerfile = (ROOT / worker.dockerfile).read_text()
     folder = cloud.cache / "models" / key(worker, base.content_tag, dockerfile)
     if not folder.is_dir():
@@ -54,7 +55,7 @@ def key(worker: BuildPlan, base_tag: str, dockerfile: str) -> str:
     steps = extracting(dockerfile)
     sources = copied(steps)
     files = {file.path: file.sha256 for file in worker.files if any(covers(source, file.path) for source in sources)}
-    ingredients = {"steps": steps, "files": files, "arguments": dict(worker.build_args), "base": base_tag}
+    ingredients = {"steps": steps, "files": files, "arguments": dict(worker.build_args), "parent": base_tag}
     return hashlib.sha256(canonical_json(ingredients).encode()).hexdigest()[:16]
 
 

@@ -14,9 +14,10 @@ from devcloud.bootstrap import ROOT
 from devcloud.cloud.cloud import Cloud
 from devcloud.util.console import UserError
 from devcloud.util.files import replace_text
+from infra.product import product_of
+from infra.settings.models import key_of_secret
 
 LOCAL = "local"
-FROM_LOCAL = ("databaseUrl", "redisUrl", "openaiApiKey", "accountId")
 IMAGES_FROM_LOCAL = ("builder", "parents", "torch", "models", "compression", "compressionLevel", "buildSecrets")
 """What a build on this machine is made from and with."""
 BACKEND_KEYS = ("secretsprovider", "encryptedkey", "encryptionsalt")
@@ -68,11 +69,14 @@ def rehearsed(committed: dict[str, Any], local: dict[str, Any], stack: str) -> d
     """A stack's settings with what this machine has in place of what only the world outside has."""
     config = dict(committed.get("config") or {})
     theirs = local.get("config") or {}
-    for name in FROM_LOCAL:
-        if f"slipway:{name}" in theirs:
-            config[f"slipway:{name}"] = theirs[f"slipway:{name}"]
-    url: str = theirs["slipway:databaseUrl"]
-    config["slipway:databaseUrl"] = f"{url.rpartition('/')[0]}/{database_name(stack)}"
+    if "slipway:accountId" in theirs:
+        config["slipway:accountId"] = theirs["slipway:accountId"]
+    for name, secret in product_of().secrets.items():
+        key = f"slipway:{key_of_secret(name)}"
+        if key in theirs:
+            config[key] = theirs[key]
+            if secret.check == "postgres-url":
+                config[key] = f"{theirs[key].rpartition('/')[0]}/{database_name(stack)}"
     images = dict(config.get("slipway:images") or {})
     if images.get("source", "build") == "build":
         local_images = theirs.get("slipway:images") or {}

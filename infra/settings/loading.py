@@ -10,14 +10,13 @@ from pathlib import Path
 from typing import Any
 
 from pydantic import BaseModel, ValidationError
-from pydantic.alias_generators import to_camel
 from pydantic_core import ErrorDetails
 
 from infra import ROOT
 from infra.lib.messages import SettingsError, sentence, shown, unknown_key
 from infra.lib.schema import group_of, key_of, legal_text, place_at
 from infra.product import Product, product_of
-from infra.settings.models import Settings, attribute_of, settings_model
+from infra.settings.models import Settings, key_of_secret, settings_model
 from infra.settings.patterns import NAME
 from infra.settings.stack_file import project_name, read_values
 
@@ -82,7 +81,7 @@ def load_file(path: Path, stack: str, root: Path = ROOT, unset: Collection[str] 
     project = project_name(root / "Pulumi.yaml")
     values, encrypted = read_values(path, project)
     product = product_of(root)
-    stand_ins = {f"{project}:{to_camel(attribute_of(name))}": one.stand_in for name, one in product.secrets.items()}
+    stand_ins = {f"{project}:{key_of_secret(name)}": one.stand_in for name, one in product.secrets.items()}
     return load(
         project,
         stack,

@@ -5,6 +5,7 @@ from collections.abc import Callable, Mapping
 from typing import Annotated, Any, ClassVar, Literal, Self
 
 from pydantic import AfterValidator, Field, SecretStr, create_model, field_validator, model_validator
+from pydantic.alias_generators import to_camel
 
 from infra.lib.aws_limits import FARGATE_MEMORY_MIB, INSTANCE_TYPES, LOG_RETENTION_DAYS
 from infra.lib.messages import SettingsError
@@ -287,6 +288,11 @@ _MODELS: dict[int, tuple[Product, type[Settings]]] = {}
 def attribute_of(name: str) -> str:
     """Return the attribute of a secret or variable: `database-url` -> `database_url`."""
     return name.replace("-", "_")
+
+
+def key_of_secret(name: str) -> str:
+    """Return the key of a secret or variable in `Pulumi.<stack>.yaml`: `database-url` -> `databaseUrl`."""
+    return to_camel(attribute_of(name))
 
 
 def settings_model(product: Product) -> type[Settings]:

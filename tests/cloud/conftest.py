@@ -185,6 +185,11 @@ class Checkout:
         )
         return Done(done.returncode, done.stdout + done.stderr)
 
+    def generate(self) -> None:
+        """Write the files that are made from product.yaml."""
+        call = [sys.executable, "devcloud/bootstrap.py", "infra.generate"]
+        subprocess.run(call, cwd=self.root, env=self.environment(), check=True)
+
     def append(self, path: str, line: str) -> None:
         """Add a line to a file of the copy."""
         with (self.root / path).open("a") as file:

@@ -20,14 +20,22 @@ from infra import program
 from infra import settings as settings_module
 from infra.builds import content, staging
 from infra.components import image
-from infra.product import product_of
+from infra.product import Product, product_of
+from infra.product import load as load_product
 from infra.settings.images import Images
 
 ROOT = Path(__file__).resolve().parents[2]
 ACCOUNT = "123456789012"
 REGISTRY = f"{ACCOUNT}.dkr.ecr.us-east-1.amazonaws.com"
 PRODUCT = product_of()
-DIGESTS = {image: f"sha256:{digit * 64}" for image, digit in zip(PRODUCT.images, "abcd", strict=True)}
+
+
+def digests_of(product: Product) -> dict[str, str]:
+    """Return a digest for each image."""
+    return {image: f"sha256:{f'{number:x}' * 64}" for number, image in enumerate(product.images, start=10)}
+
+
+DIGESTS = digests_of(PRODUCT)
 PINNED = f"sha256:{'e' * 64}"
 """The digest of the base whose version a stack pins."""
 BUDGET = {"slipway:budget": {"monthlyUsd": 40, "email": "team@example.com"}}
@@ -245,8 +253,8 @@ RUNS: dict[str, tuple[Cloud, dict[str, Any]]] = {}
 def run(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> Run:
     """Runs the program: `run(stack, settings, preview=False)` gives the cloud that was asked, and the outputs.
 
-    `tags` are the tags that the base's repository has already; `zones`, `offers` and `host_zone` describe the account,
-    as in `Cloud`. A run that was given the same before is not made
+    `product` is the file of another product. `tags` are the tags that the base's repository has already; `zones`,
+    `offers` and `host_zone` describe the account, as in `Cloud`. A run that was given the same before is not made
     again, but where it is asked for `anew`, for what a test changed.
     """
     builder = tmp_path / "buildx" / "instances" / Images().builder
@@ -270,13 +278,15 @@ def run(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> Run:
         *,
         preview: bool = False,
         tags: Mapping[str, str] | None = None,
+        product: str | None = None,
         **account: Any,
     ) -> tuple[Cloud, dict[str, Any]]:
-        cloud = Cloud(digests=None if preview else DIGESTS, ecr=Ecr(dict(tags or {})), **account)
+        described = load_product(Path(product)) if product else PRODUCT
+        cloud = Cloud(digests=None if preview else digests_of(described), ecr=Ecr(dict(tags or {})), **account)
         CLOUDS.append(cloud)
         exported: dict[str, Any] = {}
         monkeypatch.setattr(pulumi, "export", exported.__setitem__)
-        settings = settings_of(stack, values)
+        settings = settings_of(stack, values, described)
         # Hooks need the engine, which calls them; the mocks know none.
         monkeypatch.setattr(image, "_hooks", lambda *_: None)
 
@@ -297,10 +307,13 @@ def run(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> Run:
     return run_once
 
 
-def settings_of(stack: str, values: Mapping[str, Any] | None = None) -> settings_module.Settings:
-    """A stack's settings: the secrets, and what is given."""
+def settings_of(
+    stack: str, values: Mapping[str, Any] | None = None, product: Product = PRODUCT
+) -> settings_module.Settings:
+    """Return a stack's settings: the product's secrets, and what is given."""
     given = {key: value if isinstance(value, str) else json.dumps(value) for key, value in (values or {}).items()}
-    return settings_module.load("slipway", stack, {**SECRETS, **given}, ROOT)
+    secrets = SECRETS if product.secrets else {}
+    return settings_module.load("slipway", stack, {**secrets, **given}, ROOT, product=product)
 
 
 UNKNOWN = "<unknown>"

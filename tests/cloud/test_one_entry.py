@@ -1,0 +1,103 @@
+"""One more service, image or secret is one entry of product.yaml, and its code or folder."""
+
+from collections.abc import Iterator
+from typing import Any
+
+import httpx
+import pytest
+import yaml
+
+from devcloud.verify.smoke_test import SmokeTest
+from infra.outputs import parse
+from tests.cloud.conftest import Checkout
+
+pytestmark = pytest.mark.cloud
+
+SERVICE = '''"""A service that tells whether it has its secret."""
+
+import http.server
+from collections.abc import Mapping
+
+
+def run(environment: Mapping[str, str]) -> int:
+    """Serve until the process is ended."""
+
+    class Reports(http.server.BaseHTTPRequestHandler):
+        def do_GET(self) -> None:
+            body = b"ok" if environment.get("SENTRY_DSN") == "a-dsn-of-ours" else b"no secret"
+            self.send_response(200)
+            self.send_header("Content-Length", str(len(body)))
+            self.end_headers()
+            self.wfile.write(body)
+
+    http.server.ThreadingHTTPServer(("", int(environment["PORT"])), Reports).serve_forever()
+    return 0
+'''
+DOCKERFILE = """ARG PYTHON_IMAGE=python:3.11-slim
+FROM ${PYTHON_IMAGE}
+ARG SOURCE_DATE_EPOCH
+COPY images/etl/load.py /srv/load.py
+USER 10001:10001
+ENTRYPOINT ["python3", "/srv/load.py"]
+"""
+ENTRIES: dict[str, dict[str, Any]] = {
+    "images": {"etl": {"upstream": ["python"], "context": ["images/etl/**"], "size_mb": 200}},
+    "secrets": {"sentry-dsn": {"check": "api-key", "description": "Address of Sentry.", "stand_in": "encrypted"}},
+    "services": {
+        "reports": {
+            "image": "api",
+            "port": 8003,
+            "memory_mib": 64,
+            "route": {"path": "/reports"},
+            "secrets": ["sentry-dsn"],
+        }
+    },
+}
+
+
+@pytest.fixture(scope="module")
+def extended(checkout: Checkout, committed: dict[str, Any]) -> Iterator[Checkout]:
+    """The copy with one more of each."""
+    file = checkout.root / "product.yaml"
+    product = yaml.safe_load(file.read_text())
+    for kind, entries in ENTRIES.items():
+        product[kind] |= entries
+    product["services"]["api"]["memory_mib"] -= 64  # the host has no more
+    file.write_text(yaml.safe_dump(product, sort_keys=False))
+    (checkout.root / "app" / "reports").mkdir()
+    (checkout.root / "app" / "reports" / "__init__.py").write_text("")
+    (checkout.root / "app" / "reports" / "service.py").write_text(SERVICE)
+    (checkout.root / "images" / "etl").mkdir()
+    (checkout.root / "images" / "etl" / "Dockerfile").write_text(DOCKERFILE)
+    (checkout.root / "images" / "etl" / "load.py").write_text("print('loaded')\n")
+    checkout.configure({"slipway:sentryDsn": "a-dsn-of-ours"})
+    yield checkout
+    checkout.restore()
+
+
+def test_a_secret_that_is_not_set_is_asked_for(extended: Checkout) -> None:
+    extended.configure({"slipway:sentryDsn": None})
+    done = extended.run("preview")
+    extended.configure({"slipway:sentryDsn": "a-dsn-of-ours"})
+    assert done.code != 0
+    assert "slipway:sentryDsn is not set; set it with `pulumi config set --secret slipway:sentryDsn" in done.said
+
+
+def test_what_is_made_from_the_entries_is_generated_and_the_product_is_valid(extended: Checkout) -> None:
+    extended.generate()
+    done = extended.run("validate")
+    assert done.code == 0, done.said
+
+
+def test_a_preview_shows_the_new_image_its_repository_and_the_secret(extended: Checkout) -> None:
+    planned = extended.planned()
+    assert {"etl-image": "create", "etl-repository": "create", "sentry-dsn": "create"}.items() <= planned.items()
+    assert "worker-image" not in planned
+
+
+def test_the_new_service_serves_through_the_edge_with_its_secret(extended: Checkout) -> None:
+    extended.up()
+    smoke = SmokeTest(extended.engine, "local", parse("local", extended.outputs()))
+    with smoke.running("extended") as address:
+        answer = httpx.get(f"{address}/reports/anything", timeout=10, trust_env=False)
+        assert (answer.status_code, answer.text) == (200, "ok")

@@ -1,0 +1,3 @@
+"""The program under mocks, for other products."""
+
+from tests.infra.conftest import run as run
