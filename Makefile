@@ -29,7 +29,7 @@ preview: ## What an up would change
 	$(DEVCLOUD) preview $(ARGS)
 refresh: ## Compare the state with what is there
 	$(DEVCLOUD) refresh $(ARGS)
-build: ## Build and push one image: IMAGE=api|worker|base|web (default: api)
+build: ## Build and push one image of product.yaml, and what it is built from: IMAGE=api
 	$(DEVCLOUD) build $(IMAGE)
 base: ## Build and push the base as the version in images/base/VERSION, for stacks to pin
 	$(DEVCLOUD) base $(VERSION)
