@@ -97,8 +97,9 @@ def test_a_line_of_the_worker_changes_the_worker_its_task_and_its_service(
     assert checkout.planned().keys() == {"worker-image", "worker-task", "worker-service"}
     checkout.up()
     after = checkout.outputs()
-    assert after["taskDefinition"] != committed["taskDefinition"]
-    task = checkout.client("ecs").describe_task_definition(taskDefinition=after["taskDefinition"])["taskDefinition"]
+    definition = after["worker"]["taskDefinition"]
+    assert definition != committed["worker"]["taskDefinition"]
+    task = checkout.client("ecs").describe_task_definition(taskDefinition=definition)["taskDefinition"]
     assert task["containerDefinitions"][0]["image"].endswith(after["digests"]["worker"])
 
 

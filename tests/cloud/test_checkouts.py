@@ -33,6 +33,6 @@ def test_two_checkouts_under_two_umasks_have_the_same_tags_and_nothing_to_change
         os.umask(previous)
     (tmp_path / "shared").symlink_to((up.root.parent / "shared").resolve())
     here, there = tags(up.root, up.environment()), tags(tmp_path / "other", up.environment())
-    assert here == there == [outputs[image] for image in product_of().images]
+    assert here == there == [outputs[image] for image in product_of().build_order]
     other = Checkout(tmp_path / "other")
     assert other.run("preview", "--expect-no-changes").code == 0

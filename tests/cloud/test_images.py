@@ -15,6 +15,7 @@ from devcloud.images.dockerfile_graph import read
 from devcloud.images.report import fetch, own_layers
 from infra import settings
 from infra.builds.plan import PARENT_ARGUMENT, plan_builds
+from infra.outputs import parse
 from infra.product import product_of
 from tests.cloud.conftest import Checkout
 
@@ -105,16 +106,16 @@ def test_the_value_of_no_secret_is_in_an_images_configuration(up: Checkout, imag
 @EACH_THAT_RUNS
 def test_no_layer_of_the_base_is_in_what_runs(up: Checkout, image: str) -> None:
     outputs = up.outputs()
-    base = fetch(up.registry, "base", outputs)
+    base = fetch(up.registry, "base", parse("local", outputs))
     own = own_layers(base.layers, read(up.root / "images/base/Dockerfile", {}))
     assert own
     toolchain = {layer.digest for layer in base.layers if layer.number in own}
-    assert not toolchain & {layer.digest for layer in fetch(up.registry, image, outputs).layers}
+    assert not toolchain & {layer.digest for layer in fetch(up.registry, image, parse("local", outputs)).layers}
 
 
 @EACH
 def test_an_image_has_a_numeric_user_who_is_not_root(up: Checkout, image: str) -> None:
-    config = fetch(up.registry, image, up.outputs()).config["config"]
+    config = fetch(up.registry, image, parse("local", up.outputs())).config["config"]
     user, _, group = config["User"].partition(":")
     assert user.isdigit()
     assert int(user) > 0

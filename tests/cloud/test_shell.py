@@ -24,7 +24,7 @@ def test_the_field_s_own_commands_work(up: Checkout) -> None:
     done = shell(up, "aws ecs list-clusters; docker ps --quiet >&2; pulumi preview -s local --expect-no-changes >&2")
     assert done.returncode == 0, done.stderr
     listed = {arn.rpartition("/")[2] for arn in json.loads(done.stdout)["clusterArns"]}
-    assert listed == {up.outputs(stack)["cluster"] for stack in with_resources(up.cloud)}
+    assert listed == {up.outputs(stack)["worker"]["cluster"] for stack in with_resources(up.cloud)}
 
 
 def test_an_up_by_hand_finds_nothing_to_do(up: Checkout) -> None:
