@@ -1,7 +1,8 @@
 # Slipway. `make up` and `make test` do all the set-up; README.md says more.
 #   STACK=local|dev|prod|...   the stack (default: local)
 #   CLOUD=default              the cloud on this machine that it runs on (promote: CLOUD=aws for where the shell aims)
-#   ARGS=...                   more arguments for the engine, such as ARGS=--expect-no-changes
+#   ARGS=...                   more arguments for Pulumi, such as ARGS=--expect-no-changes
+#   V=1                        print each command that runs
 PYTHON ?= python3
 STACK ?= local
 CLOUD ?= default
@@ -20,56 +21,56 @@ DEVCLOUD = $(RUN) devcloud --cloud $(CLOUD) --stack $(STACK)
 	stop-builder toolchain test test-cloud test-services unit unit-half unit-rest contract check hooks format lock generate base \
 	base-version report dev bench
 
-help: ## What there is
+help: ## List the commands
 	@grep -hE '^[a-z-]+:.*## ' $(MAKEFILE_LIST) | sed -E 's/:.*## /\t/' | expand -t 16
 
-up: ## Build, push, deploy and prove, on the cloud on this machine
+up: ## Build, push, deploy and smoke-test the stack
 	$(DEVCLOUD) up $(ARGS)
-preview: ## What an up would change
+preview: ## Show what `up` would change
 	$(DEVCLOUD) preview $(ARGS)
-refresh: ## Compare the state with what is there
+refresh: ## Update the stack's state from the resources that exist
 	$(DEVCLOUD) refresh $(ARGS)
-build: ## Build and push one image of product.yaml, and what it is built from: IMAGE=api
+build: ## Build and push one image of product.yaml, and its base (IMAGE=api)
 	$(DEVCLOUD) build $(IMAGE)
-base: ## Build and push the base as the version in images/base/VERSION, for stacks to pin
+base: ## Build and push the base as the version in its VERSION file
 	$(DEVCLOUD) base $(VERSION)
-base-version: ## Give a changed base its next version: VERSION=1.2.0 CHANGE="what changed"
+base-version: ## Give a changed base its next version (VERSION=1.2.0 CHANGE="what changed")
 	$(RUN) images.base_version "$(VERSION)" "$(CHANGE)"
-report: ## An image explained: its layers, and what a change rebuilds (IMAGE=..., default: all)
+report: ## Explain images: their layers, and what a change rebuilds (IMAGE=api)
 	$(DEVCLOUD) report $(IMAGE)
-down: ## Delete the stack; end the cloud with its last one
+down: ## Delete the stack, and stop the cloud if it has no other
 	$(DEVCLOUD) down
-clean: ## End the cloud and delete all that it kept
+clean: ## Stop the cloud and delete all its data and build caches
 	$(DEVCLOUD) clean
-status: ## What runs
+status: ## Show what runs on the cloud
 	$(DEVCLOUD) status
-logs: ## The end of the logs: SERVICE=... for more of one
+logs: ## Show the end of every log, or more of one service's (SERVICE=emulator)
 	$(DEVCLOUD) logs $(SERVICE)
-outputs: ## The stack's outputs as JSON (use make -s)
+outputs: ## Print the stack's outputs as JSON (make -s outputs)
 	$(DEVCLOUD) outputs
-env: ## What aims a shell at the cloud: source <(make -s env)
+env: ## Print the shell commands that aim a shell at the cloud (source <(make -s env))
 	$(DEVCLOUD) env
-promote: ## The digests of one stack for another: FROM=dev TO=prod
+promote: ## Promote the image digests of one stack to another (FROM=dev TO=prod)
 	$(DEVCLOUD) promote --from $(or $(FROM),dev) --to $(or $(TO),prod)
-builder: ## Make the builder that the settings name
+builder: ## Create the builder that the stack's settings name
 	$(DEVCLOUD) builder
 validate: ## Check settings, locks, Dockerfiles, contexts; build nothing
 	$(DEVCLOUD) validate
-cache: ## What the builder and the registry cache hold
+cache: ## Show what the builder and the registry cache hold
 	$(DEVCLOUD) cache
-clean-cache: ## Empty both
+clean-cache: ## Empty the builder and the registry cache
 	$(DEVCLOUD) clean-cache
-stop-builder: ## Stop BuildKit alone
+stop-builder: ## Stop BuildKit, and leave the rest of the cloud running
 	$(DEVCLOUD) stop-builder
 
-dev: ## The product without the cloud, with live reload: ARGS=--fresh empties its database
+dev: ## Run the product without the cloud, with live reload (ARGS=--fresh empties its database)
 	$(RUN) devcloud.dev.dev $(ARGS)
-bench: ## Measure ours against what teams start out with: RUNS=3 ONLY=cold,ours ARGS="--fresh|--list|--report"
+bench: ## Measure Slipway against common alternatives (RUNS=3 ONLY=cold,ours ARGS="--fresh|--list|--report")
 	$(RUN) bench --runs $(or $(RUNS),3) --only "$(ONLY)" $(ARGS)
 
-toolchain: ## Find or make every tool
+toolchain: ## Find or make every tool, and what base images are made of
 	$(DEVCLOUD) toolchain
-test: ## Everything: unit tests, then those of the cloud beside those of services
+test: ## Run every test: unit, contract, cloud and services
 	$(DEVCLOUD) toolchain --tests
 	@$(MAKE) --no-print-directory unit
 	@$(MAKE) --no-print-directory contract
@@ -78,15 +79,15 @@ test-cloud:
 	$(SLOW) tests/cloud --ignore=$(SETTINGS_TESTS) $(ARGS)
 test-services:
 	$(SLOW) $(filter-out tests/cloud tests/__pycache__ tests/__init__.py,$(wildcard tests/*)) $(SETTINGS_TESTS) $(ARGS)
-unit: ## The unit tests alone, in seconds
+unit: ## Run the unit tests alone, in seconds
 	@$(MAKE) --no-print-directory --jobs 2 --output-sync=target unit-half unit-rest
 unit-half:
 	$(UNIT) $(UNIT_HALF) $(ARGS)
 unit-rest:
 	$(UNIT) tests $(UNIT_HALF:%=--ignore=%) $(ARGS)
-contract: ## What every stack asks of AWS, against AWS's published schemas and both providers
+contract: ## Check what every stack asks of AWS against AWS's published schemas and both providers
 	$(RUN) pytest -m contract -p no:schemathesis -p no:hypothesispytest tests/infra/contract $(ARGS)
-check: ## Format, lint, types, unit tests, the contract with AWS, the base's version: before a commit
+check: ## Check format, lint, types, unit tests, the contract and the base's version, before a commit
 	$(RUN) ruff format --check .
 	$(RUN) ruff check .
 	$(RUN) mypy
@@ -94,14 +95,14 @@ check: ## Format, lint, types, unit tests, the contract with AWS, the base's ver
 	$(RUN) infra.generate --check
 	@$(MAKE) --no-print-directory unit
 	@$(MAKE) --no-print-directory contract
-hooks: ## Let git run make check before each commit
+hooks: ## Let git run `make check` before each commit
 	@printf '#!/bin/sh\nexec make check\n' > "$$(git rev-parse --git-path hooks)/pre-commit"
 	@chmod +x "$$(git rev-parse --git-path hooks)/pre-commit"
-format: ## Format and mend what can be
+format: ## Format the code, and fix what ruff can
 	$(RUN) ruff format .
 	$(RUN) ruff check --fix .
-lock: ## Lock what images install, and what our commands do
+lock: ## Lock the packages of images and of our own commands
 	$(RUN) images.lock
 	$(RUN) uv pip compile --quiet --universal --generate-hashes --no-emit-index-url pyproject.toml $(GROUPS) -o requirements.lock
-generate: ## Write what product.yaml and the settings say: docs/settings.md, the JSON schema, the edge's routes
+generate: ## Generate docs/settings.md, the JSON schema and the edge's routes
 	$(RUN) infra.generate

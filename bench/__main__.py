@@ -65,7 +65,7 @@ def main() -> int:
         return write(results)
     except UserError as problem:
         say(f"\n{problem}")
-        return 1
+        return problem.exit_code
     except KeyboardInterrupt:
         say("\nstopped; the next `make bench` goes on from here")
         return 130
@@ -82,7 +82,7 @@ def measure(planned: list[Step], results: Results) -> None:
     if not planned:
         say("everything is measured")
         return
-    command = Command(Cloud.named(CLOUD), LOCAL, [])
+    command = Command(Cloud.named(CLOUD), LOCAL)
     session: Session | None = None
     begun = time.monotonic()
     try:

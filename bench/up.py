@@ -15,14 +15,14 @@ from devcloud.util.console import UserError, say
 def main() -> int:
     """Bring the stack up and print `seconds` and, by image, `builds` in seconds."""
     try:
-        command = Command(Cloud.named(sys.argv[1]), LOCAL, [])
+        command = Command(Cloud.named(sys.argv[1]), LOCAL)
         command.start()
         stack = command.stack()
         stack.prepare()
         result = stack.up()
     except UserError as problem:
         say(str(problem))
-        return 1
+        return problem.exit_code
     builds = {image: build.seconds for image, build in result.builds.items()}
     print(json.dumps({"seconds": result.seconds, "builds": builds}))
     return 0

@@ -14,6 +14,7 @@ import subprocess
 import sys
 import time
 from pathlib import Path
+from typing import NoReturn
 
 ROOT = Path(__file__).resolve().parents[1]
 LOCK = ROOT / "requirements.lock"
@@ -60,17 +61,23 @@ def make(venv: Path, lock: int) -> None:
     print(f"python    ready in {time.monotonic() - started:.0f} s: {venv}", file=sys.stderr, flush=True)
 
 
+def refuse(problem: str) -> NoReturn:
+    """Exit as every command does on an unfit machine."""
+    print(problem, file=sys.stderr)
+    sys.exit(3)
+
+
 def main() -> None:
     """Run a module of the environment: `bootstrap.py MODULE [ARGUMENT ...]`."""
     if sys.version_info < (3, 11):
-        sys.exit(
+        refuse(
             f"slipway needs Python 3.11 or newer; this is {sys.version.split()[0]}. "
             "Install one and run `make PYTHON=python3.11 ...`."
         )
     try:
         venv = environment()
     except subprocess.CalledProcessError as error:
-        sys.exit(
+        refuse(
             f"slipway could not make its Python environment: {' '.join(map(str, error.cmd[:4]))} ... failed (exit "
             f"{error.returncode}). Its message is above; check that the Python package registry can be reached, and "
             "that this Python has its venv module (Debian's python3-venv)."

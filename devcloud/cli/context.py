@@ -1,4 +1,6 @@
-"""One call of a command."""
+"""The group of the commands, and one call of a command."""
+
+import click
 
 from devcloud.cloud.cloud import Cloud
 from devcloud.cloud.services import Services
@@ -6,16 +8,15 @@ from devcloud.pulumi import stack_config
 from devcloud.pulumi.stack import Stack
 from devcloud.toolchain import Toolchain, check_machine, ensure, is_ready
 from devcloud.toolchain.standins import take_docker_hubs_place
-from devcloud.util.console import UserError, say
+from devcloud.util.console import MachineError, UserError, say
 
 
 class Command:
     """One call of a command: its cloud, its stack, and what they need."""
 
-    def __init__(self, cloud: Cloud, stack: str, extra: list[str]) -> None:
+    def __init__(self, cloud: Cloud, stack: str) -> None:
         self.cloud = cloud
         self.stack_name = stack
-        self.extra = extra
         self.tells = False
         self._toolchain: Toolchain | None = None
 
@@ -26,7 +27,7 @@ class Command:
             # What only looks, or frees, must work on a full disk too.
             problems = check_machine(self.cloud.cache, disk=self.tells)
             if problems:
-                raise UserError("\n".join(problems))
+                raise MachineError("\n".join(problems))
             # Each choice is told where it is made, and by `up`; a command that only looks is brief.
             told = self.tells or not is_ready(self.cloud.cache)
             self._toolchain = ensure(self.cloud.cache, say if told else lambda _: None)
@@ -69,8 +70,39 @@ class Command:
         return self.services
 
 
-def only_argument(extra: list[str], what: str, default: str) -> str:
-    """Return the only extra argument of a command, or the default. Raise UserError if there are more."""
-    if len(extra) > 1:
-        raise UserError(f"{what} takes one name, not {len(extra)}: {' '.join(extra)}.")
-    return extra[0] if extra and extra[0] else default
+def _set_cloud(context: click.Context, _option: click.Parameter, name: str | None) -> None:
+    if name is not None:
+        context.obj.cloud = Cloud.named(name)
+
+
+def _set_stack(context: click.Context, _option: click.Parameter, name: str | None) -> None:
+    if name is not None:
+        context.obj.stack_name = name
+
+
+class Commands(click.Group):
+    """Commands that get their call as first argument, and take the group's options too: `devcloud up --cloud test`."""
+
+    def add_command(self, cmd: click.Command, name: str | None = None) -> None:
+        """Add a command."""
+        cmd.params += self.params
+        cmd.callback = cmd.callback and click.pass_obj(cmd.callback)
+        super().add_command(cmd, name)
+
+
+@click.group(cls=Commands, context_settings={"help_option_names": ["-h", "--help"]})
+@click.option("--cloud", metavar="NAME", expose_value=False, callback=_set_cloud, help="The cloud (default: default).")
+@click.option(
+    "--stack",
+    metavar="NAME",
+    expose_value=False,
+    callback=_set_stack,
+    help=f"The stack (default: {stack_config.LOCAL}).",
+)
+def cli() -> None:
+    """Run Slipway on a cloud on this machine."""
+
+
+pulumi_arguments = click.argument("arguments", metavar="[PULUMI_ARGUMENT]...", nargs=-1, type=click.UNPROCESSED)
+"""The arguments of a command that Pulumi takes, options included: the command needs PASS_ON too."""
+PASS_ON = {"ignore_unknown_options": True}

@@ -5,9 +5,11 @@ import shutil
 import subprocess
 import sys
 
+import click
+
 from devcloud.bootstrap import ROOT
 from devcloud.cli import summary
-from devcloud.cli.context import Command
+from devcloud.cli.context import PASS_ON, Command, cli, pulumi_arguments
 from devcloud.cloud.inventory import inventory
 from devcloud.cloud.services import Services
 from devcloud.images import disk_space
@@ -16,6 +18,7 @@ from devcloud.plugins.bridges import stop_bridges
 from devcloud.pulumi import stack_config
 from devcloud.pulumi.stack import with_resources
 from devcloud.util.console import UserError, row, say, seconds
+from devcloud.util.processes import traced
 from devcloud.verify.smoke_test import SmokeTest
 from infra.builds import staging
 from infra.builds.plan import STAGING
@@ -26,13 +29,15 @@ RETAINED_KIND = "task definitions"
 """What `make down` leaves in the emulator: AWS never deletes revisions that ran."""
 
 
-def up(command: Command) -> None:
-    """Bring the stack up and prove that it works."""
+@cli.command(context_settings=PASS_ON)
+@pulumi_arguments
+def up(command: Command, arguments: tuple[str, ...]) -> None:
+    """Build, push, deploy and smoke-test the stack."""
     services = command.start()
     stack = command.stack()
     stack.prepare()
     disk_space.check(command.cloud.cache, stack.settings, RegistryReader(command.cloud))
-    result = stack.up(*command.extra)
+    result = stack.up(*arguments)
     outputs = stack.outputs()
     say()
     summary.show(outputs, result, RegistryReader(command.cloud))
@@ -40,24 +45,29 @@ def up(command: Command) -> None:
     SmokeTest(services.engine, command.stack_name, outputs).run()
 
 
-def preview(command: Command) -> int:
-    """Show what an `up` would change."""
+@cli.command(context_settings=PASS_ON)
+@pulumi_arguments
+def preview(command: Command, arguments: tuple[str, ...]) -> int:
+    """Show what `up` would change."""
     command.start()
     stack = command.stack()
     stack.prepare()
-    return stack.show("preview", *command.extra)
+    return stack.show("preview", *arguments)
 
 
-def refresh(command: Command) -> int:
-    """Compare the state with what is there."""
+@cli.command(context_settings=PASS_ON)
+@pulumi_arguments
+def refresh(command: Command, arguments: tuple[str, ...]) -> int:
+    """Update the stack's state from the resources that exist."""
     command.running_services()
     stack = command.stack()
     stack.prepare()
-    return stack.show("refresh", "--yes", "--skip-preview", *command.extra)
+    return stack.show("refresh", "--yes", "--skip-preview", *arguments)
 
 
+@cli.command()
 def down(command: Command) -> None:
-    """Delete the stack; end the cloud where no other stack is on it."""
+    """Delete the stack, and stop the cloud if it has no other."""
     if not command.cloud.emulator_run_id_file.exists():
         say(f"cloud {command.cloud.name} is not running")
         return
@@ -91,8 +101,9 @@ def _stop(command: Command, services: Services) -> None:
     say(f"cloud {command.cloud.name} has ended: no process, container or mount of it is left")
 
 
+@cli.command()
 def clean(command: Command) -> None:
-    """End the cloud and delete all that it kept, caches of builds included; the toolchain stays."""
+    """Stop the cloud and delete all its data and build caches."""
     if command.cloud.folder.exists():
         _stop(command, command.services)
         shutil.rmtree(command.cloud.folder)
@@ -101,9 +112,14 @@ def clean(command: Command) -> None:
     say(f"cloud {command.cloud.name}: all that it kept is deleted (the toolchain stays in {command.cloud.cache})")
 
 
-def promote(command: Command) -> int:
-    """Promote the digests of one stack to another: on this machine's cloud, or with CLOUD=aws where the shell aims."""
+@cli.command()
+@click.option("--from", "source", metavar="STACK", required=True, help="The stack that runs the digests.")
+@click.option("--to", "target", metavar="STACK", required=True, help="The stack that is to run them.")
+def promote(command: Command, source: str, target: str) -> int:
+    """Promote the image digests of one stack to another.
+
+    Use the cloud on this machine, or with `--cloud aws` the account and state that the shell names.
+    """
     environment = dict(os.environ) if command.cloud.name == AWS else command.environment()
-    return subprocess.run(
-        [sys.executable, "-m", "infra.releases.promote", *command.extra], env=environment, check=False
-    ).returncode
+    call = [sys.executable, "-m", "infra.releases.promote", "--from", source, "--to", target]
+    return subprocess.run(traced(call), env=environment, check=False).returncode

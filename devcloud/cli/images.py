@@ -1,8 +1,10 @@
 """Commands that build and explain images, and those of the builder."""
 
+import click
+
 from devcloud.bootstrap import ROOT
 from devcloud.cli import validate
-from devcloud.cli.context import Command, only_argument
+from devcloud.cli.context import Command, cli
 from devcloud.images import cache as caches
 from devcloud.images import disk_space, dockerfile_graph
 from devcloud.images import report as explain
@@ -14,10 +16,15 @@ from infra.builds.plan import PARENT_ARGUMENT, plan_builds
 from infra.product import product_of
 
 
-def build(command: Command) -> None:
-    """Build and push one image, and what it is built from."""
+@cli.command()
+@click.argument("image", default="")
+def build(command: Command, image: str) -> None:
+    """Build and push one image of product.yaml, and its base."""
+    _build(command, image)
+
+
+def _build(command: Command, image: str) -> None:
     images = product_of().images
-    image = only_argument(command.extra, "IMAGE", "")
     if image not in images:
         raise UserError(f"IMAGE={image!r} is not an image of the product: use one of {', '.join(images)}.")
     command.start()
@@ -39,28 +46,29 @@ def build(command: Command) -> None:
         row("image", f"{name}: {built.how}, {seconds(built.seconds)}" if built else f"{name}: nothing changed")
 
 
-def base(command: Command) -> None:
-    """Build and push the base under the version that its VERSION file gives it, and say so."""
+@cli.command()
+@click.argument("wanted", metavar="[VERSION]", default="")
+def base(command: Command, wanted: str) -> None:
+    """Build and push the base as the version in its VERSION file."""
     if problem := base_version.problem(ROOT):
         raise UserError(problem)
     version = base_version.read(ROOT)
-    wanted = only_argument(command.extra, "VERSION", version)
-    if wanted != version:
+    if wanted not in ("", version):
         raise UserError(
             f"VERSION={wanted} is not what {base_version.version_file(ROOT)} says, {version}: check out the commit "
             f"that made {wanted}, or start it by `{base_version.START.format(wanted)}`."
         )
-    command.extra = [base_version.image_of(ROOT)]
-    build(command)
+    _build(command, base_version.image_of(ROOT))
     row("version", f"is {version} now: a stack pins it by slipway:images.baseVersion")
 
 
-def report(command: Command) -> None:
-    """Explain one image, or each: its layers, and what a change would rebuild."""
+@cli.command()
+@click.argument("wanted", metavar="[IMAGE]", default="")
+def report(command: Command, wanted: str) -> None:
+    """Explain images: their layers, and what a change rebuilds."""
     command.running_services()
     stack = command.stack()
     found = stack.outputs()
-    wanted = only_argument(command.extra, "IMAGE", "")
     if wanted and wanted not in found.images:
         raise UserError(f"IMAGE={wanted!r} is not an image of the product: use one of {', '.join(found.images)}.")
     settings = stack.settings()
@@ -77,23 +85,27 @@ def report(command: Command) -> None:
             print(explain.render(explain.fetch(registry, image, found), dockerfile_graph.read(path, arguments), plan))
 
 
+@cli.command()
 def builder(command: Command) -> None:
-    """Make the builder that the settings name where there is none."""
+    """Create the builder that the stack's settings name."""
     validate.make_builder(stack_config.committed_file(command.stack_name))
 
 
+@cli.command()
 def cache(command: Command) -> None:
     """Show what the builder and the registry cache hold."""
     command.running_services()
     caches.show(command.cloud, command.toolchain)
 
 
+@cli.command()
 def clean_cache(command: Command) -> None:
     """Empty the builder and the registry cache."""
     command.running_services()
     caches.empty(command.cloud, command.toolchain)
 
 
+@cli.command()
 def stop_builder(command: Command) -> None:
-    """Stop BuildKit alone: what builds nothing must run without it."""
+    """Stop BuildKit, and leave the rest of the cloud running."""
     command.running_services().stop_builder()

@@ -4,7 +4,9 @@ import json
 import os
 import shlex
 
-from devcloud.cli.context import Command, only_argument
+import click
+
+from devcloud.cli.context import Command, cli
 from devcloud.cloud.cloud import STRIPPED_ENV_PREFIXES
 from devcloud.pulumi.stack import with_resources
 from devcloud.toolchain import node
@@ -14,8 +16,9 @@ from devcloud.toolchain.standins import ensure as ensure_standins
 from devcloud.util.console import UserError, row, say, seconds
 
 
+@cli.command()
 def status(command: Command) -> int:
-    """Show what runs."""
+    """Show what runs on the cloud."""
     if not command.cloud.emulator_run_id_file.exists():
         say(f"cloud {command.cloud.name} is not running: `make up` starts it")
         return 1
@@ -33,27 +36,30 @@ def status(command: Command) -> int:
     return 0 if healthy else 1
 
 
-def logs(command: Command) -> None:
-    """Show the end of the logs: of one service, or of each."""
-    wanted = only_argument(command.extra, "SERVICE", "")
+@cli.command()
+@click.argument("service", default="")
+def logs(command: Command, service: str) -> None:
+    """Show the end of every log, or more of one service's."""
     files = sorted(command.cloud.logs.glob("*.log"))
-    if wanted:
-        files = [file for file in files if file.stem == wanted]
+    if service:
+        files = [file for file in files if file.stem == service]
     if not files:
         known = ", ".join(file.stem for file in sorted(command.cloud.logs.glob("*.log"))) or "none yet"
-        raise UserError(f"No log of {wanted or 'any service'} on cloud {command.cloud.name}; there are: {known}.")
+        raise UserError(f"No log of {service or 'any service'} on cloud {command.cloud.name}; there are: {known}.")
     for file in files:
         print(f"==> {file}")
-        print("\n".join(file.read_text(errors="replace").splitlines()[-(200 if wanted else 10) :]))
+        print("\n".join(file.read_text(errors="replace").splitlines()[-(200 if service else 10) :]))
 
 
+@cli.command()
 def outputs(command: Command) -> None:
     """Print the stack's outputs as JSON."""
     print(json.dumps(command.stack().raw_outputs(), indent=2, sort_keys=True))
 
 
+@cli.command()
 def env(command: Command) -> None:
-    """Print `export` lines that aim a shell at the cloud."""
+    """Print the shell commands that aim a shell at the cloud."""
     for name in sorted(os.environ):
         if name.startswith(STRIPPED_ENV_PREFIXES):
             print(f"unset {name}")
@@ -61,11 +67,13 @@ def env(command: Command) -> None:
         print(f"export {name}={shlex.quote(value)}")
 
 
-def toolchain(command: Command) -> None:
-    """Find or make every tool, and what base images are made of, telling what is done. `--tests`: a browser too."""
+@cli.command()
+@click.option("--tests", is_flag=True, help="Prepare what the tests need too: a browser and Node.")
+def toolchain(command: Command, tests: bool) -> None:
+    """Find or make every tool, and what base images are made of."""
     command.tells = True
     _ = command.toolchain
-    if "--tests" in command.extra:
+    if tests:
         ensure_for_tests(command.cloud.cache, say)
         node.ensure(command.cloud.cache, say)
     if not docker_hub_reachable():

@@ -9,11 +9,11 @@ from pathlib import Path
 import yaml
 
 from devcloud.bootstrap import ROOT
-from devcloud.cloud.cloud import Cloud
+from devcloud.cli.context import Command, cli
 from devcloud.cloud.services import BUILDER
 from devcloud.pulumi import stack_config
-from devcloud.util.console import UserError, row, say
-from devcloud.util.processes import output
+from devcloud.util.console import MachineError, row, say
+from devcloud.util.processes import output, traced
 from images.lock import LOCKS
 from infra import generate
 from infra import settings as settings_module
@@ -35,8 +35,9 @@ HADOLINT_IGNORED = (
 )
 
 
-def run(cloud: Cloud) -> int:
-    """Check everything; the number of problems, each printed as a sentence."""
+@cli.command()
+def validate(command: Command) -> int:
+    """Check settings, locks, Dockerfiles, contexts; build nothing."""
     try:
         product_of()
     except ProductError as error:
@@ -46,7 +47,7 @@ def run(cloud: Cloud) -> int:
     for stack in stack_config.stacks():
         try:
             _committed(stack)
-            settings = settings_module.load_file(stack_config.config_file(cloud, stack), stack)
+            settings = settings_module.load_file(stack_config.config_file(command.cloud, stack), stack)
             plans = _plans(settings) if settings.images.builds else {}
         except (SettingsError, ContentError, ReleaseError) as error:
             problems += [f"Pulumi.{stack}.yaml: {line}" for line in str(error).splitlines()]
@@ -123,7 +124,7 @@ def hadolint(file: str) -> list[str]:
     """What hadolint has to say of one Dockerfile, whose path is relative to the repository."""
     ignored = [argument for rule in HADOLINT_IGNORED for argument in ("--ignore", rule)]
     done = subprocess.run(
-        ["hadolint", "--no-color", *ignored, file], cwd=ROOT, capture_output=True, text=True, check=False
+        traced(["hadolint", "--no-color", *ignored, file]), cwd=ROOT, capture_output=True, text=True, check=False
     )
     found = [line for line in (done.stdout + done.stderr).splitlines() if line]
     return found or ([f"{file}: hadolint failed (exit {done.returncode})."] if done.returncode else [])
@@ -150,7 +151,7 @@ def _unhashed(path: str, text: str) -> list[str]:
 
 
 def make_builder(file: Path) -> None:
-    """Make the buildx builder that a stack's settings name. Raise UserError if Docker or buildx is missing."""
+    """Make the buildx builder that a stack's settings name. Raise MachineError if Docker or buildx is missing."""
     config = yaml.safe_load(file.read_text()).get("config") or {}
     images = config.get("slipway:images") or {}
     if images.get("source", "build") != "build":
@@ -167,8 +168,11 @@ def make_builder(file: Path) -> None:
     except buildx.BuilderError:
         pass
     docker = shutil.which("docker")
-    if docker is None or subprocess.run([docker, "buildx", "version"], capture_output=True, check=False).returncode:
-        raise UserError(
+    if (
+        docker is None
+        or subprocess.run(traced([docker, "buildx", "version"]), capture_output=True, check=False).returncode
+    ):
+        raise MachineError(
             f"The builder {name} needs Docker with its buildx plugin, and this machine has none: install Docker, "
             "or use the cloud on this machine, which brings a builder of its own (`make up`)."
         )

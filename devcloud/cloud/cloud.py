@@ -13,7 +13,7 @@ from pathlib import Path
 
 from devcloud.bootstrap import cache_folder
 from devcloud.cloud.aws import CREDENTIALS, REGION, AwsClients
-from devcloud.util.console import UserError
+from devcloud.util.console import MachineError, UserError
 from devcloud.util.files import replace_text
 from devcloud.util.locks import locked
 from devcloud.util.sockets import is_free
@@ -176,4 +176,6 @@ def _free_port(preferred: int, taken: set[int]) -> int:
         if port not in taken and is_free("0.0.0.0", port):  # noqa: S104  every address, the bridge's gateway too
             taken.add(port)
             return port
-    raise UserError("No TCP port between 20000 and 32000 is free on this machine: end what holds them and try again.")
+    raise MachineError(
+        "No TCP port between 20000 and 32000 is free on this machine: end what holds them and try again."
+    )

@@ -14,7 +14,7 @@ from devcloud.cloud.supervisor import Program, Supervisor
 from devcloud.toolchain import Toolchain
 from devcloud.util.console import UserError, row
 from devcloud.util.locks import locked
-from devcloud.util.processes import output, unmount_below
+from devcloud.util.processes import output, traced, unmount_below
 from devcloud.util.waiting import wait_until
 
 LABEL = "slipway.cloud"
@@ -180,7 +180,7 @@ class DockerEngine:
     def logs(self, name: str, lines: int = 20) -> str:
         """The end of what a container printed."""
         done = subprocess.run(
-            [str(self.toolchain.docker), "logs", "--tail", str(lines), name],
+            traced([str(self.toolchain.docker), "logs", "--tail", str(lines), name]),
             env=self._environment({}),
             capture_output=True,
             text=True,

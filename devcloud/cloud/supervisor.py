@@ -18,7 +18,7 @@ from typing import Any
 from supervisor.xmlrpc import SupervisorTransport
 
 from devcloud.util.console import UserError
-from devcloud.util.processes import alive, wait_for_end, with_environment
+from devcloud.util.processes import alive, traced, wait_for_end, with_environment
 from devcloud.util.sockets import Address, wait_for
 from devcloud.util.waiting import wait_until
 
@@ -77,7 +77,7 @@ class Supervisor:
         config.write_text(self._configuration(programs))
         # A session of its own: neither Ctrl-C in the terminal nor the end of `make` reaches it.
         subprocess.run(
-            [sys.executable, "-m", "supervisor.supervisord", "-c", str(config)],
+            traced([sys.executable, "-m", "supervisor.supervisord", "-c", str(config)]),
             check=True,
             stdin=subprocess.DEVNULL,
             stdout=subprocess.DEVNULL,

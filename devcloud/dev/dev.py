@@ -28,7 +28,7 @@ from devcloud.dev.foreground import Group, Process, clear_dead, interrupt_on_sig
 from devcloud.images import model_export
 from devcloud.pulumi.stack_config import LOCAL, committed_file
 from devcloud.toolchain import some, versions
-from devcloud.util.console import UserError, row, say, step
+from devcloud.util.console import MachineError, UserError, row, say, step
 from devcloud.util.files import replace_text
 from devcloud.util.locks import only_one
 from devcloud.util.processes import output
@@ -108,7 +108,7 @@ def main() -> int:
         return Dev(Cloud(CLOUD, cache_folder())).run(fresh=asked.fresh)
     except UserError as problem:
         say(f"\n{problem}")
-        return 1
+        return problem.exit_code
     except KeyboardInterrupt:
         say("\nstopped")
         return 0
@@ -282,15 +282,15 @@ def reloading(command: Sequence[str], packages: Sequence[str]) -> list[str]:
 
 
 def check_node() -> None:
-    """Raise UserError where there is no Node that the front end's tools run on."""
+    """Raise MachineError if there is no Node that the front end's tools run on."""
     wanted = ".".join(map(str, versions.NODE_OLDEST))
     missing = [name for name in ("node", "npm") if shutil.which(name) is None]
     if missing:
-        raise UserError(f"{' and '.join(missing)} is not on this machine: install Node {wanted} or newer, with npm.")
+        raise MachineError(f"{' and '.join(missing)} is not on this machine: install Node {wanted} or newer, with npm.")
     found = output(["node", "--version"]).strip()
     numbers = re.match(r"v(\d+)\.(\d+)", found)
     if numbers is None or (int(numbers[1]), int(numbers[2])) < versions.NODE_OLDEST:
-        raise UserError(f"Node is {found} here, and the front end's tools need {wanted} or newer: install one.")
+        raise MachineError(f"Node is {found} here, and the front end's tools need {wanted} or newer: install one.")
 
 
 def install_web(folder: Path) -> None:

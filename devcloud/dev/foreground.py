@@ -13,7 +13,7 @@ from pathlib import Path
 from types import FrameType
 from typing import Any, TextIO
 
-from devcloud.util.processes import started_at, wait_for_end
+from devcloud.util.processes import started_at, traced, wait_for_end
 
 COLOURS = (36, 33, 35, 32, 34, 31)
 """Of names, in ANSI's numbers: cyan, yellow, magenta, green, blue, red."""
@@ -49,7 +49,7 @@ class Group:
         with contextlib.ExitStack() as stack:
             log = stack.enter_context(process.log.open("w")) if process.log else None
             child = subprocess.Popen(
-                process.command,
+                traced(process.command),
                 env=dict(process.environment),
                 cwd=process.folder,
                 text=True,

@@ -15,6 +15,8 @@ from pathlib import Path
 
 import watchfiles
 
+from devcloud.util.processes import traced
+
 STOP_SECONDS = 10
 
 
@@ -38,7 +40,7 @@ def main(arguments: Sequence[str]) -> int:
 
 
 def _start(command: Sequence[str]) -> "subprocess.Popen[bytes]":
-    return subprocess.Popen(command)
+    return subprocess.Popen(traced(command))
 
 
 def _stop(child: "subprocess.Popen[bytes]") -> None:

@@ -7,6 +7,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from devcloud.util.console import UserError
+from devcloud.util.processes import traced
 from infra.builds.plan import PARENT_ARGUMENT
 
 BUILD_SECONDS = 1800
@@ -59,7 +60,7 @@ def buildctl(request: Request, address: str, parent: str | None, metadata: Path)
 def run(command: Sequence[str], environment: Mapping[str, str], cwd: Path | None = None) -> None:
     """Run a builder's client to its end. Raise UserError with the end of what it said."""
     done = subprocess.run(
-        command,
+        traced(command),
         env={**os.environ, **environment},
         cwd=cwd,
         stdout=subprocess.PIPE,

@@ -8,7 +8,7 @@ from pathlib import Path
 
 from devcloud.images.registry import RegistryReader
 from devcloud.toolchain.machine import disk_problem
-from devcloud.util.console import UserError
+from devcloud.util.console import MachineError
 from infra import ROOT
 from infra.builds.plan import plan_builds
 from infra.settings import Settings
@@ -19,7 +19,7 @@ layer, and compressed in the image and in the registry cache."""
 
 
 def check(cache: Path, load_settings: Callable[[], Settings], registry: RegistryReader) -> None:
-    """Raise UserError if a stack will build such a base, the registry has none yet, and the disk is too full.
+    """Raise MachineError if a stack will build such a base, the registry has none yet, and the disk is too full.
 
     The settings are loaded only if there is too little space.
     """
@@ -35,4 +35,4 @@ def check(cache: Path, load_settings: Callable[[], Settings], registry: Registry
     if any(
         registry.digest(f"{settings.registry.namespace}/{base}", builds[base].content_tag) is None for base in bases
     ):
-        raise UserError(f"{problem} CPU torch, chosen by slipway:images.torch, needs a tenth of that.")
+        raise MachineError(f"{problem} CPU torch, chosen by slipway:images.torch, needs a tenth of that.")

@@ -10,7 +10,7 @@ from pathlib import Path
 from typing import Any
 
 from devcloud.util.console import UserError, row
-from devcloud.util.processes import alive, is_same, started_at
+from devcloud.util.processes import alive, is_same, started_at, traced
 from devcloud.util.waiting import wait_until
 
 OWNER = "SLIPWAY_RUN_OWNER"
@@ -34,7 +34,7 @@ class Runs:
         self.folder.mkdir(parents=True, exist_ok=True)
         owner = os.getpid()
         process = subprocess.Popen(
-            arguments,
+            traced(arguments),
             env={**env, OWNER: f"{owner} {started_at(owner)}"},
             cwd=cwd,
             text=True,

@@ -15,7 +15,7 @@ from pathlib import Path
 from devcloud.bootstrap import ROOT
 from devcloud.toolchain import debian, golang, official, terraform, versions
 from devcloud.toolchain.work import Report, Work, compatible, executable, version_of
-from devcloud.util.console import UserError, line
+from devcloud.util.console import MachineError, line
 from devcloud.util.files import made_whole
 from devcloud.util.locks import locked
 
@@ -59,7 +59,7 @@ class Part:
 
 
 def ensure(cache: Path, report: Report) -> Toolchain:
-    """Have the toolchain, and say of each part where it comes from. Raise UserError with what is missing."""
+    """Have the toolchain, and say of each part where it comes from. Raise MachineError with what is missing."""
     folder = cache / "toolchain" / _key()
     ready = _load(folder, cache)
     if ready is None:
@@ -75,7 +75,7 @@ def ensure(cache: Path, report: Report) -> Toolchain:
 def some(cache: Path, report: Report, names: Sequence[str]) -> dict[str, Path]:
     """Programs by name, of a few parts: what distributions package (`redis`, `postgresql`, ...), and `buildkit`.
 
-    For what needs no cloud, and so none of the rest. Raise UserError with what is missing.
+    For what needs no cloud, and so none of the rest. Raise MachineError with what is missing.
     """
     with Work(report) as work:
         maker = _Maker(cache, work)
@@ -232,7 +232,7 @@ class _Maker:
         for part in wanted:
             folder = part.find(self.cache)
             if folder is None:
-                raise UserError(
+                raise MachineError(
                     f"{part.programs[0]} is not on this machine, and {' or '.join(part.packages)} does not bring it. "
                     f"Install {part.programs[0]} and run the command again."
                 )
@@ -262,7 +262,7 @@ class _Maker:
     def _aws_by_bridge(self) -> Part:
         provider = terraform.provider()
         if provider is None:
-            raise UserError(no_aws_provider())
+            raise MachineError(no_aws_provider())
         built, origin = self._built(golang.BRIDGE)
         programs = {"bridge": built / "pulumi-resource-terraform-provider", "terraform-provider-aws": provider}
         return Part(programs, f"{provider.name} by Pulumi's dynamic bridge {versions.BRIDGE}, {origin}")
@@ -333,7 +333,7 @@ FOR_TESTS = (Packaged("chromium", ("chromium",), ("chromium", "fonts-dejavu-core
 
 
 def ensure_for_tests(cache: Path, report: Report) -> None:
-    """Have what the tests need besides the toolchain. Raise UserError if that fails."""
+    """Have what the tests need besides the toolchain. Raise MachineError if that fails."""
     missing = sorted({package for part in FOR_TESTS if part.find(cache) is None for package in part.packages})
     if missing:
         with Work(report) as work:

@@ -10,8 +10,9 @@ from collections.abc import Iterator, Sequence
 from pathlib import Path
 
 from devcloud.toolchain.work import Work
-from devcloud.util.console import UserError, ending
+from devcloud.util.console import MachineError, ending
 from devcloud.util.locks import locked
+from devcloud.util.processes import traced
 
 LOCK_SECONDS = 300
 """How long to wait for another user of the package database."""
@@ -37,7 +38,7 @@ def version(package: str) -> str:
     """The installed version of a package; empty where it is not installed."""
     query = ["dpkg-query", "--show", "--showformat", "${db:Status-Status} ${Version}", package]
     try:
-        done = subprocess.run(query, capture_output=True, text=True, timeout=20, check=False)
+        done = subprocess.run(traced(query), capture_output=True, text=True, timeout=20, check=False)
     except FileNotFoundError:
         return ""
     status, _, found = done.stdout.partition(" ")
@@ -47,7 +48,9 @@ def version(package: str) -> str:
 def owner(program: Path) -> str:
     """The package that a program belongs to; empty where it is no package's."""
     for path in (program, program.resolve()):
-        done = subprocess.run(["dpkg-query", "--search", str(path)], capture_output=True, text=True, check=False)
+        done = subprocess.run(
+            traced(["dpkg-query", "--search", str(path)]), capture_output=True, text=True, check=False
+        )
         if done.returncode == 0:
             return done.stdout.splitlines()[0].partition(":")[0]
     return ""
@@ -60,7 +63,7 @@ def settle(cache: Path, work: Work) -> None:
 
 
 def install(packages: Sequence[str], cache: Path, work: Work) -> None:
-    """Install what is missing of some packages. Raise UserError if that fails."""
+    """Install what is missing of some packages. Raise MachineError if that fails."""
     waiting = "another make installs some; waiting for it"
     with locked(cache / "toolchain" / "packages.lock", lambda: work.say("packages", waiting)):
         missing = [package for package in packages if not version(package)]
@@ -76,14 +79,14 @@ def install(packages: Sequence[str], cache: Path, work: Work) -> None:
                 _update(work)  # a list from yesterday may name a version that the mirror no longer has
                 done = _apt(work, missing)
         if done.returncode != 0:
-            raise UserError(
+            raise MachineError(
                 f"apt-get could not install {', '.join(missing)} (exit {done.returncode}): {ending(done.stdout)}. "
                 "Check /etc/apt and that this machine reaches its package mirror."
             )
 
 
 def unpack(package: str, folder: Path, work: Work) -> None:
-    """Put a package's files in a folder, without installing it. Raise UserError if it cannot be had."""
+    """Put a package's files in a folder, without installing it. Raise MachineError if it cannot be had."""
     with tempfile.TemporaryDirectory() as downloads:
         Path(downloads).chmod(0o777)  # apt downloads as a user of its own
         command = ["apt-get", "-qq", *TRIES, "download", package]
@@ -94,7 +97,7 @@ def unpack(package: str, folder: Path, work: Work) -> None:
         for archive in Path(downloads).glob("*.deb"):
             done = work.run(["dpkg-deb", "--extract", str(archive), str(folder)])
     if done.returncode != 0 or not any(folder.iterdir()):
-        raise UserError(
+        raise MachineError(
             f"apt-get could not download {package} (exit {done.returncode}): {ending(done.stdout)}. "
             "Check /etc/apt and that this machine reaches its package mirror."
         )
@@ -119,7 +122,13 @@ def _known(packages: Sequence[str]) -> bool:
 
 def _plain(command: Sequence[str], folder: str) -> subprocess.CompletedProcess[str]:
     return subprocess.run(
-        command, text=True, cwd=folder, stdout=subprocess.PIPE, stderr=subprocess.STDOUT, timeout=120, check=False
+        traced(command),
+        text=True,
+        cwd=folder,
+        stdout=subprocess.PIPE,
+        stderr=subprocess.STDOUT,
+        timeout=120,
+        check=False,
     )
 
 

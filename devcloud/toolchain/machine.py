@@ -8,6 +8,7 @@ from collections.abc import Iterator, Sequence
 from pathlib import Path
 
 from devcloud.toolchain import assembly, debian, golang, official, terraform, versions
+from devcloud.util.processes import traced
 
 FIRST_RUN_GB = 15
 """Free disk for a first run: Go's caches take 8 GB while it builds, images and engines the rest."""
@@ -94,7 +95,7 @@ def _go(cache: Path, programs: Sequence[golang.Program]) -> Iterator[str]:
     settings = golang.environment(cache)
     try:
         done = subprocess.run(
-            command, env=settings, cwd="/", capture_output=True, text=True, timeout=NETWORK_SECONDS, check=False
+            traced(command), env=settings, cwd="/", capture_output=True, text=True, timeout=NETWORK_SECONDS, check=False
         )
         problem = "" if done.returncode == 0 else done.stderr.strip().splitlines()[-1]
     except subprocess.TimeoutExpired:

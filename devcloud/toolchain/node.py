@@ -7,7 +7,7 @@ from pathlib import Path
 
 from devcloud.toolchain import pypi, versions
 from devcloud.toolchain.work import Report, Work, executable, version_of
-from devcloud.util.console import UserError, ending
+from devcloud.util.console import MachineError, ending
 from devcloud.util.files import made_whole
 from devcloud.util.locks import locked
 
@@ -24,7 +24,7 @@ def find(cache: Path) -> Path | None:
 
 
 def ensure(cache: Path, report: Report) -> Path:
-    """The folder with `node` and `npm`. Raise UserError if it can neither be found nor made."""
+    """The folder with `node` and `npm`. Raise MachineError if it can neither be found nor made."""
     found = find(cache)
     if found is None:
         with Work(report) as work:
@@ -35,7 +35,7 @@ def ensure(cache: Path, report: Report) -> Path:
 def install(folder: Path, cache: Path, report: Report) -> Path:
     """Have the packages of a folder's package-lock.json installed in it; the folder with `node` and `npm`.
 
-    Raise UserError if they cannot be had.
+    Raise MachineError if they cannot be had.
     """
     found = ensure(cache, report)
     lock = (folder / "package-lock.json").read_bytes()
@@ -47,7 +47,7 @@ def install(folder: Path, cache: Path, report: Report) -> Path:
         with Work(report) as work, work.step(f"installing the packages of {folder.name}"):
             done = work.run([str(found / "npm"), "ci", "--ignore-scripts"], env=environment(found), cwd=folder)
         if done.returncode != 0:
-            raise UserError(
+            raise MachineError(
                 f"npm could not install what {folder / 'package-lock.json'} names (exit {done.returncode}): "
                 f"{ending(done.stdout)}. Check that this machine's npm reaches its registry."
             )

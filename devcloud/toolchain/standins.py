@@ -17,9 +17,10 @@ import httpx
 
 from devcloud.toolchain import debian, node, pypi, versions
 from devcloud.toolchain.work import Report, Work
-from devcloud.util.console import UserError, ending
+from devcloud.util.console import MachineError, UserError, ending
 from devcloud.util.files import made_whole, replace_text
 from devcloud.util.locks import locked
+from devcloud.util.processes import traced
 
 PYTHON = "python:3.11-slim"
 NODE = "node:24-slim"
@@ -158,7 +159,7 @@ def publish(buildctl: Path, buildkit_address: str, registry: str, standin: Stand
         *("--opt", f"build-arg:SOURCE_DATE_EPOCH={EPOCH}", "--metadata-file", str(metadata)),
         *("--output", f"type=image,name={registry}/library/{standin.name},push=true,rewrite-timestamp=true"),
     ]
-    done = subprocess.run(command, capture_output=True, text=True, check=False)
+    done = subprocess.run(traced(command), capture_output=True, text=True, check=False)
     if done.returncode != 0:
         raise UserError(f"The stand-in for {standin.name} could not be pushed to {registry}: {ending(done.stderr)}")
     published[registry] = json.loads(metadata.read_text())["containerimage.digest"]
@@ -184,7 +185,7 @@ def _bootstrap(root: Path, work: Work) -> None:
     command = ["debootstrap", "--variant=minbase", f"--include={','.join(PACKAGES)}", SUITE, str(root), *_mirror()]
     done = work.run(command)
     if done.returncode != 0:
-        raise UserError(
+        raise MachineError(
             f"debootstrap could not make a Debian {SUITE} (exit {done.returncode}): {ending(done.stdout)}. "
             "Check that this machine reaches its Debian mirror."
         )
@@ -193,7 +194,7 @@ def _bootstrap(root: Path, work: Work) -> None:
 def _mirror() -> Sequence[str]:
     """The mirror that this machine's apt is configured for; none, for debootstrap's own, where it is no Debian's."""
     command = ["apt-get", "indextargets", "--format", "$(ORIGIN) $(RELEASE) $(SITE)", "Created-By: Packages"]
-    done = subprocess.run(command, capture_output=True, text=True, check=False)
+    done = subprocess.run(traced(command), capture_output=True, text=True, check=False)
     sites = [line.split()[-1] for line in done.stdout.splitlines() if line.startswith("Debian ")]
     plain = [site for site in sites if "security" not in site]
     return plain[:1]
@@ -255,6 +256,6 @@ def _pack(root: Path, archive: Path, name: str) -> None:
         *("tar", "--create", "--file", str(archive), "--directory", str(root), "--sort=name", "--numeric-owner"),
         *(f"--mtime=@{EPOCH}", "--one-file-system", "."),
     ]
-    done = subprocess.run(command, capture_output=True, text=True, check=False)
+    done = subprocess.run(traced(command), capture_output=True, text=True, check=False)
     if done.returncode != 0:
         raise UserError(f"The stand-in for {name} could not be packed: {ending(done.stderr)}")

@@ -10,6 +10,7 @@ from pathlib import Path
 
 from devcloud.util.console import heartbeat, line
 from devcloud.util.locks import HELD
+from devcloud.util.processes import traced
 
 Report = Callable[[str], None]
 
@@ -44,7 +45,7 @@ class Work:
     ) -> subprocess.CompletedProcess[str]:
         """Run a command to its end, whatever that is. It is ended early where another step fails."""
         child = subprocess.Popen(
-            command,
+            traced(command),
             env=env,
             cwd=cwd,
             text=True,
@@ -89,7 +90,9 @@ def executable(name: str, *, outside: Path) -> Path | None:
 def version_of(command: Sequence[str | Path]) -> tuple[int, ...] | None:
     """The first version number, as in 1.2.3, that a command prints; None where it prints none or fails."""
     try:
-        done = subprocess.run([str(word) for word in command], capture_output=True, text=True, timeout=20, check=False)
+        done = subprocess.run(
+            traced([str(word) for word in command]), capture_output=True, text=True, timeout=20, check=False
+        )
     except (OSError, subprocess.TimeoutExpired):
         return None
     return version_in(done.stdout) if done.returncode == 0 else None

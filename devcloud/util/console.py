@@ -14,6 +14,15 @@ HEARTBEAT_SECONDS = 15
 class UserError(Exception):
     """A problem that the user can solve: the message says what is wrong, where, and what to do."""
 
+    exit_code = 1
+    """The exit code of a command that it ends; click ends a wrong call with 2."""
+
+
+class MachineError(UserError):
+    """A machine that is unfit for a run: it lacks space, permission, a free port, or a program that it cannot get."""
+
+    exit_code = 3
+
 
 def say(text: str = "") -> None:
     """Print a line for the person at the terminal."""

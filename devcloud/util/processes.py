@@ -1,12 +1,33 @@
-"""Run a command and, where it fails, say which one and what it said last."""
+"""Run a command and, if it fails, say which one and what it said last. `V=1` prints each command before it runs."""
 
 import contextlib
+import os
+import re
+import shlex
 import subprocess
 from collections.abc import Iterable, Mapping, Sequence
 from pathlib import Path
 
-from devcloud.util.console import UserError
+from devcloud.util.console import MachineError, UserError, say
 from devcloud.util.waiting import wait_until
+
+
+def traced(command: Sequence[str]) -> Sequence[str]:
+    """Return a command that is about to run; print it first if the environment has `V=1`."""
+    if os.environ.get("V") == "1":
+        say(f"+ {shlex.join(masked(command))}")
+    return command
+
+
+def masked(command: Sequence[str]) -> list[str]:
+    """Return a command with `***` for what may be secret: credentials in a URL, and values of Pulumi's `--config`."""
+    words = [re.sub(r"(?<=://)[^/@]+@", "***@", word) for word in command]
+    if Path(words[0]).name != "pulumi":
+        return words
+    for place, before in enumerate(words[:-1]):
+        if before in ("-c", "--config"):
+            words[place + 1] = re.sub(r"=.*", "=***", words[place + 1], flags=re.DOTALL)
+    return [re.sub(r"^(--config=|-c)([^=]+=).*", r"\1\2***", word, flags=re.DOTALL) for word in words]
 
 
 def output(
@@ -23,10 +44,17 @@ def output(
     """
     try:
         done = subprocess.run(
-            arguments, capture_output=True, text=True, env=env, cwd=cwd, timeout=timeout, input=stdin, check=False
+            traced(arguments),
+            capture_output=True,
+            text=True,
+            env=env,
+            cwd=cwd,
+            timeout=timeout,
+            input=stdin,
+            check=False,
         )
     except FileNotFoundError:
-        raise UserError(
+        raise MachineError(
             f"{arguments[0]} is not on this machine; run `make up`, which installs what it needs."
         ) from None
     except subprocess.TimeoutExpired:
@@ -79,4 +107,4 @@ def unmount_below(folder: Path) -> None:
     """Unmount what a process that was killed left mounted: below a folder, or made of what is below it."""
     mounts = [line for line in Path("/proc/mounts").read_text().splitlines() if f"{folder}/" in line]
     for mount in sorted((line.split()[1] for line in mounts), reverse=True):
-        subprocess.run(["umount", "--lazy", mount], check=False, capture_output=True)
+        subprocess.run(traced(["umount", "--lazy", mount]), check=False, capture_output=True)

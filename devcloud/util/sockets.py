@@ -6,7 +6,7 @@ import socket
 from collections.abc import Sequence
 from pathlib import Path
 
-from devcloud.util.console import UserError
+from devcloud.util.console import MachineError, UserError
 from devcloud.util.waiting import wait_until
 
 Address = tuple[str, int] | Path
@@ -23,10 +23,10 @@ def is_free(host: str, port: int) -> bool:
 
 
 def check_ports(ports: Sequence[int], whose: str, remedy: str) -> None:
-    """Raise UserError if something listens on a port of 127.0.0.1 that `whose` services need."""
+    """Raise MachineError if something listens on a port of 127.0.0.1 that `whose` services need."""
     for port in ports:
         if not is_free("127.0.0.1", port):
-            raise UserError(f"Port {port} of 127.0.0.1 is taken, and {whose} needs it: {remedy}.")
+            raise MachineError(f"Port {port} of 127.0.0.1 is taken, and {whose} needs it: {remedy}.")
 
 
 def wait_for(address: Address, limit: float, what: str, log: Path) -> None:

@@ -23,6 +23,7 @@ from devcloud.bootstrap import ROOT
 from devcloud.cloud.docker import Container, DockerEngine
 from devcloud.util.console import UserError, row, say, seconds, step
 from devcloud.util.files import replace_text
+from devcloud.util.processes import traced
 from devcloud.util.waiting import wait_until
 from devcloud.verify.containers import Workloads, edge_of, way_to
 from infra.outputs import StackOutputs, WorkerOutput
@@ -152,7 +153,9 @@ class SmokeTest:
         command = [sys.executable, "-m", module, address]
         with (
             tempfile.TemporaryFile("w+") as errors,
-            subprocess.Popen(command, cwd=ROOT, stdout=subprocess.PIPE, stderr=errors, text=True, bufsize=1) as process,
+            subprocess.Popen(
+                traced(command), cwd=ROOT, stdout=subprocess.PIPE, stderr=errors, text=True, bufsize=1
+            ) as process,
         ):
             for line in process.stdout or ():
                 what, _, text = line.rstrip("\n").partition("\t")
