@@ -55,8 +55,8 @@ def base(command: Command, wanted: str) -> None:
     version = base_version.read(ROOT)
     if wanted not in ("", version):
         raise UserError(
-            f"VERSION={wanted} is not what {base_version.version_file(ROOT)} says, {version}: check out the commit "
-            f"that made {wanted}, or start it by `{base_version.START.format(wanted)}`."
+            f"VERSION={wanted} is not what {base_version.version_file(ROOT)} says here, {version}: check out the "
+            f"commit that made {wanted}, or start it by `{base_version.START.format(wanted)}`."
         )
     _build(command, base_version.image_of(ROOT))
     row("version", f"is {version} now: a stack pins it by slipway:images.baseVersion")
