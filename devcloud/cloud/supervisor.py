@@ -5,8 +5,6 @@ stopping ends whole process groups.
 """
 
 import contextlib
-import os
-import signal
 import subprocess
 import sys
 import xmlrpc.client
@@ -15,10 +13,11 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
+import psutil
 from supervisor.xmlrpc import SupervisorTransport
 
 from devcloud.util.console import UserError
-from devcloud.util.processes import alive, wait_for_end, with_environment
+from devcloud.util.processes import command_line, wait_for_end
 from devcloud.util.sockets import Address, wait_for
 from devcloud.util.waiting import wait_until
 
@@ -58,8 +57,7 @@ class Supervisor:
     def running(self) -> bool:
         """Whether its supervisord lives."""
         with contextlib.suppress(FileNotFoundError, ValueError):
-            pid = int(self.pid_file.read_text())
-            return alive(pid) and b"supervisord" in Path(f"/proc/{pid}/cmdline").read_bytes()
+            return "supervisord" in command_line(int(self.pid_file.read_text()))
         return False
 
     def start(self, programs: Sequence[Program], check: Callable[[], None] | None = None) -> None:
@@ -113,13 +111,14 @@ class Supervisor:
 
     def end_orphans(self) -> None:
         """End what a supervisord of this folder that was killed left running: it holds the ports of what comes next."""
-        mark = f"SUPERVISOR_SERVER_URL=unix://{self.socket}".encode()
-        for number in (signal.SIGTERM, signal.SIGKILL):
-            orphans = with_environment(mark)
-            for pid in orphans:
-                with contextlib.suppress(ProcessLookupError):
-                    os.kill(pid, number)
-            wait_for_end(orphans, ORPHAN_SECONDS)
+        url = f"unix://{self.socket}"
+        for stop in (psutil.Process.terminate, psutil.Process.kill):
+            found = psutil.process_iter(["environ"])
+            orphans = [each for each in found if (each.info["environ"] or {}).get("SUPERVISOR_SERVER_URL") == url]
+            for orphan in orphans:
+                with contextlib.suppress(psutil.NoSuchProcess):
+                    stop(orphan)
+            wait_for_end([orphan.pid for orphan in orphans], ORPHAN_SECONDS)
 
     def stop(self) -> None:
         """Stop every program, last started first, then supervisord; waits until all are gone."""
