@@ -4,7 +4,9 @@ https://supervisord.org: logs are rotated, a process that dies is restarted unle
 stopping ends whole process groups.
 """
 
+import configparser
 import contextlib
+import shlex
 import subprocess
 import sys
 import xmlrpc.client
@@ -72,7 +74,8 @@ class Supervisor:
         for stale in (self.socket, self.pid_file):
             stale.unlink(missing_ok=True)
         config = self.folder / "supervisord.conf"
-        config.write_text(self._configuration(programs))
+        with config.open("w") as file:
+            self._configuration(programs).write(file)
         # A session of its own: neither Ctrl-C in the terminal nor the end of `make` reaches it.
         subprocess.run(
             [sys.executable, "-m", "supervisor.supervisord", "-c", str(config)],
@@ -138,48 +141,41 @@ class Supervisor:
         server = xmlrpc.client.ServerProxy("http://supervisor", transport=transport)
         return getattr(server.supervisor, method)(*arguments)
 
-    def _configuration(self, programs: Sequence[Program]) -> str:
-        lines = [
-            "[supervisord]",
-            f"pidfile={self.pid_file}",
-            f"logfile={self.logs / 'supervisord.log'}",
-            f"childlogdir={self.logs}",
-            f"directory={self.folder}",
-            "loglevel=info",
-            "[unix_http_server]",
-            f"file={self.socket}",
-            "chmod=0700",
-            "[rpcinterface:supervisor]",
-            "supervisor.rpcinterface_factory=supervisor.rpcinterface:make_main_rpcinterface",
-        ]
+    def _configuration(self, programs: Sequence[Program]) -> configparser.RawConfigParser:
+        sections: dict[str, dict[str, object]] = {
+            "supervisord": {
+                "pidfile": self.pid_file,
+                "logfile": self.logs / "supervisord.log",
+                "childlogdir": self.logs,
+                "directory": self.folder,
+                "loglevel": "info",
+            },
+            "unix_http_server": {"file": self.socket, "chmod": "0700"},
+            "rpcinterface:supervisor": {
+                "supervisor.rpcinterface_factory": "supervisor.rpcinterface:make_main_rpcinterface"
+            },
+        }
         for program in programs:
-            command = " ".join(_quoted(argument) for argument in program.command)
-            environment = ",".join(f'{key}="{_escaped(value)}"' for key, value in program.environment.items())
-            lines += [
-                f"[program:{program.name}]",
-                f"command={_escaped(command)}",
-                f"priority={program.priority}",
-                "autostart=false",
-                f"autorestart={'true' if program.restart else 'false'}",
-                "startsecs=0",
-                "startretries=5",
-                "stopwaitsecs=15",
-                f"stopsignal={program.stop_signal}",
-                "stopasgroup=true",
-                "killasgroup=true",
-                f"stdout_logfile={self.logs / (program.name + '.log')}",
-                "stdout_logfile_maxbytes=20MB",
-                "stdout_logfile_backups=2",
-                "redirect_stderr=true",
-            ]
-            if environment:
-                lines.append(f"environment={environment}")
-        return "\n".join(lines) + "\n"
-
-
-def _quoted(argument: str) -> str:
-    return argument if argument.replace("-", "").replace("/", "").isalnum() else f"'{argument}'"
-
-
-def _escaped(text: str) -> str:
-    return text.replace("%", "%%")
+            sections[f"program:{program.name}"] = {
+                "command": shlex.join(program.command),
+                "environment": ",".join(f'{key}="{value}"' for key, value in program.environment.items()),
+                "priority": program.priority,
+                "autostart": "false",
+                "autorestart": str(program.restart).lower(),
+                "startsecs": 0,
+                "startretries": 5,
+                "stopwaitsecs": 15,
+                "stopsignal": program.stop_signal,
+                "stopasgroup": "true",
+                "killasgroup": "true",
+                # Expanded twice: https://github.com/Supervisor/supervisor/blob/4.3.0/supervisor/options.py#L970-L977
+                "stdout_logfile": str(self.logs / f"{program.name}.log").replace("%", "%%"),
+                "stdout_logfile_maxbytes": "20MB",
+                "stdout_logfile_backups": 2,
+                "redirect_stderr": "true",
+            }
+        config = configparser.RawConfigParser()
+        for section, values in sections.items():
+            # supervisord replaces %(name)s in every value.
+            config[section] = {key: str(value).replace("%", "%%") for key, value in values.items()}
+        return config
