@@ -29,8 +29,6 @@ ORPHAN_SECONDS = 5
 
 @dataclass(frozen=True)
 class Program:
-    """One background process."""
-
     name: str
     command: Sequence[str]
     priority: int
@@ -57,7 +55,6 @@ class Supervisor:
         self.logs = folder / "logs"
 
     def running(self) -> bool:
-        """Whether its supervisord lives."""
         with contextlib.suppress(FileNotFoundError, ValueError):
             return "supervisord" in command_line(int(self.pid_file.read_text()))
         return False

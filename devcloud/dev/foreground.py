@@ -22,8 +22,6 @@ STOP_SECONDS = 10
 
 @dataclass(frozen=True)
 class Process:
-    """One process of the group."""
-
     name: str
     command: Sequence[str]
     environment: Mapping[str, str] = field(default_factory=dict)
@@ -84,7 +82,6 @@ class Group:
         self._record.unlink(missing_ok=True)
 
     def say(self, name: str, number: int, text: str) -> None:
-        """Print a line under a name."""
         prefix = f"{name:<9} |"
         if self._coloured:
             prefix = f"\033[{COLOURS[number % len(COLOURS)]}m{prefix}\033[0m"

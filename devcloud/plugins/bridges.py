@@ -57,7 +57,6 @@ class Record:
     """What it said to questions that it need not be asked again, in base64."""
 
     def lives(self) -> bool:
-        """Return whether that very process still runs."""
         return is_same(self.pid, self.started)
 
     def end(self) -> None:
@@ -97,7 +96,6 @@ class Bridge:
         return base64.b64decode(answer) if answer is not None else None
 
     def remember(self, question: str, answer: bytes) -> None:
-        """Keep an answer."""
         self._record.answers[question] = base64.b64encode(answer).decode()
 
     def release(self, *, in_good_order: bool) -> None:

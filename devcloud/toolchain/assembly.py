@@ -186,7 +186,6 @@ class _Maker:
             self._choose(host, "our host around the SDK's own runtime")
 
     def docker_build(self) -> None:
-        """Have Pulumi's docker-build plugin."""
         binary = "pulumi-resource-docker-build"
         self._plugin("docker-build", versions.DOCKER_BUILD, lambda: self._built(golang.DOCKER_BUILD, binary))
 
@@ -195,7 +194,6 @@ class _Maker:
         self._plugin("aws", versions.AWS, self._aws_by_bridge)
 
     def buildkit(self) -> None:
-        """Have buildkitd and buildctl."""
         title, names = f"buildkit {versions.BUILDKIT}", ("buildkitd", "buildctl")
         part = (
             self._on_path("--version", versions.BUILDKIT, *names)

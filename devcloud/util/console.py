@@ -16,7 +16,6 @@ class UserError(Exception):
 
 
 def say(text: str = "") -> None:
-    """Print a line for the person at the terminal."""
     print(text, file=sys.stderr, flush=True)
 
 
