@@ -233,7 +233,6 @@ _ORDER = ("cold", "size", "start", "serve", "work", "build", "up", "empty")
 
 
 def scenario(name: str) -> Scenario:
-    """A scenario by its name."""
     return next(one for one in SCENARIOS if one.name == name)
 
 

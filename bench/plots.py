@@ -104,7 +104,6 @@ def draw(table: Sequence[Row]) -> dict[str, str]:
 
 
 def svg(chart: Chart) -> str:
-    """A chart as SVG."""
     # Here, not above: it takes a second, and only `make bench` draws.
     import matplotlib as mpl
 

@@ -58,7 +58,6 @@ class Results:
 
     @property
     def done(self) -> set[Step]:
-        """The measurements that are made."""
         return {record.step for record in self.records}
 
     def add(self, record: Record) -> None:
@@ -79,7 +78,6 @@ class Results:
         ]
 
     def to_json(self) -> str:
-        """The file's text."""
         document = {
             "schema": SCHEMA,
             "facts": self.facts,

@@ -147,13 +147,9 @@ class Running:
             cpus=API_CPUS,
             publish=API_PORT,
         )
-        self.engine.remove(container.name)
-        self.engine.run(container, detach=True)
-        try:
+        with self._run(container):
             address = f"http://127.0.0.1:{self.engine.published(container.name, API_PORT)}"
             yield address, self._healthy(address, container.name)
-        finally:
-            self.engine.remove(container.name)
 
     @contextmanager
     def worker(self) -> Iterator[float]:
@@ -166,10 +162,15 @@ class Running:
             memory_mib=WORKER_MEMORY_MIB,
             cpus=WORKER_CPUS,
         )
+        with self._run(container):
+            yield self._ready(container.name)
+
+    @contextmanager
+    def _run(self, container: Container) -> Iterator[None]:
         self.engine.remove(container.name)
         self.engine.run(container, detach=True)
         try:
-            yield self._ready(container.name)
+            yield
         finally:
             self.engine.remove(container.name)
 

@@ -53,7 +53,6 @@ class Session:
         self._builds.empty_builder()
 
     def measure(self, step: Step) -> dict[str, float]:
-        """The figures of one step."""
         name = step.scenario
         if name in MEASURES:
             return MEASURES[name](self)

@@ -21,11 +21,11 @@ class ServiceOutput(Output):
 
     image: str
     """The product's image that it runs."""
-    port: int | None
-    memory_mib: int | None
+    port: int | None = None
+    memory_mib: int | None = None
     health: str
     """Path that it answers without an account when it is well."""
-    route: str | None
+    route: str | None = None
     """First part of the path that the edge sends to it."""
     strip: bool
     """Whether the edge takes that part away."""
@@ -65,8 +65,9 @@ class StackOutputs(Output):
     release_parameter: str
     services: Mapping[str, ServiceOutput]
     """In the order in which they start."""
-    worker: WorkerOutput | None
-    smoke_test: str | None
+    # Pulumi does not keep an output that is nothing.
+    worker: WorkerOutput | None = None
+    smoke_test: str | None = None
     """Module that tries what was deployed."""
     monthly_cost_usd: float
     monthly_cost_usd_by_part: Mapping[str, float]

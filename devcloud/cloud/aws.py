@@ -23,7 +23,6 @@ class AwsClients:
         self._clients: dict[str, Any] = {}
 
     def client(self, service: str) -> Any:
-        """Return the client of one service."""
         if service not in self._clients:
             self._clients[service] = self._session.client(  # type: ignore[call-overload]
                 service, endpoint_url=self._endpoint, config=Config(proxies={}, retries={"max_attempts": 1})

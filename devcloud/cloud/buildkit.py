@@ -34,7 +34,6 @@ def write_buildkit_settings(folder: Path, runc: Path, address: str, registry: in
 
 
 def registry(folder: Path, server: Path, port: int) -> Program:
-    """Return the registry's process."""
     return Program("registry", [str(server), "serve", str(folder / "registry.yml")], 1, listens=("127.0.0.1", port))
 
 

@@ -72,7 +72,6 @@ class Cloud:
 
     @property
     def network(self) -> str:
-        """The name of its Docker network."""
         return f"slipway-{self.name}"
 
     @property
@@ -112,7 +111,6 @@ class Cloud:
 
     @property
     def registry_address(self) -> str:
-        """The address of the registry that stands for ECR."""
         return f"127.0.0.1:{self.ports.ecr}"
 
     @property

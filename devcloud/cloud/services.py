@@ -76,7 +76,6 @@ class Services:
         self.engine.stop()
 
     def stop_processes(self) -> None:
-        """End the supervised processes."""
         self.supervisor.stop()
         self.cloud.emulator_run_id_file.unlink(missing_ok=True)
         unmount_below(self.cloud.folder)
@@ -93,7 +92,6 @@ class Services:
         ]
 
     def create_database(self, name: str) -> None:
-        """Create a database where it is missing."""
         databases.create(self.toolchain.postgres_bin, self.cloud.ports.databases, name)
 
     def drop_database(self, name: str) -> None:
@@ -105,7 +103,6 @@ class Services:
         return databases.query(self.toolchain.postgres_bin, self.cloud.ports.databases, database, statement)
 
     def stop_builder(self) -> None:
-        """Stop BuildKit alone."""
         self.supervisor.stop_program(BUILDKIT)
 
     def _check_ports(self) -> None:

@@ -4,9 +4,9 @@ https://supervisord.org: logs are rotated, a process that dies is restarted unle
 stopping ends whole process groups.
 """
 
+import configparser
 import contextlib
-import os
-import signal
+import shlex
 import subprocess
 import sys
 import xmlrpc.client
@@ -15,10 +15,11 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
+import psutil
 from supervisor.xmlrpc import SupervisorTransport
 
 from devcloud.util.console import UserError
-from devcloud.util.processes import alive, traced, wait_for_end, with_environment
+from devcloud.util.processes import command_line, traced, wait_for_end
 from devcloud.util.sockets import Address, wait_for
 from devcloud.util.waiting import wait_until
 
@@ -28,8 +29,6 @@ ORPHAN_SECONDS = 5
 
 @dataclass(frozen=True)
 class Program:
-    """One background process."""
-
     name: str
     command: Sequence[str]
     priority: int
@@ -56,10 +55,8 @@ class Supervisor:
         self.logs = folder / "logs"
 
     def running(self) -> bool:
-        """Whether its supervisord lives."""
         with contextlib.suppress(FileNotFoundError, ValueError):
-            pid = int(self.pid_file.read_text())
-            return alive(pid) and b"supervisord" in Path(f"/proc/{pid}/cmdline").read_bytes()
+            return "supervisord" in command_line(int(self.pid_file.read_text()))
         return False
 
     def start(self, programs: Sequence[Program], check: Callable[[], None] | None = None) -> None:
@@ -74,7 +71,8 @@ class Supervisor:
         for stale in (self.socket, self.pid_file):
             stale.unlink(missing_ok=True)
         config = self.folder / "supervisord.conf"
-        config.write_text(self._configuration(programs))
+        with config.open("w") as file:
+            self._configuration(programs).write(file)
         # A session of its own: neither Ctrl-C in the terminal nor the end of `make` reaches it.
         subprocess.run(
             traced([sys.executable, "-m", "supervisor.supervisord", "-c", str(config)]),
@@ -113,13 +111,14 @@ class Supervisor:
 
     def end_orphans(self) -> None:
         """End what a supervisord of this folder that was killed left running: it holds the ports of what comes next."""
-        mark = f"SUPERVISOR_SERVER_URL=unix://{self.socket}".encode()
-        for number in (signal.SIGTERM, signal.SIGKILL):
-            orphans = with_environment(mark)
-            for pid in orphans:
-                with contextlib.suppress(ProcessLookupError):
-                    os.kill(pid, number)
-            wait_for_end(orphans, ORPHAN_SECONDS)
+        url = f"unix://{self.socket}"
+        for stop in (psutil.Process.terminate, psutil.Process.kill):
+            found = psutil.process_iter(["environ"])
+            orphans = [each for each in found if (each.info["environ"] or {}).get("SUPERVISOR_SERVER_URL") == url]
+            for orphan in orphans:
+                with contextlib.suppress(psutil.NoSuchProcess):
+                    stop(orphan)
+            wait_for_end([orphan.pid for orphan in orphans], ORPHAN_SECONDS)
 
     def stop(self) -> None:
         """Stop every program, last started first, then supervisord; waits until all are gone."""
@@ -139,48 +138,41 @@ class Supervisor:
         server = xmlrpc.client.ServerProxy("http://supervisor", transport=transport)
         return getattr(server.supervisor, method)(*arguments)
 
-    def _configuration(self, programs: Sequence[Program]) -> str:
-        lines = [
-            "[supervisord]",
-            f"pidfile={self.pid_file}",
-            f"logfile={self.logs / 'supervisord.log'}",
-            f"childlogdir={self.logs}",
-            f"directory={self.folder}",
-            "loglevel=info",
-            "[unix_http_server]",
-            f"file={self.socket}",
-            "chmod=0700",
-            "[rpcinterface:supervisor]",
-            "supervisor.rpcinterface_factory=supervisor.rpcinterface:make_main_rpcinterface",
-        ]
+    def _configuration(self, programs: Sequence[Program]) -> configparser.RawConfigParser:
+        sections: dict[str, dict[str, object]] = {
+            "supervisord": {
+                "pidfile": self.pid_file,
+                "logfile": self.logs / "supervisord.log",
+                "childlogdir": self.logs,
+                "directory": self.folder,
+                "loglevel": "info",
+            },
+            "unix_http_server": {"file": self.socket, "chmod": "0700"},
+            "rpcinterface:supervisor": {
+                "supervisor.rpcinterface_factory": "supervisor.rpcinterface:make_main_rpcinterface"
+            },
+        }
         for program in programs:
-            command = " ".join(_quoted(argument) for argument in program.command)
-            environment = ",".join(f'{key}="{_escaped(value)}"' for key, value in program.environment.items())
-            lines += [
-                f"[program:{program.name}]",
-                f"command={_escaped(command)}",
-                f"priority={program.priority}",
-                "autostart=false",
-                f"autorestart={'true' if program.restart else 'false'}",
-                "startsecs=0",
-                "startretries=5",
-                "stopwaitsecs=15",
-                f"stopsignal={program.stop_signal}",
-                "stopasgroup=true",
-                "killasgroup=true",
-                f"stdout_logfile={self.logs / (program.name + '.log')}",
-                "stdout_logfile_maxbytes=20MB",
-                "stdout_logfile_backups=2",
-                "redirect_stderr=true",
-            ]
-            if environment:
-                lines.append(f"environment={environment}")
-        return "\n".join(lines) + "\n"
-
-
-def _quoted(argument: str) -> str:
-    return argument if argument.replace("-", "").replace("/", "").isalnum() else f"'{argument}'"
-
-
-def _escaped(text: str) -> str:
-    return text.replace("%", "%%")
+            sections[f"program:{program.name}"] = {
+                "command": shlex.join(program.command),
+                "environment": ",".join(f'{key}="{value}"' for key, value in program.environment.items()),
+                "priority": program.priority,
+                "autostart": "false",
+                "autorestart": str(program.restart).lower(),
+                "startsecs": 0,
+                "startretries": 5,
+                "stopwaitsecs": 15,
+                "stopsignal": program.stop_signal,
+                "stopasgroup": "true",
+                "killasgroup": "true",
+                # Expanded twice: https://github.com/Supervisor/supervisor/blob/4.3.0/supervisor/options.py#L970-L977
+                "stdout_logfile": str(self.logs / f"{program.name}.log").replace("%", "%%"),
+                "stdout_logfile_maxbytes": "20MB",
+                "stdout_logfile_backups": 2,
+                "redirect_stderr": "true",
+            }
+        config = configparser.RawConfigParser()
+        for section, values in sections.items():
+            # supervisord replaces %(name)s in every value.
+            config[section] = {key: str(value).replace("%", "%%") for key, value in values.items()}
+        return config

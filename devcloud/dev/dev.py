@@ -74,7 +74,6 @@ def services() -> tuple[Service, ...]:
 
 
 def port_of(name: str) -> int | None:
-    """Return the port of a service."""
     return product_of().services[name].port
 
 
@@ -115,8 +114,6 @@ def main() -> int:
 
 
 class Dev:
-    """The product's processes."""
-
     def __init__(self, cloud: Cloud) -> None:
         self.cloud = cloud
         self.group = Group(cloud.folder / "processes.json")
@@ -353,7 +350,6 @@ def signs_up(auth: httpx.Client, account: DemoUser) -> None:
 
 
 def show(accounts: Sequence[DemoUser]) -> None:
-    """Say where everything is."""
     say(f"\nThe product is at http://127.0.0.1:{WEB_PORT}/, its dashboard at http://127.0.0.1:{WEB_PORT}/dashboard")
     for account in accounts:
         row(account.role, f"{account.email}  {account.password}")

@@ -13,7 +13,7 @@ from pathlib import Path
 from types import FrameType
 from typing import Any, TextIO
 
-from devcloud.util.processes import started_at, traced, wait_for_end
+from devcloud.util.processes import end_group, started_at, traced
 
 COLOURS = (36, 33, 35, 32, 34, 31)
 """Of names, in ANSI's numbers: cyan, yellow, magenta, green, blue, red."""
@@ -22,8 +22,6 @@ STOP_SECONDS = 10
 
 @dataclass(frozen=True)
 class Process:
-    """One process of the group."""
-
     name: str
     command: Sequence[str]
     environment: Mapping[str, str] = field(default_factory=dict)
@@ -44,7 +42,6 @@ class Group:
         self._running: list[tuple[Process, subprocess.Popen[str], threading.Thread | None]] = []
 
     def start(self, process: Process) -> None:
-        """Start a process."""
         number = len(self._running)
         with contextlib.ExitStack() as stack:
             log = stack.enter_context(process.log.open("w")) if process.log else None
@@ -78,14 +75,13 @@ class Group:
         """End every process, the last started first; those that take too long are killed."""
         while self._running:
             process, child, reader = self._running.pop()
-            _end(child.pid, process.stop_signal)
+            end_group(child.pid, process.stop_signal, STOP_SECONDS)
             child.wait()
             if reader:
                 reader.join(timeout=1)
         self._record.unlink(missing_ok=True)
 
     def say(self, name: str, number: int, text: str) -> None:
-        """Print a line under a name."""
         prefix = f"{name:<9} |"
         if self._coloured:
             prefix = f"\033[{COLOURS[number % len(COLOURS)]}m{prefix}\033[0m"
@@ -112,7 +108,7 @@ def clear_dead(record: Path) -> int:
     # An id may have been given anew since: only with the time of its start does it name one process.
     ours = [pid for pid, started in left if started and started_at(pid) == started]
     for pid in reversed(ours):
-        _end(pid, signal.SIGTERM)
+        end_group(pid, signal.SIGTERM, STOP_SECONDS)
     record.unlink(missing_ok=True)
     return len(ours)
 
@@ -143,12 +139,3 @@ def readable(line: str) -> str:
     more = "".join(f" {key}={value}" for key, value in rest.items())
     head = f"{clock} {level:<7} {message}{more}"
     return f"{head}\n{exception}" if exception else head
-
-
-def _end(pid: int, number: signal.Signals) -> None:
-    """Ask a process and its group to end, wait, and kill what is left of the group."""
-    with contextlib.suppress(ProcessLookupError, PermissionError):
-        os.killpg(pid, number)
-    wait_for_end([pid], STOP_SECONDS)
-    with contextlib.suppress(ProcessLookupError, PermissionError):
-        os.killpg(pid, signal.SIGKILL)

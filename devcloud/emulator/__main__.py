@@ -7,7 +7,6 @@ from devcloud.emulator.addresses import address
 
 
 def main() -> None:
-    """Serve AWS until it is told to stop."""
     parser = argparse.ArgumentParser(prog="python -m devcloud.emulator", description=__doc__)
     parser.add_argument("--listen", type=address, action="append", required=True, metavar="HOST:PORT")
     parser.add_argument("--registry", metavar="URL", help="the registry that holds ECR's images; without one, no ECR")

@@ -75,11 +75,9 @@ class Response(ApplicationAutoScalingResponse):
 
     @property
     def backend(self) -> AutoscalingBackend:
-        """The backend of the request's account and region."""
         return cast(AutoscalingBackend, self.applicationautoscaling_backend)
 
     def register_scalable_target(self) -> str:
-        """RegisterScalableTarget, with tags."""
         answer = super().register_scalable_target()
         self.backend.tags_of(json.loads(answer)["ScalableTargetARN"]).update(self._get_param("Tags") or {})
         return answer
@@ -99,5 +97,4 @@ class Response(ApplicationAutoScalingResponse):
 
 
 def install() -> None:
-    """Put the additions in moto's place."""
     moto_overrides.install(applicationautoscaling_backends, AutoscalingBackend, urls, Response)

@@ -51,7 +51,6 @@ class Response(BudgetsResponse):
     """The calls that terraform-provider-aws makes for a budget and moto does not know."""
 
     def create_budget(self) -> str:
-        """CreateBudget, with tags."""
         answer = super().create_budget()
         tags = {tag["Key"]: tag["Value"] for tag in self._get_param("ResourceTags") or []}
         self._tags()[self._get_param("Budget")["BudgetName"]] = tags
@@ -123,5 +122,4 @@ class Response(BudgetsResponse):
 
 
 def install() -> None:
-    """Put the additions in moto's place."""
     moto_overrides.install(budgets_backends, TaggedBudgetsBackend, urls, Response)

@@ -63,7 +63,6 @@ class Constraints:
         self.application = application
 
     def __call__(self, environ: WSGIEnvironment, start_response: StartResponse) -> Iterable[bytes]:
-        """Serve a request, or refuse it."""
         target = environ.get("HTTP_X_AMZ_TARGET", "")
         operation = _operation(_signed_for(environ), target) if target else None
         length = environ.get("CONTENT_LENGTH") or ""

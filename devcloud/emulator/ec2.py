@@ -1,6 +1,6 @@
 """EC2: an instance and its primary interface agree, a launch template keeps its own tags, and refusals."""
 
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from typing import Any
 
 from moto.ec2 import urls
@@ -105,6 +105,16 @@ def share_groups(instance: Instance, groups: Any) -> None:
     instance.nics[0]._group_set = list(by_id.values())
 
 
+def _described(operation: str) -> Callable[[EC2Response], Any]:
+    """Return moto's operation, refusing descriptions that EC2 does not take."""
+
+    def checked(response: EC2Response) -> Any:
+        ec2_refusals.rule_descriptions(response._get_param("IpPermissions") or [])
+        return getattr(EC2Response, operation)(response)
+
+    return checked
+
+
 class Response(EC2Response):
     """moto's, refusing what moto lets through."""
 
@@ -119,25 +129,10 @@ class Response(EC2Response):
         ec2_refusals.group_in_use(self.ec2_backend, self._get_param("GroupId") or self._get_param("GroupName") or "")
         return super().delete_security_group()
 
-    def authorize_security_group_ingress(self) -> Any:
-        """Refuse descriptions that EC2 does not take."""
-        ec2_refusals.rule_descriptions(self._get_param("IpPermissions") or [])
-        return super().authorize_security_group_ingress()
-
-    def authorize_security_group_egress(self) -> Any:
-        """Refuse descriptions that EC2 does not take."""
-        ec2_refusals.rule_descriptions(self._get_param("IpPermissions") or [])
-        return super().authorize_security_group_egress()
-
-    def update_security_group_rule_descriptions_ingress(self) -> Any:
-        """Refuse descriptions that EC2 does not take."""
-        ec2_refusals.rule_descriptions(self._get_param("IpPermissions") or [])
-        return super().update_security_group_rule_descriptions_ingress()
-
-    def update_security_group_rule_descriptions_egress(self) -> Any:
-        """Refuse descriptions that EC2 does not take."""
-        ec2_refusals.rule_descriptions(self._get_param("IpPermissions") or [])
-        return super().update_security_group_rule_descriptions_egress()
+    authorize_security_group_ingress = _described("authorize_security_group_ingress")
+    authorize_security_group_egress = _described("authorize_security_group_egress")
+    update_security_group_rule_descriptions_ingress = _described("update_security_group_rule_descriptions_ingress")
+    update_security_group_rule_descriptions_egress = _described("update_security_group_rule_descriptions_egress")
 
     def modify_security_group_rules(self) -> Any:
         """Refuse descriptions that EC2 does not take."""
@@ -155,5 +150,4 @@ class Response(EC2Response):
 
 
 def install() -> None:
-    """Put the additions in moto's place."""
     moto_overrides.install(ec2_backends, Ec2Backend, urls, Response)

@@ -137,7 +137,6 @@ class Response(ECRResponse):
 
     @property
     def backend(self) -> EcrBackend:
-        """The backend of the request's account and region."""
         return cast(EcrBackend, self.ecr_backend)
 
     def get_authorization_token(self) -> ActionResult:

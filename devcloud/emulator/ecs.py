@@ -206,7 +206,6 @@ class Response(EC2ContainerServiceResponse):
 
     @property
     def backend(self) -> EcsBackend:
-        """The backend of the request's account and region."""
         return cast(EcsBackend, self.ecs_backend)
 
     def register_task_definition(self) -> ActionResult:
@@ -316,5 +315,4 @@ def service_deployments(service: Service) -> list[dict[str, Any]]:
 
 
 def install() -> None:
-    """Put the additions in moto's place."""
     moto_overrides.install(ecs_backends, EcsBackend, urls, Response)

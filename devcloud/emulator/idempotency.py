@@ -48,7 +48,6 @@ class Retries:
         self._lock = threading.Lock()
 
     def __call__(self, environ: WSGIEnvironment, start_response: StartResponse) -> Iterable[bytes]:
-        """Serve a request."""
         call = environ.get("HTTP_AMZ_SDK_INVOCATION_ID")
         if not call:
             return self.application(environ, start_response)

@@ -37,7 +37,6 @@ class Manifest:
 
     @property
     def content(self) -> dict[str, Any]:
-        """The manifest's JSON."""
         content: dict[str, Any] = json.loads(self.text)
         return content
 

@@ -129,8 +129,6 @@ class Ecr:
 
 
 class Front:
-    """The proxy."""
-
     def __init__(self, session: aiohttp.ClientSession, ecr: Ecr, registry: str) -> None:
         self.session = session
         self.ecr = ecr

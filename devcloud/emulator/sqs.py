@@ -114,6 +114,5 @@ class SqsBackend(models.SQSBackend):
 
 
 def install() -> None:
-    """Put the additions in moto's place."""
     models.Queue = Queue  # type: ignore[misc]
     moto_overrides.install(models.sqs_backends, SqsBackend, urls, Response)

@@ -107,7 +107,6 @@ class Response(SimpleSystemManagerResponse):
 
     @property
     def backend(self) -> SsmBackend:
-        """The backend of the request's account and region."""
         return cast(SsmBackend, self.ssm_backend)
 
     def create_association(self) -> ActionResult:
@@ -205,5 +204,4 @@ class Response(SimpleSystemManagerResponse):
 
 
 def install() -> None:
-    """Put the additions in moto's place."""
     moto_overrides.install(ssm_backends, SsmBackend, urls, Response)

@@ -49,7 +49,6 @@ class RegistryReader:
         return found
 
     def tags(self, repository: str) -> list[str]:
-        """The tags of a repository."""
         answer = self._client.get(f"/{repository}/tags/list")
         return sorted(answer.json().get("tags") or []) if answer.is_success else []
 

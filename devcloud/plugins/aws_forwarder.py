@@ -119,7 +119,6 @@ class Forwarder(provider_pb2_grpc.ResourceProviderServicer):
     def Check(  # noqa: N802
         self, request: provider_pb2.CheckRequest, context: grpc.ServicerContext
     ) -> provider_pb2.CheckResponse:
-        """Check a resource's inputs."""
         properties = self._to_bridge(request, request.olds, request.news)
         prefix = aws_names.name_for_prefix(request.news)
         with self._call(context) as stub:
@@ -132,7 +131,6 @@ class Forwarder(provider_pb2_grpc.ResourceProviderServicer):
     def Diff(  # noqa: N802
         self, request: provider_pb2.DiffRequest, context: grpc.ServicerContext
     ) -> provider_pb2.DiffResponse:
-        """Plan a resource."""
         properties = self._to_bridge(request, request.olds, request.news, request.old_inputs)
         _rename_all(request.ignoreChanges, properties.path_to_bridge)
         with self._call(context) as stub:
@@ -149,7 +147,6 @@ class Forwarder(provider_pb2_grpc.ResourceProviderServicer):
     def Create(  # noqa: N802
         self, request: provider_pb2.CreateRequest, context: grpc.ServicerContext
     ) -> provider_pb2.CreateResponse:
-        """Create a resource."""
         properties = self._to_bridge(request, request.properties)
         with self._call(context) as stub:
             response: provider_pb2.CreateResponse = stub.Create(request)
@@ -159,7 +156,6 @@ class Forwarder(provider_pb2_grpc.ResourceProviderServicer):
     def Read(  # noqa: N802
         self, request: provider_pb2.ReadRequest, context: grpc.ServicerContext
     ) -> provider_pb2.ReadResponse:
-        """Read a resource as it is."""
         properties = self._to_bridge(request, request.properties, request.inputs)
         with self._call(context) as stub:
             response: provider_pb2.ReadResponse = stub.Read(request)
@@ -171,7 +167,6 @@ class Forwarder(provider_pb2_grpc.ResourceProviderServicer):
     def Update(  # noqa: N802
         self, request: provider_pb2.UpdateRequest, context: grpc.ServicerContext
     ) -> provider_pb2.UpdateResponse:
-        """Change a resource."""
         properties = self._to_bridge(request, request.olds, request.news, request.old_inputs)
         _rename_all(request.ignoreChanges, properties.path_to_bridge)
         with self._call(context) as stub:
@@ -182,7 +177,6 @@ class Forwarder(provider_pb2_grpc.ResourceProviderServicer):
     def Delete(  # noqa: N802
         self, request: provider_pb2.DeleteRequest, context: grpc.ServicerContext
     ) -> empty_pb2.Empty:
-        """Delete a resource."""
         self._to_bridge(request, request.properties, request.old_inputs)
         with self._call(context) as stub:
             return stub.Delete(request)
@@ -270,7 +264,6 @@ def _rename_all(names: MutableSequence[str], rename: Any) -> None:
 
 
 def main() -> None:
-    """Serve the engine."""
     bridge, provider, *engine = sys.argv[1:]
     forwarder = Forwarder(Path(bridge), Path(provider), engine[-1] if engine else "")
     plugin.serve(

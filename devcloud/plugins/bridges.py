@@ -10,8 +10,6 @@ the run that started them, and a later run takes one over. What makes that safe:
 """
 
 import base64
-import contextlib
-import functools
 import hashlib
 import json
 import os
@@ -24,7 +22,7 @@ from typing import IO
 
 from devcloud.util.files import replace_text
 from devcloud.util.locks import locked, try_lock
-from devcloud.util.processes import is_same, started_at
+from devcloud.util.processes import end_group, is_same, started_at
 from devcloud.util.waiting import wait_until
 
 FOLDER_VARIABLE = "SLIPWAY_BRIDGE_FOLDER"
@@ -47,7 +45,7 @@ class Record:
 
     pid: int
     started: str
-    """Its start in the kernel's clock ticks: with it, the pid names this one process for ever."""
+    """See processes.started_at."""
     port: int
     key: str
     """Of its environment and binaries."""
@@ -59,21 +57,12 @@ class Record:
     """What it said to questions that it need not be asked again, in base64."""
 
     def lives(self) -> bool:
-        """Whether that very process still runs."""
         return is_same(self.pid, self.started)
 
     def end(self) -> None:
-        """End the bridge and the provider that it runs, if that very process still does."""
-        for number in (signal.SIGINT, signal.SIGKILL):
-            wait_until(functools.partial(self._ended, number), STOP_SECONDS)
-
-    def _ended(self, number: signal.Signals) -> bool:
-        """Send a signal, unless it has ended; return whether it has."""
-        if not self.lives():
-            return True
-        with contextlib.suppress(ProcessLookupError):
-            os.killpg(self.pid, number)
-        return False
+        """End the bridge and the provider that it runs."""
+        if self.lives():
+            end_group(self.pid, signal.SIGINT, STOP_SECONDS)
 
 
 def key(environment: Mapping[str, str], *binaries: Path) -> str:
@@ -107,7 +96,6 @@ class Bridge:
         return base64.b64decode(answer) if answer is not None else None
 
     def remember(self, question: str, answer: bytes) -> None:
-        """Keep an answer."""
         self._record.answers[question] = base64.b64encode(answer).decode()
 
     def release(self, *, in_good_order: bool) -> None:

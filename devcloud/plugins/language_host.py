@@ -96,12 +96,10 @@ class LanguageHost(language_pb2_grpc.LanguageRuntimeServicer):
         return language_pb2.RunResponse(error=f"Program exited with non-zero exit code: {run.returncode}")
 
     def Cancel(self, request: empty_pb2.Empty, context: grpc.ServicerContext) -> empty_pb2.Empty:  # noqa: N802
-        """End the programs that run."""
         self.stop()
         return empty_pb2.Empty()
 
     def stop(self) -> None:
-        """End every program that was started."""
         with self._lock:
             running = list(self._runs)
         for run in running:
@@ -110,7 +108,6 @@ class LanguageHost(language_pb2_grpc.LanguageRuntimeServicer):
 
 
 def main() -> None:
-    """Serve the engine."""
     host = LanguageHost()
     plugin.serve(
         lambda server: language_pb2_grpc.add_LanguageRuntimeServicer_to_server(host, server),

@@ -27,7 +27,6 @@ class Pending:
 
     @property
     def name(self) -> str:
-        """The resource's name in the program."""
         return self.urn.rpartition("::")[2]
 
 

@@ -9,12 +9,14 @@ from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
+import psutil
+
 from devcloud.util.console import UserError, row
-from devcloud.util.processes import alive, is_same, started_at, traced
+from devcloud.util.processes import alive, command_line, is_same, started_at, traced
 from devcloud.util.waiting import wait_until
 
 OWNER = "SLIPWAY_RUN_OWNER"
-"""The variable by which a run's processes know who started them: pid, and its start in the kernel's clock ticks."""
+"""The variable by which a run's processes know who started them: pid, and its start (see processes.started_at)."""
 GRACE_SECONDS = 20
 """How long a run that is ended may take to save its state."""
 
@@ -81,9 +83,9 @@ class Runs:
         found = self._end_recorded(stack)
         for lock in (self.state / ".pulumi" / "locks").rglob(f"{stack}/*.json"):
             holder = _holder(lock)
-            if alive(holder) and _is_orphan(holder):
+            if _is_orphan(holder):
                 _end_session(os.getsid(holder))  # killed before it was on record
-            elif alive(holder) and _is_engine(holder):
+            elif "pulumi" in command_line(holder):
                 raise UserError(
                     f"Stack {stack} is locked by a run of Pulumi that is alive (process {holder}): "
                     "wait until it is done, or end it."
@@ -133,20 +135,15 @@ class Runs:
 
 def _end_session(session: int) -> None:
     """Ask the engine to stop and save its state; end what is left."""
-    processes = _session_members(session)
-    if not processes:
+    if not (processes := _session_members(session)):
         return
     row("pulumi", f"ending {len(processes)} process(es) of a run that was killed")
-    for pid in processes:
-        with contextlib.suppress(ProcessLookupError):
-            os.kill(pid, signal.SIGINT if pid == session else signal.SIGTERM)
-    if wait_until(lambda: not _session_members(session), GRACE_SECONDS):
-        return
-    for pid in _session_members(session):
-        with contextlib.suppress(ProcessLookupError):
-            os.kill(pid, signal.SIGKILL)
-    # The kernel ends a process a moment after the signal.
-    wait_until(lambda: not _session_members(session), GRACE_SECONDS)
+    for leader, member in ((signal.SIGINT, signal.SIGTERM), (signal.SIGKILL, signal.SIGKILL)):
+        for pid in _session_members(session):
+            with contextlib.suppress(ProcessLookupError):
+                os.kill(pid, leader if pid == session else member)
+        if wait_until(lambda: not _session_members(session), GRACE_SECONDS):
+            return
 
 
 def _holder(lock: Path) -> int:
@@ -159,26 +156,16 @@ def _holder(lock: Path) -> int:
 
 def _session_members(session: int) -> list[int]:
     found = []
-    for entry in Path("/proc").iterdir():
-        if entry.name.isdigit() and alive(int(entry.name)):
-            with contextlib.suppress(ProcessLookupError):
-                if os.getsid(int(entry.name)) == session:
-                    found.append(int(entry.name))
+    for pid in psutil.pids():
+        with contextlib.suppress(ProcessLookupError):
+            if os.getsid(pid) == session and alive(pid):
+                found.append(pid)
     return found
 
 
 def _is_orphan(pid: int) -> bool:
-    """Whether a process is of a run of ours whose owner is dead."""
-    prefix = f"{OWNER}=".encode()
-    with contextlib.suppress(OSError):
-        for entry in Path(f"/proc/{pid}/environ").read_bytes().split(b"\0"):
-            if entry.startswith(prefix):
-                owner, _, began = entry.removeprefix(prefix).decode().partition(" ")
-                return not is_same(int(owner), began)
-    return False
-
-
-def _is_engine(pid: int) -> bool:
-    with contextlib.suppress(FileNotFoundError):
-        return b"pulumi" in Path(f"/proc/{pid}/cmdline").read_bytes()
+    """Return whether a process is of a run of ours whose owner is dead."""
+    with contextlib.suppress(psutil.Error):
+        owner, _, began = psutil.Process(pid).environ().get(OWNER, "").partition(" ")
+        return bool(owner) and not is_same(int(owner), began)
     return False

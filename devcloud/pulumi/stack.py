@@ -66,7 +66,6 @@ class Stack:
 
     @property
     def state_file(self) -> Path:
-        """Where the backend keeps its state."""
         return state_folder(self.cloud) / f"{self.name}.json"
 
     def prepare(self) -> None:
@@ -94,7 +93,6 @@ class Stack:
         return self._follow("up", "--yes", "--skip-preview", *arguments, what="deploying")
 
     def destroy(self) -> Result:
-        """Delete everything in the stack."""
         if self.name != stack_config.LOCAL:
             # A rehearsal keeps nothing that anybody would miss: what is protected on AWS, and kept while it holds
             # images, is given up here.
@@ -134,7 +132,6 @@ class Stack:
         return found
 
     def export(self) -> dict[str, Any]:
-        """The stack's state."""
         found: dict[str, Any] = json.loads(self._pulumi("stack", "export", "--stack", self.name))
         return found
 

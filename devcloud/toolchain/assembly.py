@@ -23,6 +23,7 @@ GO_LANES = 2
 """Go builds side by side: one's linking, on one core, goes with another's compiling."""
 LAYOUT = 2
 """Counts the ways in which an assembly's folder was ever laid out."""
+WAITING = "another make prepares the toolchain; waiting for it"
 DOCKER_SOCKET = "unix:///var/run/docker.sock"
 
 
@@ -63,8 +64,7 @@ def ensure(cache: Path, report: Report) -> Toolchain:
     folder = cache / "toolchain" / _key()
     ready = _load(folder, cache)
     if ready is None:
-        waiting = "another make prepares the toolchain; waiting for it"
-        with locked(cache / "toolchain" / "lock", lambda: report(waiting)):
+        with locked(cache / "toolchain" / "lock", lambda: report(WAITING)):
             ready = _load(folder, cache) or _make(folder, cache, report)
     else:
         for choice in ready.choices:
@@ -79,9 +79,7 @@ def some(cache: Path, report: Report, names: Sequence[str]) -> dict[str, Path]:
     """
     with Work(report) as work:
         maker = _Maker(cache, work)
-        with locked(
-            cache / "toolchain" / "lock", lambda: report("another make prepares the toolchain; waiting for it")
-        ):
+        with locked(cache / "toolchain" / "lock", lambda: report(WAITING)):
             maker.packaged([part for part in PACKAGED if part.name in names])
             if "buildkit" in names:
                 maker.buildkit()
@@ -176,45 +174,33 @@ class _Maker:
         self._made = cache / "toolchain" / "parts"
 
     def engine(self) -> None:
-        """Pulumi with a Python language host."""
-        title = f"pulumi {versions.PULUMI}"
-        pulumi = executable("pulumi", outside=self.cache)
-        host = executable("pulumi-language-python", outside=self.cache)
-        if pulumi and host and compatible(version_of([pulumi, "version"]), versions.PULUMI):
-            self._have("pulumi", title, Part({"pulumi": pulumi, "pulumi-language-python": host}, _on_machine(pulumi)))
-            return
-        folder = self._made / f"pulumi-{versions.PULUMI}-official"
-        if self._official(folder, official.pulumi(), "pulumi/pulumi"):
-            programs = {file.name: file for file in sorted((folder / "pulumi").iterdir())}
-            self._have("pulumi", title, Part(programs, "the official distribution"))
-            return
-        built, origin = self._built(golang.PULUMI)
-        self._have("pulumi", title, Part({"pulumi": built / "pulumi"}, origin))
-        self._choose("pulumi-language-python", "our host around the SDK's own runtime")
+        """Have Pulumi with a Python language host."""
+        title, host = f"pulumi {versions.PULUMI}", "pulumi-language-python"
+        part = (
+            self._on_path("version", versions.PULUMI, "pulumi", host)
+            or self._official(title, official.pulumi(), "pulumi/pulumi")
+            or self._built(golang.PULUMI, "pulumi")
+        )
+        self._have("pulumi", title, part)
+        if host not in part.programs:
+            self._choose(host, "our host around the SDK's own runtime")
 
     def docker_build(self) -> None:
-        """Pulumi's docker-build plugin."""
-        self._plugin("docker-build", versions.DOCKER_BUILD, self._docker_build_from_source)
+        binary = "pulumi-resource-docker-build"
+        self._plugin("docker-build", versions.DOCKER_BUILD, lambda: self._built(golang.DOCKER_BUILD, binary))
 
     def aws(self) -> None:
-        """Pulumi's AWS plugin, or the bridge over a Terraform AWS provider."""
+        """Have Pulumi's AWS plugin, or the bridge over a Terraform AWS provider."""
         self._plugin("aws", versions.AWS, self._aws_by_bridge)
 
     def buildkit(self) -> None:
-        """buildkitd and buildctl."""
-        title = f"buildkit {versions.BUILDKIT}"
-        daemon = executable("buildkitd", outside=self.cache)
-        client = executable("buildctl", outside=self.cache)
-        if daemon and client and compatible(version_of([daemon, "--version"]), versions.BUILDKIT):
-            self._have("buildkit", title, Part({"buildkitd": daemon, "buildctl": client}, _on_machine(daemon)))
-            return
-        folder = self._made / f"buildkit-{versions.BUILDKIT}-official"
-        if self._official(folder, official.buildkit(), "bin/buildkitd"):
-            programs = {name: folder / "bin" / name for name in ("buildkitd", "buildctl")}
-            self._have("buildkit", title, Part(programs, "the official distribution"))
-            return
-        built, origin = self._built(golang.BUILDKIT)
-        self._have("buildkit", title, Part({name: built / name for name in ("buildkitd", "buildctl")}, origin))
+        title, names = f"buildkit {versions.BUILDKIT}", ("buildkitd", "buildctl")
+        part = (
+            self._on_path("--version", versions.BUILDKIT, *names)
+            or self._official(title, official.buildkit(), "bin/buildkitd", names)
+            or self._built(golang.BUILDKIT, *names)
+        )
+        self._have("buildkit", title, part)
 
     def packages(self, engine_runs: bool) -> None:
         """What the machine's package manager provides."""
@@ -240,51 +226,51 @@ class _Maker:
             origin = _package_origin(folder / part.programs[0])
             self._have(part.name, part.name, Part(programs, origin))
 
-    def _plugin(self, name: str, version: str, make: Callable[[], Part]) -> None:
-        title = f"{name} plugin {version}"
+    def _plugin(self, name: str, version: str, build: Callable[[], Part]) -> None:
+        title, binary = f"{name} plugin {version}", f"pulumi-resource-{name}"
         home = Path(os.environ.get("PULUMI_HOME") or Path.home() / ".pulumi")
-        installed = home / "plugins" / f"resource-{name}-v{version}"
-        binary = f"pulumi-resource-{name}"
-        if (installed / binary).exists() and not installed.resolve().is_relative_to(self.cache):
-            part = Part({file.name: file for file in sorted(installed.iterdir())}, _on_machine(installed))
+        folder = home / "plugins" / f"resource-{name}-v{version}"
+        if (folder / binary).exists() and not folder.resolve().is_relative_to(self.cache):
+            self._have(name, title, _all_of(folder, _on_machine(folder)))
         else:
-            folder = self._made / f"{name}-plugin-{version}-official"
-            if self._official(folder, official.pulumi_plugin(name, version), binary):
-                part = Part({file.name: file for file in sorted(folder.iterdir())}, "the official distribution")
-            else:
-                part = make()
-        self._have(name, title, part)
+            self._have(name, title, self._official(title, official.pulumi_plugin(name, version), binary) or build())
 
-    def _docker_build_from_source(self) -> Part:
-        built, origin = self._built(golang.DOCKER_BUILD)
-        return Part({"pulumi-resource-docker-build": built / "pulumi-resource-docker-build"}, origin)
+    def _on_path(self, argument: str, version: str, *names: str) -> Part | None:
+        """Return programs of this machine, if all are there and the first prints a compatible version."""
+        found = {name: path for name in names if (path := executable(name, outside=self.cache))}
+        if len(found) < len(names) or not compatible(version_of([found[names[0]], argument]), version):
+            return None
+        return Part(found, _on_machine(found[names[0]]))
+
+    def _official(self, title: str, urls: Sequence[str], proof: str, names: Sequence[str] = ()) -> Part | None:
+        """Return the programs (default: all) beside `proof` in the official distribution, if it can be had."""
+        folder = self._made / f"{title.replace(' ', '-')}-official"
+        if not folder.is_dir():
+            with self.work.step(f"downloading {urls[0].rpartition('/')[2]}"):
+                official.unpack(urls, folder)
+        if (folder / proof).exists():
+            return _all_of((folder / proof).parent, "the official distribution", names)
+        shutil.rmtree(folder, ignore_errors=True)  # not what it was thought to be
+        return None
+
+    def _built(self, program: golang.Program, *names: str) -> Part:
+        folder, origin = golang.built(program, self.cache), "built from its Go module"
+        if folder is None:
+            go = golang.find(self.cache)
+            if go is None:
+                with locked(self.cache / "toolchain" / "go.lock", lambda: None):
+                    go = golang.get(self.cache, self.work)
+            folder, origin = golang.build(program, self.cache, go, self.work)
+        return Part({name: folder / name for name in names}, origin)
 
     def _aws_by_bridge(self) -> Part:
         provider = terraform.provider()
         if provider is None:
             raise MachineError(no_aws_provider())
-        built, origin = self._built(golang.BRIDGE)
-        programs = {"bridge": built / "pulumi-resource-terraform-provider", "terraform-provider-aws": provider}
-        return Part(programs, f"{provider.name} by Pulumi's dynamic bridge {versions.BRIDGE}, {origin}")
-
-    def _built(self, program: golang.Program) -> tuple[Path, str]:
-        done = golang.built(program, self.cache)
-        if done is not None:
-            return done, "built from its Go module"
-        go = golang.find(self.cache)
-        if go is None:
-            with locked(self.cache / "toolchain" / "go.lock", lambda: None):
-                go = golang.get(self.cache, self.work)
-        return golang.build(program, self.cache, go, self.work)
-
-    def _official(self, folder: Path, urls: Sequence[str], proof: str) -> bool:
-        """Whether the official distribution is, or could be put, in a folder. `proof` is a file that it must hold."""
-        if not folder.is_dir():
-            with self.work.step(f"downloading {urls[0].rpartition('/')[2]}"):
-                official.unpack(urls, folder)
-        if folder.is_dir() and not (folder / proof).exists():
-            shutil.rmtree(folder)  # not what it was thought to be
-        return folder.is_dir()
+        binary = "pulumi-resource-terraform-provider"
+        bridge = self._built(golang.BRIDGE, binary)
+        programs = {"bridge": bridge.programs[binary], "terraform-provider-aws": provider}
+        return Part(programs, f"{provider.name} by Pulumi's dynamic bridge {versions.BRIDGE}, {bridge.origin}")
 
     def _have(self, name: str, title: str, part: Part) -> None:
         self.parts[name] = part
@@ -355,6 +341,10 @@ def no_aws_provider() -> str:
         f"or ~/.terraform.d/plugins. Put one there (in {terraform.layout()}), or run "
         f"`pulumi plugin install resource aws v{versions.AWS}` where it can be had."
     )
+
+
+def _all_of(folder: Path, origin: str, names: Sequence[str] = ()) -> Part:
+    return Part({file.name: file for file in sorted(folder.iterdir()) if not names or file.name in names}, origin)
 
 
 def _on_machine(path: Path) -> str:

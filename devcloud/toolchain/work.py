@@ -31,7 +31,6 @@ class Work:
         self.stop()
 
     def say(self, part: str, text: str) -> None:
-        """Print a line about a part."""
         self._report(line(part, text))
 
     @contextlib.contextmanager
@@ -68,7 +67,6 @@ class Work:
         return subprocess.CompletedProcess(command, child.returncode, said)
 
     def stop(self) -> None:
-        """End the commands that run."""
         with self._lock:
             self._stopped = True
             children = list(self._children)

@@ -25,7 +25,6 @@ class MachineError(UserError):
 
 
 def say(text: str = "") -> None:
-    """Print a line for the person at the terminal."""
     print(text, file=sys.stderr, flush=True)
 
 

@@ -1,12 +1,15 @@
-"""Run a command and, if it fails, say which one and what it said last. `V=1` prints each command before it runs."""
+"""Run commands, and find, recognise and end processes. `V=1` prints each command before it runs."""
 
 import contextlib
 import os
 import re
 import shlex
+import signal
 import subprocess
 from collections.abc import Iterable, Mapping, Sequence
 from pathlib import Path
+
+import psutil
 
 from devcloud.util.console import MachineError, UserError, say
 from devcloud.util.waiting import wait_until
@@ -38,10 +41,7 @@ def output(
     timeout: float = 120,
     stdin: str | None = None,
 ) -> str:
-    """The standard output of a command that must succeed.
-
-    `stdin` goes to its standard input; `timeout` is in seconds. Raise UserError with the end of what it said.
-    """
+    """Return the standard output of a command. Raise UserError with the end of its output if it fails."""
     try:
         done = subprocess.run(
             traced(arguments),
@@ -66,35 +66,45 @@ def output(
 
 
 def alive(pid: int) -> bool:
-    """Whether a process of that id runs (a zombie does not)."""
+    """Return whether a process runs. A zombie does not: its parent may never reap it."""
     try:
-        state = Path(f"/proc/{pid}/stat").read_text().rpartition(")")[2].split()[0]
-    except (FileNotFoundError, ProcessLookupError):
+        return psutil.Process(pid).status() not in (psutil.STATUS_ZOMBIE, psutil.STATUS_DEAD)
+    except psutil.NoSuchProcess:
         return False
-    return state not in ("Z", "X")
 
 
 def wait_for_end(pids: Iterable[int], limit: float) -> bool:
-    """Wait until none of the processes runs, for at most `limit` seconds. Return whether that is so."""
+    """Wait until none of the processes runs, for at most `limit` seconds. Return whether that is so.
+
+    psutil's own wait_procs() also waits for zombies.
+    """
     return wait_until(lambda: not any(map(alive, pids)), limit, pause=0.05)
 
 
-def with_environment(entry: bytes) -> list[int]:
-    """The processes that were started with an entry (`NAME=value`) in their environment."""
-    found = []
-    for folder in Path("/proc").iterdir():
-        if folder.name.isdigit() and alive(int(folder.name)):
-            with contextlib.suppress(OSError):
-                if entry in (folder / "environ").read_bytes().split(b"\0"):
-                    found.append(int(folder.name))
-    return found
+def end_group(pid: int, number: signal.Signals, limit: float) -> None:
+    """Send a signal to a process group, wait `limit` seconds for its leader, and kill what is left of the group."""
+    for each in (number, signal.SIGKILL):
+        with contextlib.suppress(ProcessLookupError, PermissionError):
+            os.killpg(pid, each)
+        wait_for_end([pid], limit)
+
+
+def command_line(pid: int) -> str:
+    """Return the command line of a process; empty if it does not run."""
+    try:
+        return " ".join(psutil.Process(pid).cmdline())
+    except psutil.NoSuchProcess:
+        return ""
 
 
 def started_at(pid: int) -> str:
-    """When a process began, in the kernel's clock ticks: with its id, it names one process for ever."""
+    """Return the start of a process in hundredths of a second since boot; empty if there is no such process.
+
+    With its id, it identifies one process for ever, even if the clock is set meanwhile.
+    """
     try:
-        return Path(f"/proc/{pid}/stat").read_text().rpartition(")")[2].split()[19]
-    except (FileNotFoundError, ProcessLookupError):
+        return str(round((psutil.Process(pid).create_time() - psutil.boot_time()) * 100))
+    except psutil.NoSuchProcess:
         return ""
 
 
@@ -104,7 +114,7 @@ def is_same(pid: int, start: str) -> bool:
 
 
 def unmount_below(folder: Path) -> None:
-    """Unmount what a process that was killed left mounted: below a folder, or made of what is below it."""
+    """Unmount what a killed process left mounted: below a folder, or made of what is below it."""
     mounts = [line for line in Path("/proc/mounts").read_text().splitlines() if f"{folder}/" in line]
     for mount in sorted((line.split()[1] for line in mounts), reverse=True):
         subprocess.run(traced(["umount", "--lazy", mount]), check=False, capture_output=True)

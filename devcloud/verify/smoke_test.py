@@ -33,8 +33,6 @@ SMOKE_SECONDS = 180
 
 
 class SmokeTest:
-    """The smoke test of one stack on one cloud."""
-
     def __init__(self, engine: DockerEngine, stack: str, outputs: StackOutputs) -> None:
         self.engine = engine
         self.cloud = engine.cloud

@@ -19,6 +19,7 @@ from functools import cached_property
 from pathlib import Path
 from typing import Any
 
+import psutil
 import pytest
 import yaml
 
@@ -118,7 +119,7 @@ class Checkout:
             stderr=subprocess.DEVNULL,
         )
         time.sleep(seconds)
-        started = list(_descendants(process.pid))
+        started = _descendants(process.pid)
         chosen = {"the command": [process.pid], "the engine": started[:1], "all": [process.pid, *started]}[victims]
         sys.stdout.write(f"kill -9 of {victims} ({len(chosen)} processes) after {seconds:.1f} s\n")
         for pid in chosen:
@@ -221,16 +222,11 @@ class Checkout:
         return RegistryReader(self.cloud)
 
 
-def _descendants(pid: int) -> Iterator[int]:
-    """The processes that a process started, and theirs."""
-    listed = Path(f"/proc/{pid}/task/{pid}/children")
-    try:
-        children = [int(child) for child in listed.read_text().split()]
-    except (FileNotFoundError, ProcessLookupError):
-        return  # it has ended
-    for child in children:
-        yield child
-        yield from _descendants(child)
+def _descendants(pid: int) -> list[int]:
+    """Return the processes that a process started, and theirs."""
+    with contextlib.suppress(psutil.NoSuchProcess):
+        return [child.pid for child in psutil.Process(pid).children(recursive=True)]
+    return []  # it has ended
 
 
 def left_of(cloud: Cloud) -> list[str]:

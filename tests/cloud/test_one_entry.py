@@ -16,6 +16,8 @@ pytestmark = pytest.mark.cloud
 SERVICE = '''"""A service that tells whether it has its secret."""
 
 import http.server
+import signal
+import threading
 from collections.abc import Mapping
 
 
@@ -30,7 +32,9 @@ def run(environment: Mapping[str, str]) -> int:
             self.end_headers()
             self.wfile.write(body)
 
-    http.server.ThreadingHTTPServer(("", int(environment["PORT"])), Reports).serve_forever()
+    server = http.server.ThreadingHTTPServer(("", int(environment["PORT"])), Reports)
+    signal.signal(signal.SIGTERM, lambda *_: threading.Thread(target=server.shutdown).start())
+    server.serve_forever()
     return 0
 '''
 DOCKERFILE = """ARG PYTHON_IMAGE=python:3.11-slim

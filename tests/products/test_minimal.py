@@ -44,6 +44,7 @@ def checkout() -> Iterator[Checkout]:
     copy = Checkout.on("test-minimal")
     copy.copy()
     replace_product(copy.root, MINIMAL)
+    copy.generate()
     copy.end()
     yield copy
     copy.end()

@@ -12,6 +12,7 @@ import pytest
 from devcloud.cloud.supervisor import Program, Supervisor
 from devcloud.util.console import UserError
 from devcloud.util.processes import alive
+from devcloud.util.waiting import wait_until
 
 pytestmark = pytest.mark.services
 
@@ -48,6 +49,22 @@ def test_stopping_ends_every_process(supervisor: Supervisor) -> None:
     pid = started(supervisor)
     supervisor.stop()
     assert not alive(pid)
+    assert not supervisor.running()
+
+
+def test_any_character_may_stand_in_a_folders_name(tmp_path: Path) -> None:
+    folder = tmp_path / "o'brien 5% (s)"
+    supervisor = Supervisor(folder)
+    script = 'printf "%s\\n" "$0" "$PLACE"; exec sleep 60'
+    program = Program("speaker", ["sh", "-c", script, str(folder)], 1, environment={"PLACE": str(folder)})
+    supervisor.start([program])
+    try:
+        supervisor.start_program("speaker")
+        log = supervisor.logs / "speaker.log"
+        wait_until(lambda: log.read_text().count("\n") == 2, 10)
+        assert log.read_text().splitlines() == [str(folder), str(folder)]
+    finally:
+        supervisor.stop()
     assert not supervisor.running()
 
 

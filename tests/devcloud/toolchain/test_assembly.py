@@ -97,7 +97,7 @@ def test_where_nothing_can_be_had_everything_is_built(machine: Machine) -> None:
 def test_official_distributions_come_before_builds(machine: Machine) -> None:
     machine.downloads = {
         "/sdk/pulumi-": ["pulumi/pulumi", "pulumi/pulumi-language-python"],
-        "buildkit-v": ["bin/buildkitd", "bin/buildctl"],
+        "buildkit-v": ["bin/buildkitd", "bin/buildctl", "bin/buildkit-runc"],
         "pulumi-resource-aws": ["pulumi-resource-aws"],
         "pulumi-resource-docker-build": ["pulumi-resource-docker-build"],
     }
@@ -105,6 +105,7 @@ def test_official_distributions_come_before_builds(machine: Machine) -> None:
     assert machine.built == []
     assert machine.origin("aws plugin 7.51.1") == "the official distribution"
     assert (toolchain.bin / "pulumi-language-python").read_text() == "", "the official host, not ours"
+    assert not (toolchain.bin / "buildkit-runc").exists(), "the machine's runc is used"
 
 
 def test_what_is_on_the_machine_comes_before_a_download(machine: Machine) -> None:

@@ -11,10 +11,7 @@ def service(**given: Any) -> dict[str, Any]:
     """Return a service as a stack exports it."""
     return {
         "image": "py",
-        "port": None,
-        "memoryMib": None,
         "health": "/health",
-        "route": None,
         "strip": False,
         "edge": False,
         "once": False,
@@ -41,8 +38,6 @@ def exported(services: dict[str, Any]) -> StackOutputs:
             "databaseHost": "10.20.0.10",
             "releaseParameter": "/slipway/local/release",
             "services": services,
-            "worker": None,
-            "smokeTest": None,
             "monthlyCostUsd": 1,
             "monthlyCostUsdByPart": {},
             "monthlyBudgetUsd": 50,
