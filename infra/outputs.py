@@ -1,4 +1,4 @@
-"""What a stack exports, typed: the program writes it, and promotion, the cloud on this machine and tests read it."""
+"""The outputs of a stack, typed: the program writes them; promotion, the cloud on this machine and tests read them."""
 
 from collections.abc import Mapping
 from typing import Any

@@ -74,7 +74,7 @@ class Image(Entry):
 
 
 class Route(Entry):
-    """Where a service is reached through the edge."""
+    """The path under which a service is reached through the edge."""
 
     path: UrlPath = Field(description="First part of the path, such as `/api`.")
     strip: bool = Field(default=True, description="Whether the service is asked without it.")

@@ -1,4 +1,4 @@
-"""What a run of the tests says at its end, besides what passed: what could not be checked here, and why."""
+"""Notes at the end of a test run: what could not be checked here, and why."""
 
 import gc
 import signal

@@ -1,4 +1,4 @@
-"""What `make up` ends with: each image, what was done, the bill."""
+"""Print the end of `make up`: each image, the changes, the bill."""
 
 from devcloud.images.registry import RegistryReader
 from devcloud.pulumi.progress import Result

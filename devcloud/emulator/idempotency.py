@@ -19,7 +19,7 @@ KEPT = 1000
 
 @dataclass
 class Answer:
-    """What a call was answered; `status` is empty until it is."""
+    """The answer to a call; `status` is empty until there is one."""
 
     status: str = ""
     headers: list[tuple[str, str]] = field(default_factory=list)

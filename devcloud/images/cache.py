@@ -1,4 +1,4 @@
-"""What keeps builds fast: BuildKit's own cache, and the registry's; shown and emptied."""
+"""Show and empty the build caches: BuildKit's own, and the registry's."""
 
 from devcloud.cloud.cloud import Cloud
 from devcloud.images.registry import RegistryReader

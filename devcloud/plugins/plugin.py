@@ -1,4 +1,4 @@
-"""What both of our engine plugins (language_host, aws_forwarder) are: a gRPC server that lives while its engine does.
+"""Run a plugin of Pulumi (language_host, aws_forwarder): a gRPC server that lives as long as its engine.
 
 The engine starts a plugin, reads its port from the first line of standard output, and sends SIGINT to the plugin's
 process group when it is done. An engine that was killed sends nothing, so a plugin watches its parent too.

@@ -1,4 +1,4 @@
-"""What the engine does, told while it does it, from its event log; and what came of it."""
+"""Follow Pulumi's event log: report progress while it runs, and the result."""
 
 import json
 import re
@@ -30,7 +30,7 @@ BUILD_RESULT = re.compile(r"^#(?P<number>\d+) (?P<result>CACHED|DONE [\d.]+s)")
 
 @dataclass
 class Build:
-    """What one image's build did."""
+    """The build of one image."""
 
     seconds: float = 0
     cached_steps: int = 0
@@ -45,7 +45,7 @@ class Build:
 
 @dataclass
 class Result:
-    """What a run of the engine came to."""
+    """The result of a run of Pulumi."""
 
     changes: dict[str, int] = field(default_factory=dict)
     """How many resources were created, updated, deleted, replaced, or stayed the same."""

@@ -1,1 +1,1 @@
-"""What every package uses: the console, processes, locks, files."""
+"""Shared tools of every package: the console, processes, locks, files."""

@@ -40,7 +40,7 @@ def edge_of(outputs: StackOutputs) -> str | None:
 
 
 class Workloads:
-    """What a stack declared, as containers of one cloud."""
+    """Make containers of what a stack declared, for one cloud."""
 
     def __init__(self, cloud: Cloud) -> None:
         self.cloud = cloud

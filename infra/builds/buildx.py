@@ -29,7 +29,7 @@ def check(name: str, environment: Mapping[str, str]) -> None:
 
 
 def _instances(environment: Mapping[str, str]) -> Path:
-    """Where buildx keeps its builders (docker/buildx, util/confutil/config.go)."""
+    """Return the folder in which buildx keeps its builders (docker/buildx, util/confutil/config.go)."""
     if environment.get("BUILDX_CONFIG"):
         return Path(environment["BUILDX_CONFIG"]) / "instances"
     docker = environment.get("DOCKER_CONFIG") or Path.home() / ".docker"

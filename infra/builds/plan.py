@@ -1,4 +1,4 @@
-"""What each image is built from, and the content tag that follows: known before anything is built."""
+"""Plan the builds: the inputs of each image and the content tag that follows, known before anything is built."""
 
 from collections.abc import Mapping
 from dataclasses import dataclass

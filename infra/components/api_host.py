@@ -25,7 +25,7 @@ fetched through SSM."""
 
 @dataclass(frozen=True)
 class ApiHostArgs:
-    """What the host is to be."""
+    """The host's settings and wiring."""
 
     prefix: str
     network: Network

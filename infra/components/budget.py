@@ -12,7 +12,7 @@ WARN_PERCENT = 80
 
 @dataclass(frozen=True)
 class BudgetArgs:
-    """What a month may cost, and who is told."""
+    """The limit of a month, and who hears of it."""
 
     prefix: str
     spec: settings.Budget

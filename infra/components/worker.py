@@ -15,7 +15,7 @@ SPOT = "FARGATE_SPOT"
 
 @dataclass(frozen=True)
 class WorkerArgs:
-    """What the worker is to be."""
+    """The worker's settings and wiring."""
 
     prefix: str
     network: Network

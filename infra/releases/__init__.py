@@ -1,1 +1,1 @@
-"""What runs: the release document, the release file, and promotion from stack to stack."""
+"""Releases: the document that the host serves, the release file, and promotion from stack to stack."""

@@ -1,4 +1,4 @@
-"""What a stack may set: the models, their checks and messages, and the only reader of `Pulumi.<stack>.yaml`."""
+"""The settings of a stack: models, checks, messages, and the only reader of `Pulumi.<stack>.yaml`."""
 
 from infra.lib.messages import SettingsError
 from infra.settings.loading import load, load_file

@@ -1,4 +1,4 @@
-"""What is measured of whom, in which order, and what ONLY= asks for."""
+"""The plan of the bench: measurements, contenders, their order, and ONLY=."""
 
 import pytest
 

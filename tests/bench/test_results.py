@@ -1,4 +1,4 @@
-"""What was measured is kept after each measurement, and goes with no other commit's or machine's."""
+"""Results are kept after each measurement, apart from those of other commits and machines."""
 
 from pathlib import Path
 

@@ -1,4 +1,4 @@
-"""What a stack exports is what its readers take it for."""
+"""The outputs of a stack are what their readers take them for."""
 
 import pytest
 

@@ -1,4 +1,4 @@
-"""What ECR refuses in the rules of a lifecycle policy."""
+"""ECR refuses some rules of a lifecycle policy only in combination."""
 
 import json
 from typing import Any

@@ -1,4 +1,4 @@
-"""What a change rebuilds, told from a Dockerfile alone."""
+"""A Dockerfile alone tells what a change rebuilds."""
 
 from pathlib import Path
 

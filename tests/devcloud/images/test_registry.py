@@ -1,4 +1,4 @@
-"""What the registry tells of sizes."""
+"""The registry's sizes of images."""
 
 from devcloud.images.registry import unwrapped
 

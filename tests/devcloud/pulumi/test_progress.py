@@ -1,4 +1,4 @@
-"""What the engine's events are told as."""
+"""Pulumi's events as lines for a person."""
 
 import json
 from pathlib import Path

@@ -1,4 +1,4 @@
-"""What a killed run began to create: found and imported, or cleared."""
+"""Resources that a killed run began to create are found and imported, or cleared."""
 
 import functools
 from typing import Any

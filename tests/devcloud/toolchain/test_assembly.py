@@ -1,4 +1,4 @@
-"""Where each part comes from, in which order, and that a second run has nothing to do."""
+"""The source of each tool, their order, and a second run that has nothing to do."""
 
 import json
 import socket

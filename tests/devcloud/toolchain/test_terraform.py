@@ -1,4 +1,4 @@
-"""Where a Terraform AWS provider is looked for."""
+"""The places in which a Terraform AWS provider is looked for."""
 
 from pathlib import Path
 

@@ -1,4 +1,4 @@
-"""What an image is made of: listed and hashed alike everywhere."""
+"""The files of an image are listed and hashed alike everywhere."""
 
 import os
 from pathlib import Path

@@ -1,4 +1,4 @@
-"""What each image is built from, and the tag that follows."""
+"""The inputs of each image, and the tag that follows."""
 
 from infra import ROOT
 from infra.builds.plan import BuildPlan, plan_builds

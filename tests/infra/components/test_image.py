@@ -1,4 +1,4 @@
-"""What a refused push is told as."""
+"""The message of a refused push."""
 
 from infra.components.image import ImageArgs, moved_tag
 

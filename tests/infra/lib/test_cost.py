@@ -1,4 +1,4 @@
-"""What a stack costs a month."""
+"""The monthly bill of a stack."""
 
 from typing import Any
 

@@ -1,4 +1,4 @@
-"""What ECS is told to run."""
+"""The task definition that ECS gets."""
 
 import json
 from typing import Any
