@@ -161,7 +161,7 @@ def _digest_of(ecr: Any, repository: str, tag: str) -> str | None:
 
 
 NOT_THERE = ("couldn't find resource", "ImageNotFoundException", "RepositoryNotFoundException")
-"""What an answer of the registry contains if it has no such image; any other error says nothing about the image."""
+"""Parts of the registry's answers that mean that there is no such image; another error says nothing about it."""
 
 
 def not_found(version: str, repository: str, owner: str, reason: str) -> str:

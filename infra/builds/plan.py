@@ -11,7 +11,7 @@ from infra.settings import Settings
 PARENT_ARGUMENT = "BASE_IMAGE"
 """The build argument that gives an image its parent among ours, by digest."""
 STAGING = ".slipway/context"
-"""Where contexts are staged: inside the checkout, ignored by git."""
+"""The folder of staged contexts: inside the checkout, ignored by git."""
 MIB = 1024 * 1024
 
 

@@ -29,7 +29,7 @@ class ApiHostArgs:
 
     prefix: str
     network: Network
-    """What has to be there first: without gateway and routes EC2 refuses the elastic address, and the host's first boot
+    """The host waits for it: without gateway and routes EC2 refuses the elastic address, and the host's first boot
     installs nothing."""
     path: str
     """The path of the stack's parameters, `/<project>/<stack>`."""

@@ -19,7 +19,7 @@ class WorkerArgs:
 
     prefix: str
     network: Network
-    """What has to be there first: a task without a way out cannot pull its image, and three such end a deployment."""
+    """The service waits for it: a task without a way out cannot pull its image, and three such end a deployment."""
     region: str
     container: str
     """Name of the task's only container."""

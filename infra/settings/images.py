@@ -1,4 +1,4 @@
-"""What a stack may set of its images: where they come from, and what goes into them."""
+"""The settings of a stack's images: their sources, and what goes into them."""
 
 import re
 from collections.abc import Mapping
@@ -15,7 +15,7 @@ DEFAULT_SOURCE_DATE_EPOCH = 1_767_225_600
 
 
 class Torch(Group):
-    """Where the base image's PyTorch comes from."""
+    """The source of the base image's PyTorch."""
 
     source: Literal["cpu-index", "wheels", "pypi"] = Field(
         default="pypi",
@@ -150,7 +150,7 @@ BIOBERT = Model(
 
 
 class Images(Group):
-    """What is built, or taken, to run."""
+    """The images to build, or to take, and run."""
 
     source: Annotated[
         str,
