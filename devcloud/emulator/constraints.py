@@ -64,7 +64,7 @@ class Constraints:
 
     def __call__(self, environ: WSGIEnvironment, start_response: StartResponse) -> Iterable[bytes]:
         target = environ.get("HTTP_X_AMZ_TARGET", "")
-        operation = _operation(_signed_for(environ), target) if target else None
+        operation = _operation(signed_for(environ), target) if target else None
         length = environ.get("CONTENT_LENGTH") or ""
         if operation is None or not length.isdigit() or int(length) > LARGEST_BODY:
             return self.application(environ, start_response)
@@ -166,7 +166,7 @@ def _join(path: str, name: str) -> str:
     return f"{path}.{member}" if path else member
 
 
-def _signed_for(environ: WSGIEnvironment) -> str:
+def signed_for(environ: WSGIEnvironment) -> str:
     """Return the service that a request was signed for: `ecs` out of the credential's scope."""
     scope = environ.get("HTTP_AUTHORIZATION", "").partition("Credential=")[2].split(",")[0].split("/")
     return scope[3] if len(scope) == 5 else ""

@@ -14,7 +14,7 @@ from moto.moto_server.werkzeug_app import DomainDispatcherApplication, MotoReque
 from werkzeug.serving import BaseWSGIServer, make_server
 
 from devcloud.emulator import application_autoscaling, budgets, ec2, ecr, ecs, sqs, ssm
-from devcloud.emulator.constraints import Constraints
+from devcloud.emulator.constraints import Constraints, signed_for
 from devcloud.emulator.idempotency import Retries, attempt
 
 
@@ -62,8 +62,7 @@ class Log:
     @staticmethod
     def call(environ: WSGIEnvironment) -> str:
         """What is asked for: `ecs DescribeServices`, or method and path where AWS names no action."""
-        scope = environ.get("HTTP_AUTHORIZATION", "").partition("Credential=")[2].split(",")[0].split("/")
-        service = scope[3] if len(scope) == 5 else "-"
+        service = signed_for(environ) or "-"
         action = environ.get("HTTP_X_AMZ_TARGET", "").rpartition(".")[2]
         if not action and environ.get("CONTENT_TYPE", "").startswith("application/x-www-form-urlencoded"):
             # The old query protocol has the action in the body; moto reads it there too and puts it back.
