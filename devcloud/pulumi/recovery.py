@@ -194,6 +194,9 @@ FINDERS: Mapping[str, Finder] = {
     ),
     "aws:ec2/routeTable:RouteTable": _tagged("describe_route_tables", "RouteTables", "RouteTableId"),
     "aws:ec2/securityGroup:SecurityGroup": _tagged("describe_security_groups", "SecurityGroups", "GroupId"),
+    "aws:ec2/networkInterface:NetworkInterface": _tagged(
+        "describe_network_interfaces", "NetworkInterfaces", "NetworkInterfaceId"
+    ),
     "aws:ec2/eip:Eip": _tagged("describe_addresses", "Addresses", "AllocationId"),
     "aws:ebs/volume:Volume": _tagged("describe_volumes", "Volumes", "VolumeId"),
     "aws:vpc/securityGroupIngressRule:SecurityGroupIngressRule": _tagged(

@@ -7,20 +7,13 @@ import pulumi_aws as aws
 
 from infra.components.network import Network
 from infra.lib import iam
+from infra.releases import bootstrap
 from infra.settings import models as settings
 
 AL2023 = "/aws/service/ami-amazon-linux-latest/al2023-ami-kernel-default-x86_64"
 """AWS's public parameter that names the current Amazon Linux 2023 image."""
 CONTAINER_HOPS = 2
 """A container is one hop further from the metadata service than its host."""
-
-USER_DATA = """#!/bin/bash
-set -eu
-dnf install --assumeyes docker
-systemctl enable --now docker
-"""
-"""Runs at the first boot only, and a change would only restart the host: so it never changes, and what does is
-fetched through SSM."""
 
 
 @dataclass(frozen=True)
@@ -69,7 +62,7 @@ class ApiHost(pulumi.ComponentResource):
             assume_role_policy=iam.assume_role("ec2.amazonaws.com"),
             opts=child,
         )
-        aws.iam.RolePolicy(
+        policy = aws.iam.RolePolicy(
             "host-policy",
             name="host",
             role=role.id,
@@ -84,14 +77,36 @@ class ApiHost(pulumi.ComponentResource):
         )
         profile = aws.iam.InstanceProfile("host-profile", name=f"{args.prefix}-host", role=role.name, opts=child)
 
-        image = aws.ssm.get_parameter_output(name=AL2023, opts=pulumi.InvokeOptions(parent=self))
+        # The private address, the groups and the elastic address outlast every instance.
+        interface = aws.ec2.NetworkInterface(
+            "host-interface",
+            subnet_id=args.network.subnet_ids[0],
+            private_ips=[args.network.host_address],
+            security_groups=[args.network.host_group_id],
+            tags=tags,
+            opts=child,
+        )
+        address = aws.ec2.Eip("address", domain="vpc", tags=tags, opts=child)
+        association = aws.ec2.EipAssociation(
+            "address-association",
+            allocation_id=address.allocation_id,
+            network_interface_id=interface.id,
+            opts=pulumi.ResourceOptions.merge(
+                child,
+                pulumi.ResourceOptions(
+                    # Without a gateway EC2 refuses the address.
+                    depends_on=[args.network],
+                    # One address has one association.
+                    delete_before_replace=True,
+                ),
+            ),
+        )
         instance = aws.ec2.Instance(
             "host",
-            ami=image.value.apply(str),
+            ami=args.spec.image or self._current_image(),
             instance_type=args.spec.instance_type,
-            subnet_id=args.network.subnet_ids[0],
-            private_ip=args.network.host_address,
-            vpc_security_group_ids=[args.network.host_group_id],
+            # Deprecated, but `primary_network_interface` is not in version 5 of Terraform's provider.
+            network_interfaces=[{"network_interface_id": interface.id, "device_index": 0}],
             iam_instance_profile=profile.name,
             metadata_options={
                 "http_endpoint": "enabled",
@@ -104,16 +119,19 @@ class ApiHost(pulumi.ComponentResource):
                 "encrypted": True,
                 "delete_on_termination": True,
             },
-            user_data=USER_DATA,
+            user_data=bootstrap.user_data(region=args.region, parameter=f"{args.path}/release"),
+            # cloud-init runs it at the first boot alone: a host that was made with another one is replaced.
+            user_data_replace_on_change=True,
             tags=tags,
             opts=pulumi.ResourceOptions.merge(
                 child,
                 pulumi.ResourceOptions(
                     # AWS renews the image every few weeks: that alone is no reason to replace a host.
-                    ignore_changes=["ami"],
-                    # Its private address is taken until the old one is gone.
+                    ignore_changes=[] if args.spec.image else ["ami"],
+                    # The interface is attached to the old one until that is gone.
                     delete_before_replace=True,
-                    depends_on=[args.network],
+                    # The first boot needs a way out, its address, and the right to read the release.
+                    depends_on=[args.network, association, policy],
                 ),
             ),
         )
@@ -135,11 +153,6 @@ class ApiHost(pulumi.ComponentResource):
             stop_instance_before_detaching=True,
             opts=child,
         )
-        # Associated by a resource of its own: a replaced instance keeps the address.
-        address = aws.ec2.Eip("address", domain="vpc", tags=tags, opts=child)
-        aws.ec2.EipAssociation(
-            "address-association", allocation_id=address.allocation_id, instance_id=instance.id, opts=child
-        )
         release = aws.ssm.Parameter(
             "release",
             name=f"{args.path}/release",
@@ -151,3 +164,9 @@ class ApiHost(pulumi.ComponentResource):
         self.instance_id = instance.id
         self.release_parameter = release.name
         self.register_outputs({"address": self.address, "releaseParameter": self.release_parameter})
+
+    def _current_image(self) -> pulumi.Output[str]:
+        """Return the current image of Amazon Linux 2023."""
+        # Not `value`, which the provider always marks as a secret.
+        found = aws.ssm.get_parameter_output(name=AL2023, opts=pulumi.InvokeOptions(parent=self))
+        return found.insecure_value

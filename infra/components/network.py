@@ -10,8 +10,11 @@ from infra.settings import models as settings
 
 HTTPS, POSTGRES = 443, 5432
 ANYWHERE = "0.0.0.0/0"
-HOST_NUMBER = 10
-"""The host's place in its subnet: AWS keeps the first four addresses and the last for itself."""
+HOST_NUMBER = 11
+"""The host's place in its subnet: AWS keeps the first four addresses and the last for itself.
+
+Hosts of before they had an interface of their own are at 10, which is taken until they are replaced.
+"""
 
 
 @dataclass(frozen=True)

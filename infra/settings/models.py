@@ -120,6 +120,14 @@ class Host(Group):
         AfterValidator(checks.instance_type),
         Legal(f"one of {', '.join(INSTANCE_TYPES)}"),
     ] = Field(default="t2.small", description="Instance type; t2.small has 2 GB of memory.")
+    image: (
+        Annotated[str, Field(pattern=r"^ami-([0-9a-f]{8}|[0-9a-f]{17})$"), Legal("an image's id, such as ami-12345678")]
+        | None
+    ) = Field(
+        default=None,
+        description="Machine image of the instance, which a change replaces; empty for the Amazon Linux 2023 that is "
+        "current when the instance is first created, also for those that replace it.",
+    )
     root_volume_gib: Annotated[int, Field(ge=8, le=1000)] = Field(
         default=20, description="Volume of the system and its images, in GiB."
     )

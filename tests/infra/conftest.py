@@ -40,8 +40,8 @@ PINNED = f"sha256:{'e' * 64}"
 """The digest of the base whose version a stack pins."""
 BUDGET = {"slipway:budget": {"monthlyUsd": 40, "email": "team@example.com"}}
 SECRETS = {
-    "slipway:databaseUrl": "postgresql://slipway:hush@10.20.0.10:5432/slipway",
-    "slipway:redisUrl": "redis://10.20.0.10:6379/0",
+    "slipway:databaseUrl": "postgresql://slipway:hush@10.20.0.11:5432/slipway",
+    "slipway:redisUrl": "redis://10.20.0.11:6379/0",
     "slipway:openaiApiKey": "sk-not-a-key-at-all",
 }
 
@@ -50,6 +50,7 @@ ID_PREFIXES = {
     "aws:ebs/volume:Volume": "vol",
     "aws:ec2/eip:Eip": "eipalloc",
     "aws:ec2/instance:Instance": "i",
+    "aws:ec2/networkInterface:NetworkInterface": "eni",
     "aws:ec2/internetGateway:InternetGateway": "igw",
     "aws:ec2/routeTable:RouteTable": "rtb",
     "aws:ec2/securityGroup:SecurityGroup": "sg",
@@ -211,7 +212,10 @@ class Cloud(pulumi_mocks.Mocks):
             },
             "aws:ec2/getSubnets:getSubnets": {"ids": ["subnet-0123456789abcdef0"] if self.host_zone else []},
             "aws:ec2/getSubnet:getSubnet": {"availabilityZone": self.host_zone},
-            "aws:ssm/getParameter:getParameter": {"value": "ami-0123456789abcdef0"},
+            "aws:ssm/getParameter:getParameter": {
+                "value": "ami-0123456789abcdef0",
+                "insecureValue": "ami-0123456789abcdef0",
+            },
             "aws:ecr/getAuthorizationToken:getAuthorizationToken": {
                 "userName": "AWS",
                 "password": "a-token-that-nobody-sees",

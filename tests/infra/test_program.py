@@ -11,13 +11,27 @@ from infra.builds import base_version
 from infra.builds.plan import plan_builds
 from infra.lib.zones import ZoneError
 from infra.releases.release import ReleasedImage, ReleaseFile, write_release_file
-from tests.infra.conftest import ACCOUNT, CLOUDS, DIGESTS, PINNED, PRODUCT, REGISTRY, ROOT, UNKNOWN, Run, settings_of
+from tests.infra.conftest import (
+    ACCOUNT,
+    CLOUDS,
+    DIGESTS,
+    PINNED,
+    PRODUCT,
+    REGISTRY,
+    ROOT,
+    UNKNOWN,
+    Run,
+    id_of,
+    settings_of,
+)
 
 IMAGE = "docker-build:index:Image"
 TASK = "aws:ecs/taskDefinition:TaskDefinition"
 SERVICE = "aws:ecs/service:Service"
 PARAMETER = "aws:ssm/parameter:Parameter"
 REPOSITORY = "aws:ecr/repository:Repository"
+INSTANCE = "aws:ec2/instance:Instance"
+INTERFACE = "aws:ec2/networkInterface:NetworkInterface"
 INGRESS = "aws:vpc/securityGroupIngressRule:SecurityGroupIngressRule"
 RELEASED = {
     "slipway:registry": {"owner": "dev"},
@@ -215,11 +229,47 @@ def test_nothing_is_open_that_is_not_used(run: Run) -> None:
 
 def test_the_host_is_a_t2_small_with_imdsv2_and_an_encrypted_disk(run: Run) -> None:
     cloud, _ = run()
-    host = cloud.one("aws:ec2/instance:Instance").inputs
+    host = cloud.one(INSTANCE).inputs
     assert host["instanceType"] == "t2.small"
     assert host["metadataOptions"]["httpTokens"] == "required"
     assert host["rootBlockDevice"]["encrypted"] is True
     assert "keyName" not in host
+
+
+def test_the_hosts_addresses_and_groups_are_an_interfaces_which_outlasts_the_instance(run: Run) -> None:
+    cloud, outputs = run()
+    interface = cloud.one(INTERFACE)
+    assert interface.inputs["privateIps"] == [outputs["databaseHost"]]
+    group = cloud.one("aws:ec2/securityGroup:SecurityGroup", "host-group")
+    assert interface.inputs["securityGroups"] == [id_of(group.type, group.name)]
+    own = id_of(INTERFACE, interface.name)
+    assert cloud.one("aws:ec2/eipAssociation:EipAssociation").inputs["networkInterfaceId"] == own
+    host = cloud.one(INSTANCE).inputs
+    assert host["networkInterfaces"] == [{"networkInterfaceId": own, "deviceIndex": 0}]
+    assert not {"subnetId", "privateIp", "vpcSecurityGroupIds"} & host.keys()
+
+
+def test_the_host_boots_with_its_address_and_with_the_right_to_read_its_release(run: Run) -> None:
+    cloud, _ = run()
+    assert cloud.kept["host"].after >= {"address-association", "host-policy"}
+    assert cloud.kept["address-association"].after >= {"gateway", "routes"}
+    assert "RELEASE_PARAMETER=/slipway/dev/release" in cloud.one(INSTANCE).inputs["userData"]
+
+
+def test_another_user_data_replaces_the_host(run: Run) -> None:
+    cloud, _ = run()
+    assert cloud.one(INSTANCE).inputs["userDataReplaceOnChange"] is True
+    assert cloud.kept["host"].deleted_first
+
+
+def test_the_hosts_image_is_the_current_one_when_it_is_created_or_the_one_that_is_pinned(run: Run) -> None:
+    current, _ = run()
+    assert current.one(INSTANCE).inputs["ami"] == "ami-0123456789abcdef0"
+    assert current.kept["host"].ignored == ("ami",)
+    pinned, _ = run("dev", {"slipway:host": {"image": "ami-0fedcba9876543210"}})
+    assert pinned.one(INSTANCE).inputs["ami"] == "ami-0fedcba9876543210"
+    assert pinned.kept["host"].ignored == ()
+    assert "aws:ssm/getParameter:getParameter" not in pinned.calls
 
 
 def test_every_name_but_the_repositories_carries_project_and_stack(run: Run) -> None:

@@ -35,7 +35,7 @@ def exported(services: dict[str, Any]) -> StackOutputs:
             "apiAddress": "203.0.113.7",
             "apiInstanceId": "i-1",
             "hostMemoryMib": 2048,
-            "databaseHost": "10.20.0.10",
+            "databaseHost": "10.20.0.11",
             "releaseParameter": "/slipway/local/release",
             "services": services,
             "monthlyCostUsd": 1,

@@ -145,6 +145,22 @@ def _root_volume(device: Mapping[str, Any]) -> Properties:
     return {"BlockDeviceMappings": [{"DeviceName": "/dev/xvda", "Ebs": _respelled(device)}]}
 
 
+def _addresses(addresses: list[str]) -> Properties:
+    return {
+        "PrivateIpAddresses": [
+            {"PrivateIpAddress": address, "Primary": number == 0} for number, address in enumerate(addresses)
+        ]
+    }
+
+
+def _interfaces(interfaces: list[Mapping[str, Any]]) -> Properties:
+    return {
+        "NetworkInterfaces": [
+            {**_respelled(interface), "DeviceIndex": str(int(interface["deviceIndex"]))} for interface in interfaces
+        ]
+    }
+
+
 def _awsvpc(configuration: Mapping[str, Any]) -> Properties:
     spelled = _respelled(configuration)
     spelled["AssignPublicIp"] = "ENABLED" if configuration["assignPublicIp"] else "DISABLED"
@@ -200,8 +216,14 @@ KINDS: Mapping[str, Kind] = {
     "aws:vpc/securityGroupEgressRule:SecurityGroupEgressRule": _rule("Destination"),
     "aws:ec2/instance:Instance": Kind(
         "AWS::EC2::Instance",
-        renamed={"ami": "ImageId", "privateIp": "PrivateIpAddress", "vpcSecurityGroupIds": "SecurityGroupIds"},
-        special={"rootBlockDevice": _root_volume},
+        renamed={"ami": "ImageId"},
+        special={"rootBlockDevice": _root_volume, "networkInterfaces": _interfaces},
+        left_out={"userDataReplaceOnChange": PROVIDER_OPTION},
+    ),
+    "aws:ec2/networkInterface:NetworkInterface": Kind(
+        "AWS::EC2::NetworkInterface",
+        renamed={"securityGroups": "GroupSet"},
+        special={"privateIps": _addresses},
     ),
     "aws:ebs/volume:Volume": Kind("AWS::EC2::Volume", renamed={"type": "VolumeType"}),
     "aws:ec2/volumeAttachment:VolumeAttachment": Kind(

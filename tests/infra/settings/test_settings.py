@@ -178,6 +178,12 @@ BAD: dict[str, tuple[dict[str, object], str, str, str]] = {
     ),
     "negative": ({"worker": {"memoryMib": -3072}}, "slipway:worker.memoryMib", "-3072", "for a cpu of 512"),
     "negative count": ({"registry": {"keepImages": -1}}, "slipway:registry.keepImages", "-1", "1 to 1000"),
+    "a name in place of a machine image": (
+        {"host": {"image": "al2023"}},
+        "slipway:host.image",
+        '"al2023"',
+        "an image's id, such as ami-12345678",
+    ),
     "huge": ({"host": {"dataVolumeGib": 10**30}}, "slipway:host.dataVolumeGib", str(10**30), "1 to 1000"),
     "more tasks than scaling allows": ({"worker": {"desiredTasks": 4}}, "slipway:worker.desiredTasks", "4", "0 to 3"),
     "bad CIDR": ({"network": {"cidr": "10.0.0.0"}}, "slipway:network.cidr", '"10.0.0.0"', "10.20.0.0/16"),
