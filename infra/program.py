@@ -131,6 +131,7 @@ def deploy(settings: Settings) -> None:
                 log_retention_days=settings.logs.retention_days,
                 environment={"AWS_REGION": settings.region, "JOBS_QUEUE_URL": jobs.url},
                 secrets={_variable(secret): secrets.arns[secret] for secret in product.worker.secrets},
+                secret_versions={secret: secrets.versions[secret] for secret in product.worker.secrets},
             ),
             options,
         )

@@ -21,18 +21,22 @@ class Secrets(pulumi.ComponentResource):
     """One SecureString parameter a secret."""
 
     arns: Mapping[str, pulumi.Output[str]]
-    """What a container's definition refers to, by the secret's name."""
+    """The parameters' ARNs, which a container's definition refers to, by the secret's name."""
+    versions: Mapping[str, pulumi.Output[int]]
+    """The parameters' versions, by the secret's name: unknown in a preview that changes the value."""
 
     def __init__(self, name: str, args: SecretsArgs, opts: pulumi.ResourceOptions | None = None) -> None:
         super().__init__("slipway:index:Secrets", name, None, opts)
-        self.arns = {
+        parameters = {
             secret: aws.ssm.Parameter(
                 secret,
                 name=f"{args.path}/{secret}",
                 type="SecureString",
                 value=pulumi.Output.secret(value),
                 opts=pulumi.ResourceOptions(parent=self),
-            ).arn
+            )
             for secret, value in args.values.items()
         }
+        self.arns = {secret: parameter.arn for secret, parameter in parameters.items()}
+        self.versions = {secret: parameter.version for secret, parameter in parameters.items()}
         self.register_outputs({})

@@ -34,6 +34,8 @@ class WorkerArgs:
     environment: Mapping[str, pulumi.Input[str]] = field(default_factory=dict)
     secrets: Mapping[str, pulumi.Input[str]] = field(default_factory=dict)
     """Environment variables by the ARN of the parameter that holds their value."""
+    secret_versions: Mapping[str, pulumi.Input[int]] = field(default_factory=dict)
+    """Versions of those parameters, by the secrets' names: a new one is a new revision of the task."""
 
 
 class Worker(pulumi.ComponentResource):
@@ -52,7 +54,7 @@ class Worker(pulumi.ComponentResource):
             retention_in_days=args.log_retention_days,
             opts=child,
         )
-        execution_role = self._role(
+        execution_role, may_start = self._role(
             f"{args.prefix}-worker-execution",
             "execution",
             pulumi.Output.all(
@@ -61,7 +63,7 @@ class Worker(pulumi.ComponentResource):
                 parameter_arns=list(args.secrets.values()),
             ).apply(lambda known: iam.worker_execution_policy(**known)),
         )
-        task_role = self._role(
+        task_role, may_work = self._role(
             f"{args.prefix}-worker-task",
             "task",
             pulumi.Output.from_input(args.queue_arn).apply(lambda arn: iam.worker_task_policy(queue_arn=arn)),
@@ -80,6 +82,7 @@ class Worker(pulumi.ComponentResource):
                 image=args.image,
                 environment=dict(args.environment),
                 secrets=dict(args.secrets),
+                secret_versions=dict(args.secret_versions),
                 log_group=logs.name,
             ).apply(
                 lambda known: task_definition.container_definitions(
@@ -125,8 +128,9 @@ class Worker(pulumi.ComponentResource):
             opts=pulumi.ResourceOptions.merge(
                 child,
                 pulumi.ResourceOptions(
-                    # Without its provider a cluster's last task cannot be ended, and `destroy` hangs.
-                    depends_on=[capacity, args.network],
+                    # Without its provider a cluster's last task cannot be ended, and `destroy` hangs. Three tasks that
+                    # may not pull, read or reach end the first deployment for good.
+                    depends_on=[capacity, args.network, may_start, may_work],
                     # Scaling's to change, once the service is there.
                     ignore_changes=["desiredCount"],
                 ),
@@ -137,18 +141,19 @@ class Worker(pulumi.ComponentResource):
         self.task_definition_arn = definition.arn
         self.register_outputs({"taskDefinition": self.task_definition_arn})
 
-    def _role(self, role_name: str, what: str, policy: pulumi.Input[str]) -> aws.iam.Role:
+    def _role(self, role_name: str, what: str, policy: pulumi.Input[str]) -> tuple[aws.iam.Role, aws.iam.RolePolicy]:
+        """Declare a role of ECS tasks and its only policy."""
         role = aws.iam.Role(
             f"worker-{what}-role",
             name=role_name,
             assume_role_policy=iam.assume_role("ecs-tasks.amazonaws.com"),
             opts=pulumi.ResourceOptions(parent=self),
         )
-        aws.iam.RolePolicy(
+        allowed = aws.iam.RolePolicy(
             f"worker-{what}-policy",
             name=what,
             role=role.id,
             policy=policy,
             opts=pulumi.ResourceOptions(parent=role),
         )
-        return role
+        return role, allowed

@@ -13,6 +13,9 @@ from typing import Any
 from infra.lib.aws_limits import MAX_STOP_TIMEOUT_SECONDS
 from infra.lib.canonical_json import canonical_json
 
+VERSIONS_VARIABLE = "SECRET_VERSIONS"
+"""The variable that makes a new value of a secret a new revision: ECS hands a task its secrets at its start only."""
+
 
 @dataclass(frozen=True)
 class HealthCheck:
@@ -37,12 +40,13 @@ def container_definitions(
     user: str = "10001:10001",
     command: Sequence[str] | None = None,
     health_check: HealthCheck | None = None,
+    secret_versions: Mapping[str, int] | None = None,
 ) -> str:
     """The container definitions of a Fargate task with one container, as the string that ECS keeps.
 
-    `secrets` maps a variable's name to the ARN of the parameter that holds its value (`valueFrom`). `image`
-    must name a digest: a task that names a tag may run something else tomorrow. Raises ValueError where ECS
-    or we would refuse.
+    `secrets` maps a variable's name to the ARN of the parameter that holds its value (`valueFrom`), `secret_versions`
+    a secret's name to the version of its parameter. `image` must name a digest: a task that names a tag may run
+    something else tomorrow. Raises ValueError where ECS or we would refuse.
     """
     if re.search(r"[^@]@sha256:[0-9a-f]{64}$", image) is None:
         raise ValueError(f'The container "{name}" must run an image by digest, but it was given "{image}".')
@@ -51,6 +55,9 @@ def container_definitions(
             f'The container "{name}" has a stop timeout of {stop_timeout_seconds} s; '
             f"Fargate takes 2 to {MAX_STOP_TIMEOUT_SECONDS} s."
         )
+    if secret_versions:
+        versions = " ".join(f"{name}:{version}" for name, version in sorted(secret_versions.items()))
+        environment = {**environment, VERSIONS_VARIABLE: versions}
     both = sorted(environment.keys() & secrets.keys())
     if both:
         raise ValueError(f'The container "{name}" is given {", ".join(both)} as a value and as a secret; choose one.')

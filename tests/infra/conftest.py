@@ -177,6 +177,8 @@ class Cloud(pulumi_mocks.Mocks):
     """The zones that offer each instance type."""
     host_zone: str | None = None
     """The zone of the host's subnet, if an earlier `up` made it."""
+    versions: Mapping[str, int] = field(default_factory=dict)
+    """Versions of SSM parameters that were written more than once, by the resources' names."""
     refused: Sequence[str] = ()
     """Look-ups that AWS refuses, by their tokens."""
 
@@ -188,6 +190,8 @@ class Cloud(pulumi_mocks.Mocks):
             outputs["repositoryUrl"] = f"{REGISTRY}/{args.inputs['name']}"
         if args.typ == "aws:sqs/queue:Queue":
             outputs["url"] = f"https://sqs.us-east-1.amazonaws.com/{ACCOUNT}/{args.inputs['name']}"
+        if args.typ == "aws:ssm/parameter:Parameter":
+            outputs["version"] = self.versions.get(args.name, 1)
         if args.typ == "aws:ec2/eip:Eip":
             outputs |= {"publicIp": "203.0.113.7", "allocationId": resource_id}
         if args.typ == "docker-build:index:Image" and self.digests:
@@ -258,8 +262,8 @@ def run(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> Run:
     """Runs the program: `run(stack, settings, preview=False)` gives the cloud that was asked, and the outputs.
 
     `product` is the file of another product. `tags` are the tags that the base's repository has already; `zones`,
-    `offers` and `host_zone` describe the account, as in `Cloud`. A run that was given the same before is not made
-    again, but where it is asked for `anew`, for what a test changed.
+    `offers`, `host_zone` and `versions` describe the account, as in `Cloud`. A run that was given the same before is
+    not made again, but where it is asked for `anew`, for what a test changed.
     """
     builder = tmp_path / "buildx" / "instances" / Images().builder
     builder.parent.mkdir(parents=True)

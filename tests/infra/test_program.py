@@ -144,6 +144,20 @@ def test_secrets_are_handed_over_by_reference(run: Run) -> None:
         assert asked.inputs["type"] == ("String" if asked.name == "release" else "SecureString")
 
 
+def test_a_secret_with_a_new_value_is_a_new_revision_of_the_task(run: Run) -> None:
+    environments = []
+    for version in (1, 2):
+        cloud, _ = run("dev", versions={"database-url": version})
+        (container,) = json.loads(cloud.one(TASK).inputs["containerDefinitions"])
+        environments.append({entry["name"]: entry["value"] for entry in container["environment"]})
+    assert [environment["SECRET_VERSIONS"] for environment in environments] == ["database-url:1", "database-url:2"]
+
+
+def test_a_task_starts_only_once_it_may_pull_read_and_work(run: Run) -> None:
+    cloud, _ = run()
+    assert cloud.kept["worker-service"].after >= {"worker-execution-policy", "worker-task-policy"}
+
+
 def test_fargate_asks_the_worker_whether_it_is_alive(run: Run) -> None:
     cloud, _ = run()
     (container,) = json.loads(cloud.one(TASK).inputs["containerDefinitions"])

@@ -55,6 +55,13 @@ def test_secrets_are_handed_over_by_reference() -> None:
     assert container()["secrets"] == [{"name": "DATABASE_URL", "valueFrom": arn}]
 
 
+def test_the_versions_of_secrets_are_in_the_environment_sorted() -> None:
+    given = {"redis-url": 1, "database-url": 12}
+    environment = {entry["name"]: entry["value"] for entry in container(secret_versions=given)["environment"]}
+    assert environment["SECRET_VERSIONS"] == "database-url:12 redis-url:1"
+    assert "SECRET_VERSIONS" not in definitions()
+
+
 def test_the_container_is_held_tight() -> None:
     assert container()["readonlyRootFilesystem"] is True
     assert container()["user"] == "10001:10001"
