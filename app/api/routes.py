@@ -38,6 +38,7 @@ from app.api.store import KeyReused, Store, place
 from app.common import web
 from app.common.cache import Cache
 from app.common.identity import Identifies, Identity
+from app.common.probes import health
 from app.common.tables import DONE
 
 SWEEP_SECONDS = 3600.0
@@ -88,7 +89,8 @@ def create_app(
             yield
 
     app = web.application("Slipway lab results", DESCRIPTION, lifespan, timeouts)
-    app.include_router(probes(store, queue, cache))
+    app.include_router(health("/health"))
+    app.include_router(readiness(store, queue, cache))
     app.include_router(results(store, outbox, cache, identifies))
     for router in routers:
         app.include_router(router)
@@ -106,14 +108,9 @@ Lab panels and reports go in; categories, findings and trends come out. All of i
 as `Authorization: Bearer <token>`, and shows what is the account's own; an operator sees everything."""
 
 
-def probes(store: Store, queue: Queue, cache: Cache) -> APIRouter:
-    """Whether the API is alive, and whether it can work. Nobody need sign in to ask."""
+def readiness(store: Store, queue: Queue, cache: Cache) -> APIRouter:
+    """Whether the API can do its work. Nobody need sign in to ask."""
     router = APIRouter()
-
-    @router.get("/health")
-    async def health() -> dict[str, str]:
-        """Alive. Asks nothing of anything else."""
-        return {"status": "ok"}
 
     @router.get("/ready", responses={503: {"model": Readiness, "description": "The database or the queue is away"}})
     async def ready(response: Response) -> Readiness:

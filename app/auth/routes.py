@@ -13,6 +13,7 @@ from app.auth.schemas import Credentials, Me, NewAccount, Readiness, Token
 from app.auth.sign_in import SignIn
 from app.common import web
 from app.common.identity import Identity
+from app.common.probes import health
 
 SWEEP_SECONDS = 600.0
 
@@ -46,12 +47,8 @@ def create_app(
             yield
 
     app = web.application("Slipway accounts", "Sign-up, sign-in, sign-out.", lifespan)
+    app.include_router(health("/health"))
     current = web.current(sessions)
-
-    @app.get("/health")
-    async def health() -> dict[str, str]:
-        """Alive. Asks nothing of anything else."""
-        return {"status": "ok"}
 
     @app.get("/ready", responses={503: {"model": Readiness, "description": "The database is away"}})
     async def ready(response: Response) -> Readiness:

@@ -49,7 +49,7 @@ REQUEST_ID = re.compile(r"[A-Za-z0-9._-]{1,64}")
 # address in it that is none of these. FORWARDED_ALLOW_IPS, uvicorn's own variable, changes the list.
 NEIGHBORS = "127.0.0.1,::1,10.0.0.0/8,172.16.0.0/12,192.168.0.0/16,fc00::/7"
 # They are asked for every few seconds, and say nothing as long as all is well.
-PROBES = ("/health", "/ready")
+PROBES = ("/health", "/ready", "/dashboard/health")
 
 
 class Refusal(BaseModel):

@@ -18,6 +18,7 @@ from app.auth.passwords import MOST as MAX_PASSWORD
 from app.common import database, web
 from app.common.identity import Identity
 from app.common.limits import TooMany
+from app.common.probes import health
 from app.common.sessions import NewSession
 from app.dashboard import pages
 from app.dashboard.cloud import Queue, Releases
@@ -71,11 +72,8 @@ def create_app(
 
     app = web.application("Slipway dashboard", "Pages for operators, not an interface for programs.", lifespan)
     speak_html(app)
-
-    @app.get("/health", include_in_schema=False)
-    async def health() -> dict[str, str]:
-        """Alive. Asks nothing of anything else."""
-        return {"status": "ok"}
+    # The image's HEALTHCHECK asks the first, the edge passes the second on.
+    app.include_router(health("/health", f"{ROOT}/health", in_schema=False))
 
     @app.get("/ready", include_in_schema=False)
     async def ready(response: Response) -> dict[str, web.Check]:

