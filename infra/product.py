@@ -25,6 +25,12 @@ Name = Annotated[
     Field(pattern=r"^[a-z][a-z0-9]*(-[a-z0-9]+)*$", max_length=40),
     Legal("1 to 40 lower-case letters, digits and single hyphens, a letter first"),
 ]
+ServiceName = Annotated[
+    str,
+    # IAM's roles have 64 characters, of which project, stack and what else is in their names take 47.
+    Field(pattern=r"^[a-z][a-z0-9]*(-[a-z0-9]+)*$", max_length=17),
+    Legal("1 to 17 lower-case letters, digits and single hyphens, a letter first"),
+]
 Pattern = Annotated[
     str,
     Field(pattern=r"^[A-Za-z0-9._*-]+(/[A-Za-z0-9._*-]+)*$", max_length=200),
@@ -34,6 +40,11 @@ UrlPath = Annotated[
     str,
     Field(pattern=r"^(/[a-z0-9-]+)+$", max_length=100),
     Legal("a path of lower-case letters, digits and hyphens, such as /api"),
+]
+ProbedPath = Annotated[
+    str,
+    Field(pattern=r"^(/[A-Za-z0-9._~-]+)*/?$", min_length=1, max_length=200),
+    Legal("a path without a query, such as /labs"),
 ]
 Names = Annotated[tuple[Name, ...], Field(strict=False), Legal("a list of names")]
 Patterns = Annotated[tuple[Pattern, ...], Field(strict=False), Legal("a list of files and patterns")]
@@ -45,6 +56,9 @@ Reference = Annotated[
 Check = Literal["postgres-url", "redis-url", "api-key"]
 Permission = Literal["jobs:send", "jobs:count", "jobs:work", "release:read"]
 Condition = Literal["started", "healthy", "completed"]
+Status = Annotated[int, Field(ge=200, le=599)]
+ONCE_MEMORY_MIB = 128
+"""Memory of a service that runs once and says nothing about it, in MiB."""
 
 
 class Entry(Group):
@@ -82,6 +96,15 @@ class Route(Entry):
     json_errors: bool = Field(default=True, description="Whether the edge answers errors as JSON, or as text.")
 
 
+class Probe(Entry):
+    """A route of a service that a new release is tried on before it serves."""
+
+    path: ProbedPath = Field(description="Path that is asked, by GET, of the service's own container.")
+    status: Annotated[tuple[Status, ...], Field(strict=False, min_length=1), Legal("a list of HTTP statuses")] = Field(
+        default=(200,), description="Statuses that are right."
+    )
+
+
 class Service(Entry):
     """A container of the API host."""
 
@@ -96,11 +119,23 @@ class Service(Entry):
         default=None, description="TCP port that it listens on in its container."
     )
     memory_mib: Annotated[int, Field(ge=16, le=30_000)] | None = Field(
-        default=None, description="Memory that it may have, in MiB; empty for one that runs once."
+        default=None,
+        description=f"Memory that it may have, in MiB; {ONCE_MEMORY_MIB} if left out of one that runs once.",
     )
-    health: UrlPath = Field(default="/health", description="Path that it answers without an account when it is well.")
+    health: UrlPath = Field(
+        default="/health",
+        description="Path that it answers with 200 without an account when it is well, and with the digest of its "
+        "image in the header X-Image-Digest.",
+    )
+    ready: UrlPath | None = Field(
+        default=None,
+        description="Path that it answers with 200 once all that it needs can be reached; its health if left out.",
+    )
+    probes: Annotated[tuple[Probe, ...], Field(strict=False, max_length=10), Legal("a list of paths and statuses")] = (
+        Field(default=(), description="Routes that a new release must answer rightly before it serves.")
+    )
     route: Route | None = Field(default=None, description="Where it is reached through the edge; empty for nowhere.")
-    after: Mapping[Name, Condition] = Field(
+    after: Mapping[ServiceName, Condition] = Field(
         default={}, description="Services that it waits for, and until they are started, healthy or completed."
     )
     packages: Names | None = Field(
@@ -118,15 +153,27 @@ class Service(Entry):
     def _is_one_thing(self) -> Self:
         if (self.image is None) == (self.external is None):
             raise self.wrong("image", "set, or else external, but not both")
-        if self.once and (self.port or self.route or self.edge):
-            raise self.wrong("once", "left out of what serves: what runs once has no port, no route and is no edge")
+        if self.once and (self.port or self.route or self.edge or self.ready or self.probes):
+            raise self.wrong(
+                "once", "left out of what serves: what runs once has no port, route or probe and is no edge"
+            )
         if not self.once and self.memory_mib is None:
             raise self.wrong("memory_mib", "a whole number of MiB for what keeps running")
-        if (self.edge or self.route) and self.port is None:
+        if (self.edge or self.route or self.ready or self.probes) and self.port is None:
             raise self.wrong("port", "the port that it serves on")
         if self.edge and self.route:
             raise self.wrong("route", "left out of the edge, which routes to the others")
         return self
+
+    @property
+    def memory_limit_mib(self) -> int:
+        """Memory that its container may have."""
+        return self.memory_mib or ONCE_MEMORY_MIB
+
+    @property
+    def stateful(self) -> bool:
+        """Whether there can be only one of it, such as a database: a release does not start another one beside it."""
+        return self.external is not None or self.volume is not None
 
 
 class Worker(Entry):
@@ -166,13 +213,17 @@ class Product(Entry):
     upstream: Mapping[Name, Reference] = Field(
         description="Images from outside, by name; settings may pin each by digest (`images.parents`)."
     )
+    longest_request_seconds: Annotated[int, Field(ge=1, le=600)] = Field(
+        default=30,
+        description="How long any request may take, and so how long the stop of a service waits, in seconds.",
+    )
     shared_code: Patterns = Field(
         default=(), description="Files that the images of all services and of the worker have."
     )
     images: Mapping[Name, Image] = Field(description="The images that are built.")
     secrets: Mapping[Name, Secret] = Field(default={}, description="The secrets that a stack sets.")
     variables: Mapping[Name, Variable] = Field(default={}, description="Settings of the product's own.")
-    services: Mapping[Name, Service] = Field(default={}, description="The containers of the API host.")
+    services: Mapping[ServiceName, Service] = Field(default={}, description="The containers of the API host.")
     worker: Worker | None = Field(default=None, description="The tasks that take jobs, if the product has any.")
     smoke_test: Annotated[str, Field(pattern=r"^[a-z_]+(\.[a-z_]+)*$"), Legal("a Python module")] | None = Field(
         default=None, description="Module that tries what was deployed, given its address."

@@ -48,6 +48,11 @@ class InstanceType:
     memory_mib: int
     usd_per_hour: float
 
+    @property
+    def usable_mib(self) -> int:
+        """Memory that Linux offers on it: 1,960 MiB of 2 GiB, for the kernel keeps the rest."""
+        return self.memory_mib * 1960 // 2048
+
 
 INSTANCE_TYPES: Mapping[str, InstanceType] = MappingProxyType(
     {

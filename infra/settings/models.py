@@ -10,7 +10,7 @@ from pydantic.alias_generators import to_camel
 from infra.lib.aws_limits import FARGATE_MEMORY_MIB, INSTANCE_TYPES, LOG_RETENTION_DAYS
 from infra.lib.messages import SettingsError
 from infra.lib.schema import Group, Legal, named, wrong
-from infra.product import Product, ProductError
+from infra.product import Product, ProductError, Service
 from infra.settings import checks
 from infra.settings.images import Images
 from infra.settings.patterns import HOST, IMAGE_PATH, Cidr, ImageReference, LimitMib, SizeMb, StackName
@@ -260,6 +260,16 @@ class Settings(Group):
         """Return the value of one of the product's secrets."""
         value: SecretStr = getattr(self, attribute_of(name))
         return value.get_secret_value()
+
+    @property
+    def services(self) -> Mapping[str, Service]:
+        """The services that the host runs, in the order in which they start: all but those that a secret replaces."""
+        services = self.product.services
+        return {
+            name: services[name]
+            for name in self.product.start_order
+            if services[name].unless is None or getattr(self, attribute_of(str(services[name].unless))) is None
+        }
 
     def variable(self, name: str) -> str:
         """Return the value of one of the product's variables."""

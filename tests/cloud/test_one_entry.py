@@ -66,7 +66,6 @@ def extended(checkout: Checkout, committed: dict[str, Any]) -> Iterator[Checkout
     product = yaml.safe_load(file.read_text())
     for kind, entries in ENTRIES.items():
         product[kind] |= entries
-    product["services"]["api"]["memory_mib"] -= 64  # the host has no more
     file.write_text(yaml.safe_dump(product, sort_keys=False))
     (checkout.root / "app" / "reports").mkdir()
     (checkout.root / "app" / "reports" / "__init__.py").write_text("")

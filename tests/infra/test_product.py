@@ -66,6 +66,13 @@ def test_one_more_service_is_one_entry(changed: Callable[[Change], Product]) -> 
     assert "app/reports/**" in product.context("api")
 
 
+def test_a_service_is_ready_and_well_where_it_says() -> None:
+    dashboard = PRODUCT.services["dashboard"]
+    assert (dashboard.ready, dashboard.health) == ("/ready", "/dashboard/health")
+    assert [(probe.path, probe.status) for probe in PRODUCT.services["api"].probes] == [("/labs", (401,))]
+    assert [(probe.path, probe.status) for probe in PRODUCT.services["caddy"].probes] == [("/", (200,))]
+
+
 BAD: dict[str, tuple[Change, str]] = {
     "an unknown key": (
         lambda data: data["services"]["api"].update(prot=8000),
@@ -118,6 +125,22 @@ BAD: dict[str, tuple[Change, str]] = {
     "a one-shot that serves": (
         lambda data: data["services"]["migrate"].update(port=8009),
         "services.migrate.once is true; it must be left out of what serves",
+    ),
+    "a probe without a path": (
+        lambda data: data["services"]["api"].update(probes=[{"status": [200]}]),
+        "services.api.probes[0].path is not set; it must be a path without a query, such as /labs.",
+    ),
+    "a probe with an impossible status": (
+        lambda data: data["services"]["api"].update(probes=[{"path": "/labs", "status": [42]}]),
+        "services.api.probes[0].status[0] is 42; it must be a whole number from 200 to 599.",
+    ),
+    "a probe of what serves nothing": (
+        lambda data: data["services"]["migrate"].update(probes=[{"path": "/"}]),
+        "services.migrate.once is true; it must be left out of what serves",
+    ),
+    "a service whose role would have too long a name": (
+        lambda data: data["services"].update({"a-service-of-18-ch": data["services"]["auth"]}),
+        "services.a-service-of-18-ch is ",
     ),
     "a server without memory": (
         lambda data: data["services"]["api"].pop("memory_mib"),
