@@ -166,6 +166,10 @@ class Product(Entry):
     upstream: Mapping[Name, Reference] = Field(
         description="Images from outside, by name; settings may pin each by digest (`images.parents`)."
     )
+    longest_request_seconds: Annotated[int, Field(ge=1, le=600)] = Field(
+        default=30,
+        description="How long any request may take, and so how long the stop of a service waits, in seconds.",
+    )
     shared_code: Patterns = Field(
         default=(), description="Files that the images of all services and of the worker have."
     )
