@@ -6,6 +6,7 @@ The service `lab-reports` is `run(environment)` of app/lab_reports/service.py; i
 import importlib
 import os
 import re
+import signal
 import sys
 from collections.abc import Mapping
 from pathlib import Path
@@ -30,8 +31,18 @@ def service_module(environment: Mapping[str, str]) -> str:
     return f"app.{name.replace('-', '_')}.service"
 
 
+def stop_at_once(*_: object) -> None:
+    """End the process, which has not begun any work yet."""
+    # Not by an exception: the imports that it would interrupt may catch it.
+    os.write(sys.stderr.fileno(), b"Stopped by SIGTERM before the service had started.\n")
+    os._exit(128 + signal.SIGTERM)
+
+
 def main() -> int:
     """Return the exit status: 2 if a setting is missing or wrong, otherwise the service's own."""
+    # The first process of a container ignores SIGTERM unless it says otherwise, and the imports take seconds. Each
+    # service replaces this once it runs.
+    signal.signal(signal.SIGTERM, stop_at_once)
     try:
         module = service_module(os.environ)
         logs.configure(log_level(os.environ))

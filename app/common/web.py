@@ -38,7 +38,11 @@ MAX_BODY_BYTES = 256 * 1024
 """How long a request's body may be."""
 RETRY_AFTER_SECONDS = 5
 CHECK_TIMEOUT_SECONDS = 4.0
-SHUTDOWN_SECONDS = 20
+LONGEST_REQUEST_SECONDS = 65
+"""How long any request may take, and so how long a stop waits: product.yaml tells it to the edge and the host too."""
+KEEP_ALIVE_SECONDS = 75
+"""How long an idle connection stays open. Longer than the edge keeps it: if we closed first, a POST that the edge is
+sending at that moment would be lost (https://github.com/caddyserver/caddy/issues/6452)."""
 # What is left of a body that is refused is read and dropped up to here: a client that is cut off while it sends sees
 # a broken connection in place of the refusal.
 DRAINED_BYTES = 4 * 1024 * 1024
@@ -368,7 +372,8 @@ def config(app: FastAPI, port: int, host: str, environment: Mapping[str, str] = 
         port=port,
         log_config=None,
         access_log=False,
-        timeout_graceful_shutdown=SHUTDOWN_SECONDS,
+        timeout_keep_alive=KEEP_ALIVE_SECONDS,
+        timeout_graceful_shutdown=LONGEST_REQUEST_SECONDS,
         server_header=False,
         forwarded_allow_ips=environment.get("FORWARDED_ALLOW_IPS", "").strip() or NEIGHBORS,
     )
@@ -379,8 +384,13 @@ def serve(app: FastAPI, environment: Mapping[str, str] = os.environ) -> int:
     # The container's own network namespace is the boundary. HOST narrows it where there is none (`make dev`, tests).
     host = environment.get("HOST", "").strip() or "0.0.0.0"  # noqa: S104
     server = uvicorn.Server(config(app, env.port(environment), host, environment))
-    # uvicorn, once it has shut down, raises the signal again; this makes a clean end an exit status of 0.
-    signal.signal(signal.SIGTERM, lambda *_: None)
+
+    def stop(*_: object) -> None:
+        server.should_exit = True
+
+    # A SIGTERM before uvicorn takes over stops it too. Once it has shut down, uvicorn raises the signal again: that
+    # comes here as well, so that a clean end is an exit status of 0.
+    signal.signal(signal.SIGTERM, stop)
     server.run()
     return 0 if server.started else 1
 

@@ -12,12 +12,19 @@ def routes_file(product: Product) -> str | None:
 
 
 def render(product: Product) -> str:
-    """Return the file: a snippet with a block for each route, and one that names the paths whose errors are JSON."""
+    """Return the file's snippets.
+
+    They are a block for each route, the paths whose errors are JSON, and the time of the longest request.
+    """
     routed = [(name, one.port, one.route) for name, one in sorted(product.services.items()) if one.route]
     blocks = "".join(_block(name, port, route) for name, port, route in routed)
     json_paths = [f"{route.path}/*" for _, _, route in routed if route.json_errors]
     matcher = f"path {' '.join(json_paths)}" if json_paths else "expression false"
-    return f"{HEAD}\n(routes) {{\n{blocks}}}\n\n(json_paths) {{\n\t@service {matcher}\n}}\n"
+    longest = f"{product.longest_request_seconds}s"
+    return (
+        f"{HEAD}\n(routes) {{\n{blocks}}}\n\n(json_paths) {{\n\t@service {matcher}\n}}\n"
+        f"\n(grace) {{\n\tgrace_period {longest}\n}}\n\n(patience) {{\n\tresponse_header_timeout {longest}\n}}\n"
+    )
 
 
 def _block(name: str, port: int | None, route: Route) -> str:

@@ -1,13 +1,19 @@
 """SERVICE_TYPE chooses the service."""
 
 import os
+import re
+import shutil
+import signal
 import subprocess
 import sys
+import time
+from pathlib import Path
 
 import pytest
 
 from app.__main__ import service_module
 from app.common.environment import SettingError
+from tests.app import servers
 
 pytestmark = pytest.mark.services
 
@@ -41,6 +47,28 @@ def test_the_process_leaves_with_one_sentence_and_no_traceback() -> None:
     done = run()
     assert done.returncode == 2
     assert done.stderr == "SERVICE_TYPE is not set in the environment: give it one of api, auth, dashboard, migrate.\n"
+
+
+def test_sigterm_ends_a_service_that_still_imports() -> None:
+    """Which the first process of a container would otherwise not notice until it is killed."""
+    folder = servers.folder("dispatch")
+    service = servers.Service(folder, "api", {"DATABASE_URL": "postgresql://nowhere/x"})
+    process = subprocess.Popen(service.command(), stderr=subprocess.PIPE, text=True)
+    while not catches(process.pid, signal.SIGTERM):
+        assert process.poll() is None
+    started = time.monotonic()
+    process.send_signal(signal.SIGTERM)
+    assert process.communicate(timeout=10)[1] == "Stopped by SIGTERM before the service had started.\n"
+    assert process.returncode == 128 + signal.SIGTERM
+    assert time.monotonic() - started < 1
+    shutil.rmtree(folder)
+
+
+def catches(pid: int, number: signal.Signals) -> bool:
+    """Whether a process has a handler for a signal."""
+    status = Path(f"/proc/{pid}/status").read_text()
+    found = re.search(r"^SigCgt:\s*([0-9a-f]+)$", status, re.MULTILINE)
+    return bool(found and int(found[1], 16) >> (number - 1) & 1)
 
 
 def test_migrate_says_why_it_cannot_reach_the_database() -> None:

@@ -30,7 +30,7 @@ def caddy() -> Path:
 
 @pytest.fixture
 def upstream() -> Iterator[Upstream]:
-    """What is behind the edge."""
+    """Run a service behind the edge."""
     service = Upstream()
     yield service
     service.close()
@@ -38,7 +38,7 @@ def upstream() -> Iterator[Upstream]:
 
 @pytest.fixture
 def start(caddy: Path, upstream: Upstream) -> Iterator[Start]:
-    """Starts an edge in front of `upstream`."""
+    """Start edges in front of `upstream`."""
     edges: list[Edge] = []
 
     def started(**options: Any) -> Edge:

@@ -18,11 +18,11 @@ Answer = Callable[[bytes, socket.socket], bytes | None]
 class Upstream:
     """A service behind the edge, byte by byte: it keeps each request's head, and the moment that a connection ended."""
 
-    def __init__(self, answer: Answer = lambda _head, _connection: OK) -> None:
+    def __init__(self, answer: Answer = lambda _head, _connection: OK, port: int | None = None) -> None:
         self.answer = answer
         self.heads: list[bytes] = []
         self.connections = 0
-        self.port = servers.free_port()
+        self.port = port or servers.free_port()
         self._listener = socket.create_server(("127.0.0.1", self.port))
         self._open: list[socket.socket] = []
         threading.Thread(target=self._accept, daemon=True).start()
@@ -110,12 +110,12 @@ class Edge(servers.Process):
         return f"http://127.0.0.1:{self.port}"
 
     def command(self) -> list[str]:
-        """The image's entrypoint."""
+        """Return the image's entrypoint."""
         settings = [f"{name}={value}" for name, value in self._environment.items()]
         config = ["--config", str(self.folder / "Caddyfile"), "--adapter", "caddyfile"]
         return ["env", *settings, f"HOME={self.folder}", str(self._caddy), "run", *config]
 
     @property
     def log(self) -> str:
-        """All that it logged."""
+        """Everything that it logged."""
         return (self.folder / "log").read_text()

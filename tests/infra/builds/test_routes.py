@@ -29,3 +29,9 @@ def test_a_product_without_routes_has_an_edge_that_serves_its_own_files() -> Non
     alone: Product = PRODUCT.model_copy(update={"services": services})
     assert "handle" not in render(alone)
     assert "@service expression false" in render(alone)
+
+
+def test_the_longest_request_is_what_the_edge_waits_for() -> None:
+    made = render(PRODUCT.model_copy(update={"longest_request_seconds": 42}))
+    assert "(grace) {\n\tgrace_period 42s\n}\n" in made
+    assert "(patience) {\n\tresponse_header_timeout 42s\n}\n" in made
