@@ -1,0 +1,63 @@
+"""Start the current release when the host boots, and look after it each minute."""
+
+from __future__ import annotations
+
+import sys
+
+from infra.host import commands, containers, front, secrets, serve, units
+from infra.host.aws import AwsError
+from infra.host.host import Host
+from infra.host.outcome import HostError
+
+
+def boot(host: Host) -> None:
+    """Serve the current release from local state alone, then compare it with the parameter.
+
+    Raises HostError if the host has no release and AWS cannot be asked for one; systemd then starts it again.
+    """
+    _finish_open_release(host)
+    with host.store.lock(wait=True):
+        current = host.store.current()
+        if current is not None:
+            host.say(f"starting release {current.release.id}")
+            serve.ensure(host, current)
+    try:
+        text = host.aws.parameter(host.graph.parameter)
+    except AwsError as error:
+        if current is None:
+            raise HostError(f"The host has no release yet, and AWS {error}.") from None
+        host.say(f"the parameter {host.graph.parameter} cannot be compared: AWS {error}")
+        return
+    if text is None:
+        host.say(f"there is no parameter {host.graph.parameter}: waiting for the first release")
+    elif current is None or text != current.release.text:
+        answer = commands.submit(host, text)
+        host.say(f"the parameter {host.graph.parameter} names release {answer['release']}: {answer['state']}")
+
+
+def _finish_open_release(host: Host) -> None:
+    """Undo or finish a release that the end of the last boot interrupted, by its own program."""
+    open_release = host.store.open_release()
+    journal = host.store.journal(open_release) if open_release else None
+    if journal is None:
+        return
+    program = journal.entries[0]["program"]
+    host.must([sys.executable, program, "resume"], "Continuing the interrupted release", seconds=1800)
+
+
+def tend(host: Host) -> None:
+    """Renew credentials, keep the rule of the public port, and continue a release whose unit is gone."""
+    for service in host.graph.services.values():
+        file = host.credentials_folder(service.name) / secrets.CREDENTIALS
+        age = host.machine.now() - file.stat().st_mtime if file.exists() else secrets.RENEW_SECONDS
+        if service.role and file.parent.is_dir() and age >= secrets.RENEW_SECONDS:
+            containers.prepare_credentials(host, service, required=False)
+    if host.store.open_release() is not None:
+        units.start_release(host)
+        return
+    with host.store.lock(wait=False) as free:
+        current = host.store.current()
+        where = front.target(current)
+        if free and where is not None and not front.leads_to(host, where):
+            host.say("the rule of the public port was gone; it is set again")
+            front.turn(host, where)

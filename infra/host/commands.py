@@ -1,0 +1,157 @@
+"""The commands that the gate and operators send. Each returns one JSON object."""
+
+from __future__ import annotations
+
+import json
+from typing import Any
+
+from infra.host import deploy, docker, front, serve, units
+from infra.host import release as releases
+from infra.host.host import Host
+from infra.host.outcome import HostError
+
+FOLLOW_SECONDS = 15.0
+POLL_SECONDS = 0.5
+LINES_AN_ANSWER, LINE_CHARACTERS = 20, 120
+LOG_CHARACTERS = 4000
+MAX_LOG_LINES = 500
+
+
+def submit(host: Host, text: str) -> dict[str, Any]:
+    """Accept a release and carry it out in the background, unless it serves already or another is under way."""
+    release = releases.parse(text)
+    units.install(host)
+    under_way = host.store.open_release()
+    if under_way is not None:
+        units.start_release(host)
+        if under_way == release.id and not _has_verdict(host, under_way):
+            return {"release": release.id, "state": "accepted", "busyWith": None}
+        return {"release": release.id, "state": "busy", "busyWith": under_way}
+    current = host.store.current()
+    if current is not None and current.release.id == release.id and serve.serves(host, current):
+        return {"release": release.id, "state": "serving", "busyWith": None}
+    if not host.store.open(release, host.program):
+        return {"release": release.id, "state": "busy", "busyWith": host.store.open_release()}
+    try:
+        units.start_release(host)
+    except HostError:
+        host.store.close()
+        raise
+    return {"release": release.id, "state": "accepted", "busyWith": None}
+
+
+def follow(host: Host, argument: str) -> dict[str, Any]:
+    """Wait for progress of a release, at most 15 s, and return it."""
+    asked = _object(argument)
+    release, start = str(asked["release"]), int(asked["from"])
+    end = host.machine.now() + FOLLOW_SECONDS
+    while True:
+        journal = host.store.journal(release)
+        if journal is None:
+            return {"release": release, "state": "unknown", "lines": [], "next": start, "verdict": None}
+        lines = [line[:LINE_CHARACTERS] for line in journal.lines[start : start + LINES_AN_ANSWER]]
+        entry = journal.last("verdict")
+        verdict = entry["verdict"] if entry else None
+        # The verdict comes with the last lines, and not before them.
+        if start + len(lines) < len(journal.lines):
+            verdict = None
+        if lines or verdict or host.machine.now() >= end:
+            state = "running" if verdict is None else "failed" if verdict["cause"] else "succeeded"
+            following = start + len(lines)
+            return {"release": release, "state": state, "lines": lines, "next": following, "verdict": verdict}
+        host.machine.sleep(POLL_SECONDS)
+
+
+def verify(host: Host, text: str) -> dict[str, Any]:
+    """Ask through the host's own public port whether a release serves."""
+    release = releases.parse(text)
+    current = host.store.current()
+    expected = {name: releases.digest_of(image) for name, image in release.images.items()}
+    seen = front.look(host, host.machine.own_address(), host.graph.http_port, expected)
+    problem = seen.problem
+    if problem is None and (current is None or current.release.id != release.id):
+        problem = "The host runs another release, whose services that answer have the same images."
+    if not host.graph.visible:
+        problem = None if current and current.release.id == release.id else "The host runs another release."
+    state = "serving" if problem is None else "other" if seen.reachable else "down"
+    return {
+        "state": state,
+        "serves": dict(seen.digests),
+        "release": current.release.id if current else None,
+        "problem": problem,
+    }
+
+
+def status(host: Host) -> dict[str, Any]:
+    """Return the release that serves, its containers, and the release that is under way."""
+    current = host.store.current()
+    states = host.states(current.containers) if current else {}
+    services = {}
+    for name, placed in (current.services if current else {}).items():
+        state = states.get(placed.container)
+        services[name] = {
+            "container": placed.container,
+            "digest": releases.digest_of(placed.image)[:19],
+            "running": bool(state and state.running),
+            "restarts": state.restarts if state else 0,
+            "memoryMib": placed.memory_mib,
+        }
+    return {
+        "release": current.release.id if current else None,
+        "since": current.since if current else None,
+        "underWay": host.store.open_release(),
+        "kept": [generation.release.id for generation in host.store.kept()],
+        "freeMemoryMib": host.machine.free_memory_mib(),
+        "services": services,
+    }
+
+
+def logs(host: Host, argument: str) -> dict[str, Any]:
+    """Return the end of a service's log."""
+    asked = _object(argument)
+    container = _container(host, str(asked["service"]))
+    lines = min(int(asked.get("lines", 50)), MAX_LOG_LINES)
+    done = host.run_docker(docker.logs(container, lines))
+    text = (done.stdout + done.stderr)[-LOG_CHARACTERS:]
+    return {"service": asked["service"], "container": container, "log": text}
+
+
+def restart(host: Host, argument: str) -> dict[str, Any]:
+    """Restart a service's container; its requests fail until it is back."""
+    service = str(_object(argument)["service"])
+    with host.store.lock(wait=False) as free:
+        if not free:
+            raise HostError(f"{service} was not restarted, because a release is under way: try again after it.")
+        container = _container(host, service)
+        seconds = round(host.graph.seconds.request)
+        host.must(docker.restart(container, seconds), f"Restarting {service}", seconds=seconds + 30)
+    return {"service": service, "container": container, "state": "restarted"}
+
+
+def resume(host: Host) -> None:
+    """Carry out the open release, or what is left of it."""
+    with host.store.lock(wait=True):
+        deploy.carry_on(host)
+
+
+def _has_verdict(host: Host, release: str) -> bool:
+    journal = host.store.journal(release)
+    return journal is not None and journal.has("verdict")
+
+
+def _object(argument: str) -> dict[str, Any]:
+    try:
+        asked = json.loads(argument)
+    except ValueError:
+        asked = None
+    if not isinstance(asked, dict):
+        raise HostError("The argument of the command must be a JSON object in base64.")
+    return asked
+
+
+def _container(host: Host, service: str) -> str:
+    current = host.store.current()
+    names = sorted(current.services) if current else []
+    if current is None or service not in current.services:
+        raise HostError(f"There is no service {service} on the host; there are {', '.join(names) or 'none'}.")
+    return current.services[service].container

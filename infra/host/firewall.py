@@ -1,0 +1,76 @@
+"""Turn the public port to an edge: the rules of iptables, as pure functions.
+
+A chain of our own in the table `nat` sends new connections to one container, and one in `filter` accepts them. A chain
+is replaced as a whole, in one commit, so a connection meets either the old rule or the new one. Connections that are
+open keep their edge, because the kernel looks at `nat` only for their first packet. The rule leads to the container
+itself: with a published port Docker's proxy would give all clients one address.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+CHAIN = "SLIPWAY"
+WAIT = ("--wait", "10")
+"""Seconds to wait for another program that changes the rules, such as Docker."""
+RESTORE = ["iptables-restore", "--noflush", *WAIT]
+LOCAL = ("-m", "addrtype", "--dst-type", "LOCAL")
+
+
+@dataclass(frozen=True)
+class Target:
+    """Where the public port leads to."""
+
+    address: str
+    port: int
+
+
+def rules(public_port: int, target: Target | None) -> str:
+    """Return the input for `iptables-restore` that turns the public port to a target, or to nothing."""
+    nat, accept = [], []
+    if target is not None:
+        nat.append(
+            f"-A {CHAIN} -p tcp -m tcp --dport {public_port} -j DNAT --to-destination {target.address}:{target.port}"
+        )
+        accept.append(f"-A {CHAIN} -d {target.address}/32 -p tcp -m tcp --dport {target.port} -j ACCEPT")
+    return "".join(
+        f"*{table}\n:{CHAIN} - [0:0]\n" + "".join(f"{line}\n" for line in lines) + "COMMIT\n"
+        # Accepted before it is sent there: a packet never meets one half.
+        for table, lines in (("filter", accept), ("nat", nat))
+    )
+
+
+def listing() -> list[str]:
+    """Return the command that prints the rule in `nat`."""
+    return ["iptables", *WAIT, "-t", "nat", "-S", CHAIN]
+
+
+def leads_to(listed: str, public_port: int, target: Target) -> bool:
+    """Return True if the listed rules turn the public port to a target."""
+    wanted = f"--dport {public_port} -j DNAT --to-destination {target.address}:{target.port}"
+    return any(line.strip().endswith(wanted) for line in listed.splitlines())
+
+
+@dataclass(frozen=True)
+class Jump:
+    """A jump to the chain from one of the kernel's or Docker's chains."""
+
+    table: str
+    chain: str
+    match: tuple[str, ...] = ()
+
+    def check(self) -> list[str]:
+        """Return the command that fails if the jump is missing."""
+        return ["iptables", *WAIT, "-t", self.table, "-C", self.chain, *self.match, "-j", CHAIN]
+
+    def insert(self) -> list[str]:
+        """Return the command that adds the jump. It is the first: DOCKER-USER ends with a return."""
+        return ["iptables", *WAIT, "-t", self.table, "-I", self.chain, "1", *self.match, "-j", CHAIN]
+
+
+JUMPS = (
+    Jump("filter", "DOCKER-USER"),
+    Jump("nat", "PREROUTING", LOCAL),
+    # The host's own requests to its public port; loopback cannot be redirected to another address.
+    Jump("nat", "OUTPUT", ("!", "-d", "127.0.0.0/8", *LOCAL)),
+)

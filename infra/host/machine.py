@@ -1,0 +1,138 @@
+"""Everything that the program does to the world: commands, HTTP requests, time, the kernel's figures.
+
+The algorithm gets it as an argument, so that its tests run against a stand-in.
+"""
+
+from __future__ import annotations
+
+import http.client
+import os
+import platform
+import re
+import socket
+import subprocess
+import time
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Protocol
+
+from infra.host.probes import Answer
+
+BODY_BYTES = 20_000
+ARCHITECTURES = {"x86_64": "amd64", "aarch64": "arm64"}
+"""Docker's names of the kernel's architectures."""
+
+
+@dataclass(frozen=True)
+class Done:
+    """A command that ended."""
+
+    code: int
+    stdout: str
+    stderr: str
+
+
+class Machine(Protocol):
+    """The host, as the program sees it."""
+
+    def run(self, command: Sequence[str], *, given: str | None = None, seconds: float = 60) -> Done:
+        """Run a command to its end; one that takes longer than `seconds` is killed and has the code 124."""
+
+    def get(self, address: str, port: int, path: str, seconds: float) -> Answer:
+        """Send a GET request. Raises OSError without an answer."""
+
+    def connects(self, address: str, port: int, seconds: float) -> bool:
+        """Return True if a port accepts a connection."""
+
+    def now(self) -> float:
+        """Return the time in seconds since 1970."""
+
+    def sleep(self, seconds: float) -> None:
+        """Wait."""
+
+    def free_memory_mib(self) -> int:
+        """Return the memory that new processes may take without swapping."""
+
+    def free_disk_mib(self, folder: str) -> int:
+        """Return the free space of a folder's file system."""
+
+    def own_address(self) -> str:
+        """Return the host's own address in its network."""
+
+    def architecture(self) -> str:
+        """Return the processor's architecture, in Docker's words."""
+
+    def tcp_table(self, pid: int) -> str:
+        """Return the kernel's table of the TCP sockets in a process's network."""
+
+    def environment(self, name: str) -> str | None:
+        """Return a variable of the program's environment."""
+
+
+@dataclass(frozen=True)
+class Linux:
+    """The machine that this program runs on."""
+
+    variables: Mapping[str, str] = field(default_factory=lambda: os.environ)
+
+    def run(self, command: Sequence[str], *, given: str | None = None, seconds: float = 60) -> Done:
+        try:
+            done = subprocess.run(
+                command, input=given, capture_output=True, text=True, errors="replace", timeout=seconds, check=False
+            )
+        except subprocess.TimeoutExpired:
+            return Done(124, "", f"{command[0]} did not end within {seconds:g} s")
+        except FileNotFoundError:
+            return Done(127, "", f"{command[0]} is not installed")
+        return Done(done.returncode, done.stdout, done.stderr)
+
+    def get(self, address: str, port: int, path: str, seconds: float) -> Answer:
+        connection = http.client.HTTPConnection(address, port, timeout=seconds)
+        try:
+            connection.request("GET", path, headers={"Connection": "close", "User-Agent": "slipway-host"})
+            response = connection.getresponse()
+            body = response.read(BODY_BYTES).decode("utf-8", "replace")
+            return Answer(response.status, {name.lower(): value for name, value in response.getheaders()}, body)
+        except http.client.HTTPException as error:
+            raise OSError(f"no valid HTTP answer ({type(error).__name__})") from None
+        finally:
+            connection.close()
+
+    def connects(self, address: str, port: int, seconds: float) -> bool:
+        try:
+            socket.create_connection((address, port), seconds).close()
+        except OSError:
+            return False
+        return True
+
+    def now(self) -> float:
+        return time.time()
+
+    def sleep(self, seconds: float) -> None:
+        time.sleep(seconds)
+
+    def free_memory_mib(self) -> int:
+        found = re.search(r"^MemAvailable:\s+(\d+) kB", Path("/proc/meminfo").read_text("ascii"), re.MULTILINE)
+        return int(found[1]) // 1024 if found else 0
+
+    def free_disk_mib(self, folder: str) -> int:
+        free = os.statvfs(folder)
+        return free.f_bavail * free.f_frsize // (1024 * 1024)
+
+    def own_address(self) -> str:
+        # No packet is sent: connecting a datagram socket only chooses the interface.
+        with socket.socket(socket.AF_INET, socket.SOCK_DGRAM) as chooser:
+            chooser.connect(("169.254.169.254", 80))
+            return str(chooser.getsockname()[0])
+
+    def architecture(self) -> str:
+        return ARCHITECTURES.get(platform.machine(), platform.machine())
+
+    def tcp_table(self, pid: int) -> str:
+        return "".join(
+            file.read_text("ascii") for name in ("tcp", "tcp6") if (file := Path(f"/proc/{pid}/net/{name}")).exists()
+        )
+
+    def environment(self, name: str) -> str | None:
+        return self.variables.get(name)

@@ -1,0 +1,109 @@
+"""Make the SSM document that carries the host's program: its source and graph in one packed file, and a short script.
+
+The document is a pure function of the source and the graph, so that an unchanged program is no new version.
+"""
+
+import base64
+import bz2
+import hashlib
+import io
+import zipfile
+from collections.abc import Mapping
+from pathlib import Path
+
+from infra.lib.canonical_json import canonical_json
+from infra.releases.release import MAX_PARAMETER_BYTES
+
+SOURCE = Path(__file__).resolve().parents[1] / "host"
+MAX_DOCUMENT_BYTES = 64 * 1024
+"""SSM's limit, which also counts the parameters of each run (API reference, CreateDocument)."""
+PARAMETER_BYTES = 4 * -(-MAX_PARAMETER_BYTES // 3) + 200
+"""The largest release in base64, which a run adds to the document, with the names of the parameters."""
+LINE = 4096
+"""Characters of base64 on one line of the script."""
+EPOCH = (1980, 1, 1, 0, 0, 0)
+"""The earliest date of a ZIP file: the date of every file in the pack."""
+UNPACK = "import base64, bz2, sys; sys.stdout.buffer.write(bz2.decompress(base64.b64decode(sys.stdin.read())))"
+MAIN = b"from infra.host.cli import main\n\nmain()\n"
+
+SCRIPT = """#!/bin/sh
+set -eu
+umask 077
+folder=/var/lib/slipway/programs
+program="$folder/{name}.pyz"
+if [ ! -f "$program" ]; then
+    mkdir -p "$folder"
+    python3 -c '{unpack}' > "$program.$$" <<'END'
+{pack}
+END
+    sync "$program.$$"
+    mv "$program.$$" "$program"
+fi
+"""
+PARAMETER = 'if [ -z "${{SSM_{name}+set}}" ]; then SSM_{name}="{{{{{name}}}}}"; fi\n'
+"""AWS's own fallback for agents that do not know `interpolationType`; the patterns keep out what a shell reads."""
+RUN = 'exec python3 "$program" "$SSM_Command" "$SSM_Argument"\n'
+
+
+class HostDocumentError(Exception):
+    """The document cannot be used; the message is a sentence that says why and what to do."""
+
+
+def pack(graph: Mapping[str, object]) -> bytes:
+    """Return the host's program and its graph as a file that Python runs.
+
+    Its files are not compressed one by one: together they become smaller, and the document is what counts.
+    """
+    files = {f"infra/host/{path.name}": path.read_bytes() for path in sorted(SOURCE.glob("*.py"))}
+    files["infra/host/graph.json"] = canonical_json(graph).encode()
+    files["__main__.py"] = MAIN
+    packed = io.BytesIO()
+    with zipfile.ZipFile(packed, "w", zipfile.ZIP_STORED) as archive:
+        for name, content in sorted(files.items()):
+            archive.writestr(zipfile.ZipInfo(name, EPOCH), content)
+    return packed.getvalue()
+
+
+def render(graph: Mapping[str, object]) -> str:
+    """Return the document as canonical JSON. Raises HostDocumentError if SSM would refuse it."""
+    packed = pack(graph)
+    # bzip2: the smallest for source code, and its output never changed between versions of the library.
+    text = base64.b64encode(bz2.compress(packed)).decode()
+    lines = "\n".join(text[start : start + LINE] for start in range(0, len(text), LINE))
+    script = SCRIPT.format(name=hashlib.sha256(packed).hexdigest()[:16], unpack=UNPACK, pack=lines)
+    script += "".join(PARAMETER.format(name=name) for name in ("Command", "Argument")) + RUN
+    document = canonical_json(
+        {
+            "schemaVersion": "2.2",
+            "description": f"Runs the program of the API host {graph['name']}: releases, status, logs.",
+            "parameters": {
+                "Command": {
+                    "type": "String",
+                    "description": "What to do.",
+                    "allowedPattern": "^[a-z]{1,20}$",
+                    "interpolationType": "ENV_VAR",
+                },
+                "Argument": {
+                    "type": "String",
+                    "description": "JSON in base64.",
+                    "default": "",
+                    "allowedPattern": "^[A-Za-z0-9+/=]*$",
+                    "interpolationType": "ENV_VAR",
+                },
+            },
+            "mainSteps": [
+                {
+                    "action": "aws:runShellScript",
+                    "name": "run",
+                    "inputs": {"timeoutSeconds": "60", "runCommand": script.splitlines()},
+                }
+            ],
+        }
+    )
+    size = len(document.encode()) + PARAMETER_BYTES
+    if size > MAX_DOCUMENT_BYTES:
+        raise HostDocumentError(
+            f"The host's program, its graph and the largest release have {size:,} bytes together, more than the "
+            f"{MAX_DOCUMENT_BYTES:,} of an SSM document: describe fewer services, or make infra/host smaller."
+        )
+    return document
