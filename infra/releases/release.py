@@ -5,6 +5,7 @@ those), so the same release is the same string. The file is small and sorted, ma
 """
 
 import difflib
+import hashlib
 import json
 import re
 from collections.abc import Collection, Iterable, Mapping
@@ -57,14 +58,24 @@ def render(release: Release) -> str:
     return text
 
 
-def parse(text: str, where: str = "The release document") -> Release:
-    """The release that a document names; `where` is what the sentence of a ReleaseError begins with."""
+def check_size(text: str, where: str) -> None:
+    """Raise ReleaseError if a document does not fit into a standard parameter."""
     size = len(text.encode())
     if size > MAX_PARAMETER_BYTES:
         raise ReleaseError(
             f"{where} has {size:,} bytes, more than the {MAX_PARAMETER_BYTES:,} of a standard parameter: "
             "name fewer services, or shorter repositories."
         )
+
+
+def release_id(text: str) -> str:
+    """Return the name of a release: the beginning of its document's hash, as its containers carry it."""
+    return hashlib.sha256(text.encode()).hexdigest()[:12]
+
+
+def parse(text: str, where: str = "The release document") -> Release:
+    """The release that a document names; `where` is what the sentence of a ReleaseError begins with."""
+    check_size(text, where)
     document = _object(text, where, ("schema", "host", "hostVersion", "services"))
     services = document["services"]
     if not isinstance(services, dict) or not services:

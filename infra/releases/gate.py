@@ -1,0 +1,169 @@
+"""Hand a release to the API host and wait for its verdict; at the end of an `up`, ask what serves.
+
+The release belongs to the host: these functions submit it and follow it. If this process ends in the middle, the host
+goes on, and the next `up` finds the release under way.
+"""
+
+import time
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass
+from typing import Any
+
+from infra.lib.canonical_json import canonical_json
+from infra.releases.release import Release, parse, release_id
+from infra.releases.run_command import Host, HostAway, HostError
+
+WAITING_SECONDS = 15
+"""How often a wait that goes on is told."""
+CONSOLE_LINES = 15
+LOG_LINES = 20
+"""Lines of a container's log that the error of a failed release ends with."""
+
+Say = Callable[[str], None]
+
+
+class GateError(Exception):
+    """The release does not serve; the message says what failed, why, and what serves now."""
+
+
+@dataclass(frozen=True)
+class Patience:
+    """How long the host may take, in seconds."""
+
+    agent: int
+    """Until its agent takes commands: a first boot installs Docker."""
+    release: int
+    """Until a release has its verdict, or until one that is under way has ended."""
+
+
+@dataclass(frozen=True)
+class Gate:
+    """The way of a release to its host."""
+
+    host: Host
+    ec2: Any
+    """boto3's client of EC2, for the console of a host that does not come up."""
+    sts: Any
+    account_id: str
+    """The provider's account: hooks use the shell's credentials, which may be another's."""
+    patience: Patience
+    say: Say
+
+    def release(self, text: str) -> None:
+        """Hand a release to the host and return once it serves. Raises GateError if it does not."""
+        wanted = parse(text)
+        try:
+            self._check_account()
+            self._wait_for_agent()
+            self._submit(wanted, text)
+        except HostError as error:
+            raise GateError(f"The release {release_id(text)} was not verified: {error}") from None
+
+    def verify(self, text: str) -> Mapping[str, str]:
+        """Return the digest that serves behind each route, which is the release's. Raises GateError otherwise.
+
+        If another release serves (an instance that was replaced, a host that came back late), it is handed over again.
+        """
+        try:
+            report = self._serving(text)
+            if report["state"] != "serving":
+                self.say(f"release: {report.get('problem') or report['state']}; handing it over again")
+                self.release(text)
+                report = self._serving(text)
+        except HostError as error:
+            raise GateError(f"What serves could not be asked: {error}") from None
+        if report["state"] != "serving":
+            raise GateError(
+                f"The host does not serve the release {release_id(text)}: {report.get('problem') or report['state']}"
+            )
+        return dict(report["serves"])
+
+    def _serving(self, text: str) -> dict[str, Any]:
+        return self._ask(parse(text), "verify", text, self.host.clock() + self.patience.agent)
+
+    def _check_account(self) -> None:
+        found = self.sts.get_caller_identity()["Account"]
+        if found != self.account_id:
+            raise HostError(
+                f"the shell's credentials are of the account {found}, the stack is in {self.account_id}; "
+                "set AWS_PROFILE (or the credentials) to that account, and run `pulumi up` again."
+            )
+
+    def _wait_for_agent(self) -> None:
+        started = said = self.host.clock()
+        while not self.host.is_online():
+            now = self.host.clock()
+            if now - started > self.patience.agent:
+                raise HostError(
+                    f"the agent on {self.host.instance_id} did not come up within {self.patience.agent} s. "
+                    f"Its console ends with:\n{self._console()}"
+                )
+            if now - said >= WAITING_SECONDS:
+                said = now
+                self.say(f"release: waiting for the host's agent ... {now - started:.0f} s")
+            self.host.sleep(1)
+
+    def _console(self) -> str:
+        output = self.ec2.get_console_output(InstanceId=self.host.instance_id).get("Output", "")
+        lines = [line.rstrip() for line in output.splitlines() if line.strip()]
+        return "\n".join(f"  {line}" for line in lines[-CONSOLE_LINES:]) or "  (nothing yet)"
+
+    def _submit(self, wanted: Release, text: str) -> None:
+        deadline = self.host.clock() + self.patience.release
+        while True:
+            answer = self._ask(wanted, "submit", text, deadline)
+            if answer["state"] == "serving":
+                self.say(f"release: {release_id(text)} serves already")
+                return
+            if answer["state"] == "accepted":
+                self._follow(wanted, release_id(text), deadline)
+                return
+            # Another `up` is at it, or a release whose `up` was ended: it comes to its end first.
+            other = str(answer["busyWith"])
+            self.say(f"release: waiting for {other}, which is under way")
+            try:
+                self._follow(wanted, other, deadline)
+            except GateError as error:
+                self.say(f"release: the other one has ended: {error}")
+
+    def _follow(self, wanted: Release, followed: str, deadline: float) -> None:
+        """Tell each line of a release as it comes. Raises GateError if its verdict is bad."""
+        seen = 0
+        while True:
+            question = canonical_json({"release": followed, "from": seen})
+            report = self._ask(wanted, "follow", question, deadline)
+            for line in report["lines"]:
+                self.say(f"release: {line}")
+            seen = report["next"]
+            if report["state"] == "succeeded":
+                return
+            if report["state"] == "failed":
+                raise GateError(failure(followed, report["verdict"]))
+            if report["state"] == "unknown":
+                raise HostError(f"the host knows nothing of {followed} any more; run `pulumi up` again.")
+
+    def _ask(self, wanted: Release, command: str, argument: str, deadline: float) -> dict[str, Any]:
+        """Ask the host until it answers: it may be restarting."""
+        while True:
+            try:
+                if self.host.clock() > deadline:
+                    raise HostError(
+                        f"the host gave no verdict within {self.patience.release} s. It goes on by itself; "
+                        "`pulumi up` again waits for it."
+                    )
+                return self.host.ask(wanted.host_version, command, argument)
+            except HostAway as away:
+                self.say(f"release: {away} Asking again.")
+                self.host.sleep(2)
+
+
+def failure(release: str, verdict: Mapping[str, Any]) -> str:
+    """Return what a bad verdict says to a person: the step, the cause, and the end of the log."""
+    parts = [f"The release {release} failed at `{verdict['step']}`: {verdict['cause']}"]
+    if verdict.get("outOfMemory"):
+        parts.append("It ran out of its memory.")
+    parts.append("What served before it goes on.")
+    if verdict.get("log"):
+        lines = str(verdict["log"]).splitlines()[-LOG_LINES:]
+        parts.append("The end of the log:\n" + "\n".join(f"  {line}" for line in lines))
+    return " ".join(parts)

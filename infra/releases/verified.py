@@ -1,0 +1,43 @@
+"""The images of a release that serves: what promotion, rollback and the dashboard read.
+
+An SSM parameter holds it. It is written last in an `up`, after the host has said what serves.
+"""
+
+import json
+from collections.abc import Mapping
+from typing import Any
+
+from infra.lib.canonical_json import canonical_json
+from infra.releases.release import DIGEST, TAG, ReleasedImage, ReleaseError, check_size
+
+SCHEMA = 1
+
+
+def render(images: Mapping[str, ReleasedImage]) -> str:
+    """Return the document as canonical JSON within 4,096 bytes. Raises ReleaseError if it is longer or not valid."""
+    entries = {
+        name: {"digest": image.digest, "contentTag": image.content_tag} for name, image in sorted(images.items())
+    }
+    text = canonical_json({"schema": SCHEMA, "images": entries})
+    parse(text)
+    return text
+
+
+def parse(text: str, where: str = "The verified release") -> Mapping[str, ReleasedImage]:
+    """Return the images of a document. Raises ReleaseError, whose sentence begins with `where`."""
+    check_size(text, where)
+    try:
+        document = json.loads(text)
+        images = {name: _image(entry) for name, entry in document["images"].items()}
+        if document["schema"] != SCHEMA or not images:
+            raise ValueError
+    except (ValueError, KeyError, TypeError, AttributeError):
+        raise ReleaseError(f"{where} is not a document of this version of Slipway: bring the stack up first.") from None
+    return images
+
+
+def _image(entry: Mapping[str, Any]) -> ReleasedImage:
+    digest, tag = entry["digest"], entry["contentTag"]
+    if DIGEST.fullmatch(digest) is None or TAG.fullmatch(tag) is None:
+        raise ValueError
+    return ReleasedImage(digest, tag)

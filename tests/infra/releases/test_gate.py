@@ -1,0 +1,198 @@
+"""The way of a release to its host: submitted, followed, verified; or refused in a sentence."""
+
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from typing import Any
+
+import pytest
+
+from infra.releases.gate import Gate, GateError, Patience
+from infra.releases.release import Release, release_id, render
+from infra.releases.run_command import HostAway
+
+DIGEST = "sha256:" + "a" * 64
+ACCOUNT = "123456789012"
+Answer = Mapping[str, Any] | Exception
+
+
+def text_of(version: str = "3") -> str:
+    return render(Release("slipway-test-host", version, {"api": f"127.0.0.1:5000/slipway/api@{DIGEST}"}))
+
+
+TEXT = text_of()
+ID = release_id(TEXT)
+
+
+@dataclass
+class ScriptedHost:
+    """A host whose program answers as written, in this order, and nothing else."""
+
+    answers: list[tuple[str, Answer]]
+    online_after: float = 0
+    instance_id: str = "i-1"
+    asked: list[tuple[str, str, str]] = field(default_factory=list)
+    now: float = 0
+
+    def clock(self) -> float:
+        return self.now
+
+    def sleep(self, seconds: float) -> None:
+        self.now += seconds
+
+    def is_online(self) -> bool:
+        return self.now >= self.online_after
+
+    def ask(self, version: str, command: str, argument: str = "") -> Mapping[str, Any]:
+        self.asked.append((version, command, argument))
+        expected, answer = self.answers.pop(0)
+        assert command == expected
+        self.now += 1
+        if isinstance(answer, Exception):
+            raise answer
+        return answer
+
+
+class Sts:
+    def __init__(self, account: str = ACCOUNT) -> None:
+        self.account = account
+
+    def get_caller_identity(self) -> dict[str, str]:
+        return {"Account": self.account}
+
+
+class Ec2:
+    def get_console_output(self, InstanceId: str) -> dict[str, str]:  # noqa: N803  boto3's name
+        return {"Output": "cloud-init started\n\ndnf: cannot reach the repository\n"}
+
+
+def gate(host: ScriptedHost, said: list[str] | None = None, account: str = ACCOUNT) -> Gate:
+    heard = [] if said is None else said
+    return Gate(host, Ec2(), Sts(account), ACCOUNT, Patience(agent=600, release=900), heard.append)  # type: ignore[arg-type]
+
+
+def follow(state: str, lines: list[str], seen: int, verdict: Mapping[str, Any] | None = None) -> Mapping[str, Any]:
+    return {"state": state, "lines": lines, "next": seen, "verdict": verdict}
+
+
+VERDICT = {
+    "step": "ready",
+    "cause": "api was not ready within 90 s.",
+    "outOfMemory": False,
+    "log": "starting\nKeyError: 'DATABASE_URL'",
+}
+
+
+def test_a_release_is_submitted_and_each_of_its_lines_is_told_once() -> None:
+    said: list[str] = []
+    host = ScriptedHost(
+        [
+            ("submit", {"state": "accepted"}),
+            ("follow", follow("running", ["pulled in 2 s"], 1)),
+            ("follow", follow("running", [], 1)),
+            ("follow", follow("succeeded", ["turned"], 2, {"step": "done"})),
+        ]
+    )
+    gate(host, said).release(TEXT)
+    assert said == ["release: pulled in 2 s", "release: turned"]
+    assert host.asked[0] == ("3", "submit", TEXT)
+    assert host.asked[2] == ("3", "follow", f'{{"from":1,"release":"{ID}"}}')
+    assert not host.answers
+
+
+def test_a_release_that_serves_already_is_left_alone() -> None:
+    host = ScriptedHost([("submit", {"state": "serving"})])
+    gate(host).release(TEXT)
+    assert len(host.asked) == 1
+
+
+def test_a_bad_verdict_is_the_error_with_cause_and_log() -> None:
+    host = ScriptedHost([("submit", {"state": "accepted"}), ("follow", follow("failed", [], 0, VERDICT))])
+    with pytest.raises(GateError) as caught:
+        gate(host).release(TEXT)
+    message = str(caught.value)
+    assert message.startswith(f"The release {ID} failed at `ready`: api was not ready within 90 s.")
+    assert "What served before it goes on." in message
+    assert message.endswith("  starting\n  KeyError: 'DATABASE_URL'")
+
+
+def test_a_release_that_is_under_way_comes_to_its_end_before_ours() -> None:
+    said: list[str] = []
+    host = ScriptedHost(
+        [
+            ("submit", {"state": "busy", "busyWith": "0ther"}),
+            ("follow", follow("failed", [], 0, VERDICT)),
+            ("submit", {"state": "accepted"}),
+            ("follow", follow("succeeded", [], 0)),
+        ]
+    )
+    gate(host, said).release(TEXT)
+    assert said[0] == "release: waiting for 0ther, which is under way"
+    assert not host.answers
+
+
+def test_a_host_that_restarts_is_asked_again() -> None:
+    host = ScriptedHost(
+        [
+            ("submit", {"state": "accepted"}),
+            ("follow", HostAway("The agent on i-1 takes no commands.")),
+            ("follow", follow("succeeded", [], 0)),
+        ]
+    )
+    gate(host).release(TEXT)
+    assert not host.answers
+
+
+def test_a_host_that_never_answers_ends_the_wait() -> None:
+    host = ScriptedHost([("submit", HostAway("The agent on i-1 takes no commands."))] * 400)
+    with pytest.raises(GateError, match="no verdict within 900 s. It goes on by itself"):
+        gate(host).release(TEXT)
+    assert 900 <= host.now < 910
+
+
+def test_a_first_boot_is_waited_for_and_told() -> None:
+    said: list[str] = []
+    host = ScriptedHost([("submit", {"state": "serving"})], online_after=40)
+    gate(host, said).release(TEXT)
+    assert said[:2] == [
+        "release: waiting for the host's agent ... 15 s",
+        "release: waiting for the host's agent ... 30 s",
+    ]
+
+
+def test_a_host_that_never_comes_up_ends_with_its_console() -> None:
+    host = ScriptedHost([], online_after=10_000)
+    with pytest.raises(GateError, match="did not come up within 600 s") as caught:
+        gate(host).release(TEXT)
+    assert str(caught.value).endswith("  cloud-init started\n  dnf: cannot reach the repository")
+
+
+def test_another_account_is_refused_before_anything_is_sent() -> None:
+    host = ScriptedHost([])
+    with pytest.raises(GateError, match="credentials are of the account 210987654321, the stack is in 123456789012"):
+        gate(host, account="210987654321").release(TEXT)
+    assert not host.asked
+
+
+def test_what_serves_is_returned_by_service() -> None:
+    host = ScriptedHost([("verify", {"state": "serving", "serves": {"api": DIGEST}})])
+    assert gate(host).verify(TEXT) == {"api": DIGEST}
+
+
+def test_a_host_that_serves_another_release_is_handed_ours_again() -> None:
+    host = ScriptedHost(
+        [
+            ("verify", {"state": "other", "problem": "api serves sha256:b"}),
+            ("submit", {"state": "accepted"}),
+            ("follow", follow("succeeded", [], 0)),
+            ("verify", {"state": "serving", "serves": {"api": DIGEST}}),
+        ]
+    )
+    assert gate(host).verify(TEXT) == {"api": DIGEST}
+    assert not host.answers
+
+
+def test_a_host_that_still_serves_another_release_is_an_error() -> None:
+    other = {"state": "other", "problem": "api serves sha256:b"}
+    host = ScriptedHost([("verify", other), ("submit", {"state": "serving"}), ("verify", other)])
+    with pytest.raises(GateError, match=f"does not serve the release {ID}: api serves sha256:b"):
+        gate(host).verify(TEXT)

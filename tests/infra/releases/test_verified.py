@@ -1,0 +1,40 @@
+"""The document of what serves: it says what it was given, and nothing else is taken for one."""
+
+import pytest
+
+from infra.releases.release import ReleasedImage, ReleaseError
+from infra.releases.verified import parse, render
+
+IMAGES = {"api": ReleasedImage("sha256:" + "a" * 64, "0" * 20), "web": ReleasedImage("sha256:" + "b" * 64, "1" * 20)}
+
+
+def test_the_document_says_what_it_was_given() -> None:
+    assert parse(render(IMAGES)) == IMAGES
+
+
+def test_the_same_images_give_the_same_text_in_any_order() -> None:
+    assert render(IMAGES) == render(dict(reversed(list(IMAGES.items()))))
+
+
+@pytest.mark.parametrize(
+    "text",
+    [
+        "",
+        "[]",
+        "{}",
+        '{"schema":1,"images":{}}',
+        '{"schema":2,"images":{"api":{"digest":"sha256:%s","contentTag":"%s"}}}' % ("a" * 64, "0" * 20),
+        '{"schema":1,"images":{"api":{"digest":"latest","contentTag":"%s"}}}' % ("0" * 20),
+        '{"schema":1,"images":{"api":{"digest":"sha256:%s","contentTag":""}}}' % ("a" * 64),
+        '{"schema":1,"images":["api"]}',
+    ],
+)
+def test_anything_else_is_refused_in_a_sentence(text: str) -> None:
+    with pytest.raises(ReleaseError, match="bring the stack up first"):
+        parse(text)
+
+
+def test_a_document_that_no_parameter_holds_is_refused() -> None:
+    many = {f"image-{number}": IMAGES["api"] for number in range(40)}
+    with pytest.raises(ReleaseError, match="4,096 of a standard parameter"):
+        render(many)
