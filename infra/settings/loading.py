@@ -68,7 +68,7 @@ def load(
     ]
     if settings is not None:
         problems += [*_pin_problems(settings), *_folder_problems(settings, root), *_model_problems(settings, root)]
-        problems += memory.problems(settings)
+        problems += [*memory.problems(settings), *_external_problems(settings)]
     if settings is None or problems:
         raise SettingsError(problems)
     return settings
@@ -108,6 +108,17 @@ def _pin_problems(settings: Settings) -> Iterator[str]:
             f"{settings.project}:images.baseVersion is {shown(settings.images.base_version)}; it must be left out "
             "while registry.address names another registry than ECR, which alone can be asked for a version."
         )
+
+
+def _external_problems(settings: Settings) -> Iterator[str]:
+    """Yield a sentence for each image from outside that the host runs without knowing which it is."""
+    for name in dict.fromkeys(service.external for service in settings.services.values() if service.external):
+        reference = settings.images.parents[name]
+        if "@sha256:" not in reference:
+            yield (
+                f"{settings.project}:images.parents.{name} is {shown(reference)}; it must name a digest (@sha256: and "
+                "64 hex digits), since the host runs it."
+            )
 
 
 def _folder_problems(settings: Settings, root: Path) -> Iterator[str]:

@@ -112,6 +112,31 @@ class Network(Group):
         return tuple(str(subnet) for subnet, _ in zip(quarters, range(self.zones), strict=False))
 
 
+class ReleaseTimes(Group):
+    """How long the steps of a release may take; a release that takes longer fails, and the old one goes on."""
+
+    agent_seconds: Annotated[int, Field(ge=60, le=1800)] = Field(
+        default=600,
+        description="How long the instance may take until its agent takes commands, in seconds; the first boot "
+        "installs Docker.",
+    )
+    pull_seconds: Annotated[int, Field(ge=30, le=1800)] = Field(
+        default=300, description="How long the images may take to be pulled, in seconds."
+    )
+    once_seconds: Annotated[int, Field(ge=10, le=1800)] = Field(
+        default=120, description="How long a service that runs once may take, such as the migrations, in seconds."
+    )
+    ready_seconds: Annotated[int, Field(ge=10, le=600)] = Field(
+        default=90, description="How long a new service may take until it is ready, in seconds."
+    )
+    steady_seconds: Annotated[int, Field(ge=1, le=60)] = Field(
+        default=6, description="How long the new services must stay ready before they serve, in seconds."
+    )
+    watch_seconds: Annotated[int, Field(ge=1, le=60)] = Field(
+        default=5, description="How long they are watched once they serve, before the old ones are stopped, in seconds."
+    )
+
+
 class Host(Group):
     """The machine that the API runs on."""
 
@@ -138,6 +163,7 @@ class Host(Group):
         default=True, description="Whether Pulumi refuses to delete or replace the volume of the databases."
     )
     http_port: Annotated[int, Field(ge=1, le=65535)] = Field(default=80, description="TCP port of the API, by HTTP.")
+    release: ReleaseTimes = Field(default=ReleaseTimes(), description="How long the steps of a release may take.")
 
     @model_validator(mode="after")
     def _port_is_free(self) -> Self:
@@ -256,6 +282,11 @@ class Settings(Group):
         """What the name of everything but repositories and parameters starts with: `<project>-<stack>`."""
         return f"{self.project}-{self.stack}"
 
+    @property
+    def parameter_path(self) -> str:
+        """Path of the stack's SSM parameters: `/<project>/<stack>`."""
+        return f"/{self.project}/{self.stack}"
+
     def secret(self, name: str) -> str:
         """Return the value of one of the product's secrets."""
         value: SecretStr = getattr(self, attribute_of(name))
@@ -306,6 +337,11 @@ _MODELS: dict[int, tuple[Product, type[Settings]]] = {}
 def attribute_of(name: str) -> str:
     """Return the attribute of a secret or variable: `database-url` -> `database_url`."""
     return name.replace("-", "_")
+
+
+def variable_of(name: str) -> str:
+    """Return the environment variable of a secret or variable: `database-url` -> `DATABASE_URL`."""
+    return attribute_of(name).upper()
 
 
 def key_of_secret(name: str) -> str:

@@ -178,6 +178,12 @@ BAD: dict[str, tuple[dict[str, object], str, str, str]] = {
     ),
     "negative": ({"worker": {"memoryMib": -3072}}, "slipway:worker.memoryMib", "-3072", "for a cpu of 512"),
     "negative count": ({"registry": {"keepImages": -1}}, "slipway:registry.keepImages", "-1", "1 to 1000"),
+    "a release that waits for ever": (
+        {"host": {"release": {"readySeconds": 601}}},
+        "slipway:host.release.readySeconds",
+        "601",
+        "10 to 600",
+    ),
     "a name in place of a machine image": (
         {"host": {"image": "al2023"}},
         "slipway:host.image",
