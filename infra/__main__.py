@@ -13,7 +13,7 @@ from infra import ROOT
 from infra.builds import base_version, buildx, content
 from infra.lib import zones
 from infra.product import ProductError
-from infra.releases import release
+from infra.releases import host_document, release
 from infra.settings import Settings, SettingsError, load
 
 
@@ -30,6 +30,7 @@ def main() -> None:
         ProductError,
         content.ContentError,
         release.ReleaseError,
+        host_document.HostDocumentError,
         buildx.BuilderError,
         base_version.VersionError,
         zones.ZoneError,

@@ -27,15 +27,13 @@ from infra.components.worker import Worker, WorkerArgs
 from infra.lib import cost
 from infra.lib.aws_limits import INSTANCE_TYPES
 from infra.placement import zones_of
-from infra.product import Service
-from infra.releases import release
+from infra.releases import graph, host_document, release
 from infra.settings import Settings
+from infra.settings.models import variable_of
 
 PROGRAM_FOLDER = Path(__file__).resolve().parent
 REGISTRY_GB = 4
 """Assumed for the bill: two bases (0.5 GB each, compressed), 30 workers and APIs (mostly shared layers), caches."""
-NO_HOST_DOCUMENT = "0"
-"""The host's own program, an SSM document, is still to come."""
 LOGS_GB_PER_MONTH = 1
 """Assumed for the bill: what a small service writes."""
 UNTIL_THE_END = contextlib.ExitStack()
@@ -65,7 +63,9 @@ def deploy(settings: Settings) -> None:
         settings.build_secrets(os.environ)
         plans = plan_builds(settings, ROOT, base_version.unresolved(settings))
 
-    prefix, path = settings.prefix, f"/{settings.project}/{settings.stack}"
+    host_document.render(graph.graph(settings, graph.stand_in(settings)))
+
+    prefix = settings.prefix
     provider = aws.Provider(
         "aws",
         region=settings.region,
@@ -108,7 +108,7 @@ def deploy(settings: Settings) -> None:
     secrets = Secrets(
         "secrets",
         SecretsArgs(
-            path=path,
+            path=settings.parameter_path,
             values={secret: settings.secret(secret) for secret in product.secrets},
         ),
         options,
@@ -130,38 +130,27 @@ def deploy(settings: Settings) -> None:
                 queue_arn=jobs.arn,
                 log_retention_days=settings.logs.retention_days,
                 environment={"AWS_REGION": settings.region, "JOBS_QUEUE_URL": jobs.url},
-                secrets={_variable(secret): secrets.arns[secret] for secret in product.worker.secrets},
+                secrets={variable_of(secret): secrets.arns[secret] for secret in product.worker.secrets},
                 secret_versions={secret: secrets.versions[secret] for secret in product.worker.secrets},
             ),
             options,
         )
-    # Only the images that the host runs: the release waits for no other.
-    served = {image: images.references[image] for image in product.host_images}
     host = ApiHost(
         "api-host",
         ApiHostArgs(
-            prefix=prefix,
+            settings=settings,
             network=network,
-            path=path,
+            secrets=secrets,
+            jobs=jobs,
             account_id=account_id,
-            region=settings.region,
-            spec=settings.host,
-            repository_arns=[registry.arns[image] for image in sorted(product.host_images)],
-            send_to=[jobs.arn] if jobs and product.allows("jobs:send") else [],
-            count=[jobs.arn, jobs.dead_letter_arn] if jobs and product.allows("jobs:count") else [],
-            log_retention_days=settings.logs.retention_days,
-            release=pulumi.Output.all(**served).apply(lambda known: _release_document(settings, known)),
+            repository_arns={image: registry.arns[image] for image in product.host_images},
+            images={image: images.references[image] for image in product.host_images},
         ),
         options,
     )
     if settings.budget.email:
         Budget("budget", BudgetArgs(prefix=prefix, spec=settings.budget, email=settings.budget.email), options)
     _export(settings, images, network, jobs, worker, host, secrets)
-
-
-def _variable(name: str) -> str:
-    """Return the environment variable of a secret or variable: `database-url` -> `DATABASE_URL`."""
-    return name.upper().replace("-", "_")
 
 
 def _pinned(settings: Settings, provider: aws.Provider) -> dict[str, release.ReleasedImage]:
@@ -277,35 +266,6 @@ def _take(taken: Mapping[str, release.ReleasedImage], registry: Registry) -> Run
     )
 
 
-def _release_document(settings: Settings, references: Mapping[str, str]) -> str:
-    """Return what the host is to serve, given the reference of each image that it runs."""
-    services = {name: service.image for name, service in settings.product.services.items()}
-    return release.render(
-        release.Release(
-            host=f"{settings.prefix}-host",
-            host_version=NO_HOST_DOCUMENT,
-            services={service: references[image] for service, image in services.items() if image},
-        )
-    )
-
-
-def _environment(
-    settings: Settings, name: str, service: Service, jobs: Jobs | None, host: ApiHost
-) -> dict[str, pulumi.Input[str]]:
-    """Return what a service is given in plain text: no more than it needs."""
-    if service.edge:
-        return {}  # the host tells it where the others are
-    environment: dict[str, pulumi.Input[str]] = {"SERVICE_TYPE": name, "AWS_REGION": settings.region}
-    if service.port:
-        environment["PORT"] = str(service.port)
-    environment |= {_variable(name): settings.variable(name) for name in service.variables}
-    if jobs and {"jobs:send", "jobs:count"} & set(service.permissions):
-        environment["JOBS_QUEUE_URL"] = jobs.url
-    if "release:read" in service.permissions:
-        environment["RELEASE_PARAMETER"] = host.release_parameter
-    return environment
-
-
 def _export(
     settings: Settings,
     images: Running,
@@ -347,11 +307,11 @@ def _export(
                 "strip": service.route.strip if service.route else False,
                 "edge": service.edge,
                 "once": service.once,
-                "environment": _environment(settings, name, service, jobs, host),
-                "secrets": {_variable(secret): secrets.arns[secret] for secret in service.secrets},
+                "environment": host.environment(name),
+                "secrets": {variable_of(secret): secrets.arns[secret] for secret in service.secrets},
             }
-            for name in product.start_order
-            if (service := product.services[name]).image
+            for name, service in settings.services.items()
+            if service.image
         },
         "worker": {
             "cluster": worker.cluster_name,

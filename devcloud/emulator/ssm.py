@@ -91,6 +91,27 @@ class SsmBackend(SimpleSystemManagerBackend):
             name, description, value, parameter_type, allowed_pattern, keyid, overwrite, tags, data_type, tier, policies
         )
 
+    def update_document(self, content: str, *args: Any, **kwargs: Any) -> dict[str, Any]:
+        """UpdateDocument, refusing content that the latest version has already.
+
+        moto refuses content of any version, so a document could never go back to what it was. The provider takes the
+        refusal for "the latest version has this content" (hashicorp/terraform#13491).
+        """
+        documents = self._documents.get(kwargs["name"])
+        if documents is None:
+            return super().update_document(content, *args, **kwargs)
+        kept = (documents.latest_version, documents.default_version)
+        older = {
+            version: document
+            for version, document in documents.versions.items()
+            if document.content == content and version not in kept
+        }
+        documents.delete(*older)
+        try:
+            return super().update_document(content, *args, **kwargs)
+        finally:
+            documents.versions.update(older)
+
     def _tier(self, name: str, asked: str | None, size: int) -> str:
         """The tier that a parameter's value of `size` bytes goes into."""
         # Not `get`: moto files names under another spelling.

@@ -181,6 +181,7 @@ FINDERS: Mapping[str, Finder] = {
     "aws:ecr/repository:Repository": _named("describe_repositories", "repositoryNames", "ecr"),
     "aws:iam/role:Role": _named("get_role", "RoleName", "iam"),
     "aws:iam/instanceProfile:InstanceProfile": _named("get_instance_profile", "InstanceProfileName", "iam"),
+    "aws:ssm/document:Document": _named("describe_document", "Name", "ssm"),
     "aws:ssm/parameter:Parameter": _parameter,
     "aws:cloudwatch/logGroup:LogGroup": _log_group,
     "aws:sqs/queue:Queue": _queue,

@@ -1,148 +1,223 @@
-"""The API's host: one small EC2 instance, a stable address, and the release that it is to serve."""
+"""The API's host: one small EC2 instance, its addresses, its program, and the release that it is to serve."""
 
+from collections.abc import Mapping
 from dataclasses import dataclass
+from typing import Any
 
 import pulumi
 import pulumi_aws as aws
 
+from infra.components.jobs import Jobs
 from infra.components.network import Network
+from infra.components.secrets import Secrets
+from infra.components.service_roles import ServiceRoles, ServiceRolesArgs
 from infra.lib import iam
-from infra.releases import bootstrap
-from infra.settings import models as settings
+from infra.releases import bootstrap, graph, host_document, release
+from infra.settings import Settings
 
 AL2023 = "/aws/service/ami-amazon-linux-latest/al2023-ami-kernel-default-x86_64"
 """AWS's public parameter that names the current Amazon Linux 2023 image."""
-CONTAINER_HOPS = 2
-"""A container is one hop further from the metadata service than its host."""
+METADATA_HOPS = 1
+"""A container is one hop further from the metadata service than its host, and so out of its reach."""
 
 
 @dataclass(frozen=True)
 class ApiHostArgs:
     """The host's settings and wiring."""
 
-    prefix: str
+    settings: Settings
     network: Network
     """The host waits for it: without gateway and routes EC2 refuses the elastic address, and the host's first boot
     installs nothing."""
-    path: str
-    """The path of the stack's parameters, `/<project>/<stack>`."""
+    secrets: Secrets
+    jobs: Jobs | None
     account_id: pulumi.Input[str]
-    region: str
-    spec: settings.Host
-    repository_arns: list[pulumi.Input[str]]
-    """The repositories that it may pull from."""
-    send_to: list[pulumi.Input[str]]
-    """The queues that it may send to."""
-    count: list[pulumi.Input[str]]
-    """The queues whose messages it may count."""
-    log_retention_days: int
-    release: pulumi.Input[str]
-    """The release document: canonical JSON within 4,096 bytes."""
+    repository_arns: Mapping[str, pulumi.Input[str]]
+    """The repositories of the images that the host runs, by image."""
+    images: Mapping[str, pulumi.Input[str]]
+    """`repository@digest` of the images that the host runs, by image. The release waits for no other."""
 
 
 class ApiHost(pulumi.ComponentResource):
-    """An instance with its role, volume, address and log group, and the release parameter."""
+    """An instance with its roles, volume, addresses, log group and program, and the release parameter."""
 
     address: pulumi.Output[str]
     """The public IPv4 address."""
     instance_id: pulumi.Output[str]
+    graph: pulumi.Output[dict[str, Any]]
+    """The services as the host's program is told of them."""
     release_parameter: pulumi.Output[str]
 
     def __init__(self, name: str, args: ApiHostArgs, opts: pulumi.ResourceOptions | None = None) -> None:
         super().__init__("slipway:index:ApiHost", name, None, opts)
-        child = pulumi.ResourceOptions(parent=self)
-        tags = {"Name": f"{args.prefix}-api"}
+        self._args = args
+        self._settings = args.settings
+        self._child = pulumi.ResourceOptions(parent=self)
+        self._tags = {"Name": f"{args.settings.prefix}-api"}
 
-        logs = aws.cloudwatch.LogGroup(
-            "api-logs", name=f"/{args.prefix}/api", retention_in_days=args.log_retention_days, opts=child
-        )
         role = aws.iam.Role(
             "host-role",
-            name=f"{args.prefix}-host",
+            name=f"{args.settings.prefix}-host",
             assume_role_policy=iam.assume_role("ec2.amazonaws.com"),
-            opts=child,
+            opts=self._child,
         )
-        policy = aws.iam.RolePolicy(
+        services = ServiceRoles(
+            "service-roles",
+            ServiceRolesArgs(
+                settings=args.settings,
+                host_role_arn=role.arn,
+                jobs=args.jobs,
+                release_arn=pulumi.Output.from_input(args.account_id).apply(
+                    lambda account: iam.parameter_arn(
+                        args.settings.region, account, graph.release_parameter(args.settings)
+                    )
+                ),
+            ),
+            self._child,
+        )
+        policy = self._allow(role, services)
+        instance = self._instance(role, policy)
+        self._data(instance)
+
+        self.graph = pulumi.Output.all(queue_url=args.jobs.url if args.jobs else None, roles=dict(services.arns)).apply(
+            lambda known: graph.graph(args.settings, graph.Wiring(**known))
+        )
+        document = aws.ssm.Document(
+            "host-document",
+            name=graph.document_name(args.settings),
+            document_type="Command",
+            document_format="JSON",
+            content=self.graph.apply(host_document.render),
+            opts=self._child,
+        )
+        current = aws.ssm.Parameter(
+            "release",
+            name=graph.release_parameter(args.settings),
+            type="String",
+            insecure_value=self._release(document),
+            opts=self._child,
+        )
+        self.instance_id = instance.id
+        self.release_parameter = current.name
+        self.register_outputs({"address": self.address, "releaseParameter": self.release_parameter})
+
+    def environment(self, service: str) -> pulumi.Output[dict[str, str]]:
+        """Return the plain environment of a service."""
+        return self.graph.apply(lambda known: dict(known["services"][service]["environment"]))
+
+    def _allow(self, role: aws.iam.Role, services: ServiceRoles) -> aws.iam.RolePolicy:
+        """Declare what the host may do, and the log group that it writes to."""
+        settings = self._settings
+        logs = aws.cloudwatch.LogGroup(
+            "api-logs",
+            name=graph.log_group(settings),
+            retention_in_days=settings.logs.retention_days,
+            opts=self._child,
+        )
+        return aws.iam.RolePolicy(
             "host-policy",
             name="host",
             role=role.id,
             policy=pulumi.Output.all(
-                account_id=args.account_id,
-                repository_arns=args.repository_arns,
-                send_to=args.send_to,
-                count=args.count,
+                account_id=self._args.account_id,
+                repository_arns=[self._args.repository_arns[image] for image in sorted(self._args.repository_arns)],
+                service_roles=list(services.arns.values()),
                 log_group_arn=logs.arn,
-            ).apply(lambda known: iam.host_policy(region=args.region, parameter_path=args.path, **known)),
-            opts=child,
+            ).apply(
+                lambda known: iam.host_policy(
+                    region=settings.region,
+                    parameter_path=settings.parameter_path,
+                    document=graph.document_name(settings),
+                    metric_namespace=settings.prefix,
+                    **known,
+                )
+            ),
+            opts=self._child,
         )
-        profile = aws.iam.InstanceProfile("host-profile", name=f"{args.prefix}-host", role=role.name, opts=child)
 
+    def _instance(self, role: aws.iam.Role, policy: aws.iam.RolePolicy) -> aws.ec2.Instance:
+        """Declare the instance, on an interface of its own."""
+        spec = self._settings.host
+        profile = aws.iam.InstanceProfile(
+            "host-profile", name=f"{self._settings.prefix}-host", role=role.name, opts=self._child
+        )
         # The private address, the groups and the elastic address outlast every instance.
         interface = aws.ec2.NetworkInterface(
             "host-interface",
-            subnet_id=args.network.subnet_ids[0],
-            private_ips=[args.network.host_address],
-            security_groups=[args.network.host_group_id],
-            tags=tags,
-            opts=child,
+            subnet_id=self._args.network.subnet_ids[0],
+            private_ips=[self._args.network.host_address],
+            security_groups=[self._args.network.host_group_id],
+            tags=self._tags,
+            opts=self._child,
         )
-        address = aws.ec2.Eip("address", domain="vpc", tags=tags, opts=child)
-        association = aws.ec2.EipAssociation(
-            "address-association",
-            allocation_id=address.allocation_id,
-            network_interface_id=interface.id,
-            opts=pulumi.ResourceOptions.merge(
-                child,
-                pulumi.ResourceOptions(
-                    # Without a gateway EC2 refuses the address.
-                    depends_on=[args.network],
-                    # One address has one association.
-                    delete_before_replace=True,
-                ),
-            ),
-        )
-        instance = aws.ec2.Instance(
+        association = self._elastic_address(interface)
+        return aws.ec2.Instance(
             "host",
-            ami=args.spec.image or self._current_image(),
-            instance_type=args.spec.instance_type,
+            ami=spec.image or self._current_image(),
+            instance_type=spec.instance_type,
             # Deprecated, but `primary_network_interface` is not in version 5 of Terraform's provider.
             network_interfaces=[{"network_interface_id": interface.id, "device_index": 0}],
             iam_instance_profile=profile.name,
             metadata_options={
                 "http_endpoint": "enabled",
                 "http_tokens": "required",
-                "http_put_response_hop_limit": CONTAINER_HOPS,
+                "http_put_response_hop_limit": METADATA_HOPS,
             },
             root_block_device={
                 "volume_type": "gp3",
-                "volume_size": args.spec.root_volume_gib,
+                "volume_size": spec.root_volume_gib,
                 "encrypted": True,
                 "delete_on_termination": True,
             },
-            user_data=bootstrap.user_data(region=args.region, parameter=f"{args.path}/release"),
+            user_data=bootstrap.user_data(
+                region=self._settings.region, parameter=graph.release_parameter(self._settings)
+            ),
             # cloud-init runs it at the first boot alone: a host that was made with another one is replaced.
             user_data_replace_on_change=True,
-            tags=tags,
+            tags=self._tags,
             opts=pulumi.ResourceOptions.merge(
-                child,
+                self._child,
                 pulumi.ResourceOptions(
                     # AWS renews the image every few weeks: that alone is no reason to replace a host.
-                    ignore_changes=[] if args.spec.image else ["ami"],
+                    ignore_changes=[] if spec.image else ["ami"],
                     # The interface is attached to the old one until that is gone.
                     delete_before_replace=True,
                     # The first boot needs a way out, its address, and the right to read the release.
-                    depends_on=[args.network, association, policy],
+                    depends_on=[self._args.network, association, policy],
                 ),
             ),
         )
+
+    def _elastic_address(self, interface: aws.ec2.NetworkInterface) -> aws.ec2.EipAssociation:
+        """Declare the public address, and give it to the interface."""
+        address = aws.ec2.Eip("address", domain="vpc", tags=self._tags, opts=self._child)
+        self.address = address.public_ip
+        return aws.ec2.EipAssociation(
+            "address-association",
+            allocation_id=address.allocation_id,
+            network_interface_id=interface.id,
+            opts=pulumi.ResourceOptions.merge(
+                self._child,
+                pulumi.ResourceOptions(
+                    # Without a gateway EC2 refuses the address.
+                    depends_on=[self._args.network],
+                    # One address has one association.
+                    delete_before_replace=True,
+                ),
+            ),
+        )
+
+    def _data(self, instance: aws.ec2.Instance) -> None:
+        """Declare the volume of the databases, which outlasts every instance."""
+        spec = self._settings.host
         data = aws.ebs.Volume(
             "data",
-            availability_zone=args.network.zone,
-            size=args.spec.data_volume_gib,
+            availability_zone=self._args.network.zone,
+            size=spec.data_volume_gib,
             type="gp3",
             encrypted=True,
-            tags={"Name": f"{args.prefix}-data"},
-            opts=pulumi.ResourceOptions.merge(child, pulumi.ResourceOptions(protect=args.spec.protect_data)),
+            tags={"Name": f"{self._settings.prefix}-data"},
+            opts=pulumi.ResourceOptions.merge(self._child, pulumi.ResourceOptions(protect=spec.protect_data)),
         )
         aws.ec2.VolumeAttachment(
             "data-attachment",
@@ -151,19 +226,28 @@ class ApiHost(pulumi.ComponentResource):
             volume_id=data.id,
             # The instance goes first where both go: a volume in use cannot be detached safely.
             stop_instance_before_detaching=True,
-            opts=child,
+            opts=self._child,
         )
-        release = aws.ssm.Parameter(
-            "release",
-            name=f"{args.path}/release",
-            type="String",
-            insecure_value=args.release,
-            opts=child,
+
+    def _release(self, document: aws.ssm.Document) -> pulumi.Output[str]:
+        """Return the release document: unknown in a preview that changes an image, a secret or the program."""
+        services = self._settings.services
+        secrets = sorted({secret for service in services.values() for secret in service.secrets})
+        return pulumi.Output.all(
+            version=document.latest_version,
+            images=dict(self._args.images),
+            secrets={secret: self._args.secrets.versions[secret] for secret in secrets},
+        ).apply(
+            lambda known: release.render(
+                release.Release(
+                    host=graph.document_name(self._settings),
+                    host_version=known["version"],
+                    services=graph.references(self._settings, known["images"]),
+                    # Numbers come from the engine as floats.
+                    secrets={secret: int(version) for secret, version in known["secrets"].items()},
+                )
+            )
         )
-        self.address = address.public_ip
-        self.instance_id = instance.id
-        self.release_parameter = release.name
-        self.register_outputs({"address": self.address, "releaseParameter": self.release_parameter})
 
     def _current_image(self) -> pulumi.Output[str]:
         """Return the current image of Amazon Linux 2023."""

@@ -3,7 +3,7 @@
 All are canonical JSON, so that the same rights are the same string.
 """
 
-from collections.abc import Sequence
+from collections.abc import Collection, Sequence
 from typing import Any
 
 from infra.lib.canonical_json import canonical_json
@@ -31,6 +31,14 @@ def _pull(repository_arns: Sequence[str]) -> tuple[dict[str, Any], ...]:
 def _write_logs(log_group_arn: str) -> dict[str, Any]:
     # Streams, which are what is written to, stand below the group. Some of AWS's answers end in `:*` already.
     return _allow(["logs:CreateLogStream", "logs:PutLogEvents"], [f"{log_group_arn.removesuffix(':*')}:*"])
+
+
+def _work(queue_arn: str) -> dict[str, Any]:
+    """Take messages off a queue, hold them longer, delete them."""
+    return _allow(
+        ["sqs:ChangeMessageVisibility", "sqs:DeleteMessage", "sqs:GetQueueAttributes", "sqs:ReceiveMessage"],
+        [queue_arn],
+    )
 
 
 def _decrypt_parameters(region: str, account_id: str, parameter_arns: Sequence[str]) -> dict[str, Any]:
@@ -69,31 +77,74 @@ def assume_role(service: str) -> str:
     return _document({"Effect": "Allow", "Principal": {"Service": service}, "Action": "sts:AssumeRole"})
 
 
+def parameter_arn(region: str, account_id: str, name: str) -> str:
+    """Return the ARN of an SSM parameter, whose name begins with a slash."""
+    return f"arn:aws:ssm:{region}:{account_id}:parameter{name}"
+
+
+def assume_role_by(role_arn: str) -> str:
+    """Return the trust policy of a role that one other role may assume, and nobody else."""
+    return _document({"Effect": "Allow", "Principal": {"AWS": role_arn}, "Action": "sts:AssumeRole"})
+
+
+def service_policy(
+    *, permissions: Collection[str], queue_arn: str | None, dead_letter_arn: str | None, release_arn: str
+) -> str:
+    """Return what a service of the host may do, given its permissions in product.yaml.
+
+    Raises ValueError for a permission that is not known, or that needs a queue where there is none.
+    """
+    statements = []
+    for permission in sorted(permissions):
+        if permission == "release:read":
+            statements.append(_allow(["ssm:GetParameter"], [release_arn]))
+            continue
+        if queue_arn is None or dead_letter_arn is None:
+            raise ValueError(f"The permission {permission} needs a queue, but there is none.")
+        match permission:
+            case "jobs:send":
+                statements.append(_allow(["sqs:SendMessage"], [queue_arn]))
+            case "jobs:count":
+                statements.append(_allow(["sqs:GetQueueAttributes"], [queue_arn, dead_letter_arn]))
+            case "jobs:work":
+                statements.append(_work(queue_arn))
+            case _:
+                raise ValueError(f"The permission {permission} is not known.")
+    return _document(*statements)
+
+
 def host_policy(
     *,
     region: str,
     account_id: str,
     repository_arns: Sequence[str],
     parameter_path: str,
-    send_to: Sequence[str],
-    count: Sequence[str],
+    document: str,
+    service_roles: Sequence[str],
+    metric_namespace: str,
     log_group_arn: str,
 ) -> str:
-    """What the API host may do.
+    """Return what the API host may do.
 
-    Its SSM agent takes commands. It pulls from the repositories, reads the parameters below `parameter_path`
-    (`/<project>/<stack>`), sends to and counts the messages of the queues that it is allowed to, and writes to its log
-    group.
+    Its SSM agent takes commands. It reads its program, the SSM document, and the parameters below `parameter_path`
+    (`/<project>/<stack>`), pulls from the repositories, assumes the roles of its services, and writes its logs and
+    metrics.
     """
-    parameters = [f"arn:aws:ssm:{region}:{account_id}:parameter{parameter_path}/*"]
+    parameters = [parameter_arn(region, account_id, f"{parameter_path}/*")]
     return _document(
         _ssm_agent(),
         *_pull(repository_arns),
         _allow(["ssm:GetParameter", "ssm:GetParameters"], parameters),
         _decrypt_parameters(region, account_id, parameters),
-        *([_allow(["sqs:SendMessage"], send_to)] if send_to else []),
-        *([_allow(["sqs:GetQueueAttributes"], count)] if count else []),
+        _allow(["ssm:GetDocument"], [f"arn:aws:ssm:{region}:{account_id}:document/{document}"]),
+        *([_allow(["sts:AssumeRole"], service_roles)] if service_roles else []),
         _write_logs(log_group_arn),
+        # Metrics have no resource, but a namespace.
+        _allow(
+            ["cloudwatch:PutMetricData"],
+            ["*"],
+            Condition={"StringEquals": {"cloudwatch:namespace": metric_namespace}},
+        ),
     )
 
 
@@ -118,10 +169,5 @@ def worker_execution_policy(*, repository_arn: str, log_group_arn: str, paramete
 
 
 def worker_task_policy(*, queue_arn: str) -> str:
-    """What the worker's own code may do: take messages off its queue, hold them longer, delete them."""
-    return _document(
-        _allow(
-            ["sqs:ChangeMessageVisibility", "sqs:DeleteMessage", "sqs:GetQueueAttributes", "sqs:ReceiveMessage"],
-            [queue_arn],
-        )
-    )
+    """Return what the worker's own code may do."""
+    return _document(_work(queue_arn))

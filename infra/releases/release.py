@@ -9,14 +9,17 @@ import hashlib
 import json
 import re
 from collections.abc import Collection, Iterable, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
 from infra.lib.canonical_json import canonical_json
 from infra.lib.lifecycle import promoted_prefix
 
-SCHEMA = 1
+SCHEMA = 2
+"""Of the release document."""
+FILE_SCHEMA = 1
+"""Of release files."""
 MAX_PARAMETER_BYTES = 4096
 """What a standard SSM parameter holds (API reference, PutParameter)."""
 
@@ -38,9 +41,11 @@ class Release:
     host: str
     """Name of the SSM document with the host's program and its graph of services."""
     host_version: str
-    """Version of that document, as SSM counts: "1" and up; "0" while there is none."""
+    """Version of that document, as SSM counts: "1" and up."""
     services: Mapping[str, str]
     """Each service's image, as `repository@digest`."""
+    secrets: Mapping[str, int] = field(default_factory=dict)
+    """The version of each secret's parameter: a new value is a new release."""
 
 
 def render(release: Release) -> str:
@@ -52,6 +57,7 @@ def render(release: Release) -> str:
             "host": release.host,
             "hostVersion": release.host_version,
             "services": dict(release.services),
+            "secrets": dict(release.secrets),
         }
     )
     parse(text)
@@ -76,7 +82,7 @@ def release_id(text: str) -> str:
 def parse(text: str, where: str = "The release document") -> Release:
     """The release that a document names; `where` is what the sentence of a ReleaseError begins with."""
     check_size(text, where)
-    document = _object(text, where, ("schema", "host", "hostVersion", "services"))
+    document = _object(text, where, SCHEMA, ("schema", "host", "hostVersion", "services", "secrets"))
     services = document["services"]
     if not isinstance(services, dict) or not services:
         raise ReleaseError(f"{where} names no services: it must map at least one to repository@digest.")
@@ -89,9 +95,18 @@ def parse(text: str, where: str = "The release document") -> Release:
             )
     _check_name(where, "the host document", document["host"])
     version = document["hostVersion"]
-    if not isinstance(version, str) or re.fullmatch("0|[1-9][0-9]{0,9}", version) is None:
+    if not isinstance(version, str) or re.fullmatch("[1-9][0-9]{0,9}", version) is None:
         raise ReleaseError(f'{where} has the host version {json.dumps(version)}: it must be digits, such as "7".')
-    return Release(document["host"], version, dict(services))
+    secrets = document["secrets"]
+    if not isinstance(secrets, dict) or not all(_is_version(number) for number in secrets.values()):
+        raise ReleaseError(f"{where} has secrets that are not whole numbers by name: they are versions of parameters.")
+    for secret in secrets:
+        _check_name(where, "the secret", secret)
+    return Release(document["host"], version, dict(services), dict(secrets))
+
+
+def _is_version(number: object) -> bool:
+    return isinstance(number, int) and not isinstance(number, bool) and number > 0
 
 
 @dataclass(frozen=True)
@@ -117,7 +132,7 @@ class ReleaseFile:
 def format_release_file(release: ReleaseFile) -> str:
     """The file's text: sorted, one fact a line."""
     document = {
-        "schema": SCHEMA,
+        "schema": FILE_SCHEMA,
         "from": release.source,
         "images": {
             name: {"digest": image.digest, "content_tag": image.content_tag} for name, image in release.images.items()
@@ -129,7 +144,7 @@ def format_release_file(release: ReleaseFile) -> str:
 def parse_release_file(text: str, where: str, images: Collection[str]) -> ReleaseFile:
     """What a release file says; it must name exactly `images`. `where` is the file, for the sentence of an
     error."""
-    document = _object(text, where, ("schema", "from", "images"))
+    document = _object(text, where, FILE_SCHEMA, ("schema", "from", "images"))
     _check_name(where, "the stack", document["from"])
     entries = document["images"]
     if not isinstance(entries, dict) or set(entries) != set(images):
@@ -191,8 +206,8 @@ def _image(where: str, name: str, entry: object) -> ReleasedImage:
     return ReleasedImage(digest, tag)
 
 
-def _object(text: str, where: str, keys: tuple[str, ...]) -> dict[str, Any]:
-    """The JSON object in `text`, of our schema and with exactly these keys."""
+def _object(text: str, where: str, schema: int, keys: tuple[str, ...]) -> dict[str, Any]:
+    """Return the JSON object in `text`, of a schema and with exactly these keys."""
     try:
         document = json.loads(text)
     except (ValueError, RecursionError):
@@ -207,9 +222,9 @@ def _object(text: str, where: str, keys: tuple[str, ...]) -> dict[str, Any]:
         close = difflib.get_close_matches(unknown[0], keys, 1)
         hint = f'did you mean "{close[0]}"?' if close else f"it must have {', '.join(keys)}, and nothing else."
         raise ReleaseError(f'{where} has "{unknown[0]}", which is unknown: {hint}')
-    if document["schema"] != SCHEMA or isinstance(document["schema"], bool):
+    if document["schema"] != schema or isinstance(document["schema"], bool):
         raise ReleaseError(
-            f"{where} is of schema {json.dumps(document['schema'])}, but this program knows {SCHEMA}: "
+            f"{where} is of schema {json.dumps(document['schema'])}, but this program knows {schema}: "
             "use the version of Slipway that wrote it."
         )
     return document

@@ -64,6 +64,7 @@ ARNS = {
     "aws:ecs/taskDefinition:TaskDefinition": "ecs:us-east-1:{account}:task-definition/{name}:1",
     "aws:iam/role:Role": "iam::{account}:role/{name}",
     "aws:sqs/queue:Queue": "sqs:us-east-1:{account}:{name}",
+    "aws:ssm/document:Document": "ssm:us-east-1:{account}:document/{name}",
     "aws:ssm/parameter:Parameter": "ssm:us-east-1:{account}:parameter{name}",
 }
 
@@ -190,6 +191,8 @@ class Cloud(pulumi_mocks.Mocks):
             outputs["repositoryUrl"] = f"{REGISTRY}/{args.inputs['name']}"
         if args.typ == "aws:sqs/queue:Queue":
             outputs["url"] = f"https://sqs.us-east-1.amazonaws.com/{ACCOUNT}/{args.inputs['name']}"
+        if args.typ == "aws:ssm/document:Document":
+            outputs["latestVersion"] = "7"
         if args.typ == "aws:ssm/parameter:Parameter":
             outputs["version"] = self.versions.get(args.name, 1)
         if args.typ == "aws:ec2/eip:Eip":

@@ -10,6 +10,7 @@ from infra import program
 from infra.builds import base_version
 from infra.builds.plan import plan_builds
 from infra.lib.zones import ZoneError
+from infra.releases import graph, host_document
 from infra.releases.release import ReleasedImage, ReleaseFile, write_release_file
 from tests.infra.conftest import (
     ACCOUNT,
@@ -65,6 +66,57 @@ def test_the_hosts_release_names_the_api_by_digest(run: Run) -> None:
     services = json.loads(release["insecureValue"])["services"]
     assert services.items() >= {"migrate": api, "auth": api, "api": api, "dashboard": api}.items()
     assert services.keys() == PRODUCT.services.keys()
+
+
+def test_the_release_names_the_version_of_the_hosts_document_and_of_each_secret(run: Run) -> None:
+    cloud, _ = run("dev", versions={"redis-url": 3})
+    document = cloud.one("aws:ssm/document:Document").inputs
+    assert (document["name"], document["documentType"]) == ("slipway-dev-host", "Command")
+    release = json.loads(cloud.one(PARAMETER, "release").inputs["insecureValue"])
+    assert (release["schema"], release["host"], release["hostVersion"]) == (2, "slipway-dev-host", "7")
+    assert release["secrets"] == {"database-url": 1, "openai-api-key": 1, "redis-url": 3}
+
+
+def test_each_service_that_uses_aws_has_a_role_that_the_host_alone_assumes(run: Run) -> None:
+    cloud, _ = run()
+    names = {asked.name: asked.inputs["name"] for asked in cloud.all("aws:iam/role:Role")}
+    assert {name: names[f"{name}-service-role"] for name in ("api", "dashboard")} == {
+        "api": "slipway-dev-host-api",
+        "dashboard": "slipway-dev-host-dashboard",
+    }
+    assert not [name for name in names if name.startswith(("auth", "caddy", "migrate"))]
+    trust = json.loads(cloud.one("aws:iam/role:Role", "api-service-role").inputs["assumeRolePolicy"])
+    assert trust["Statement"][0]["Principal"] == {"AWS": f"arn:aws:iam::{ACCOUNT}:role/slipway-dev-host"}
+    policy = json.loads(cloud.one("aws:iam/rolePolicy:RolePolicy", "dashboard-service-policy").inputs["policy"])
+    assert [statement["Action"] for statement in policy["Statement"]] == [
+        ["sqs:GetQueueAttributes"],
+        ["ssm:GetParameter"],
+    ]
+    host = json.loads(cloud.one("aws:iam/rolePolicy:RolePolicy", "host-policy").inputs["policy"])
+    (assumed,) = [statement["Resource"] for statement in host["Statement"] if "sts:AssumeRole" in statement["Action"]]
+    assert assumed == [f"arn:aws:iam::{ACCOUNT}:role/slipway-dev-host-{name}" for name in ("api", "dashboard")]
+
+
+def test_the_hosts_program_is_packed_with_the_graph(run: Run) -> None:
+    cloud, _ = run()
+    wiring = graph.Wiring(
+        f"https://sqs.us-east-1.amazonaws.com/{ACCOUNT}/slipway-dev-jobs",
+        {name: f"arn:aws:iam::{ACCOUNT}:role/slipway-dev-host-{name}" for name in ("api", "dashboard")},
+    )
+    expected = host_document.render(graph.graph(settings_of("dev"), wiring))
+    assert cloud.one("aws:ssm/document:Document").inputs["content"] == expected
+
+
+def test_containers_do_not_reach_the_metadata_service(run: Run) -> None:
+    cloud, _ = run()
+    assert cloud.one(INSTANCE).inputs["metadataOptions"]["httpPutResponseHopLimit"] == 1
+
+
+def test_a_program_that_is_too_large_is_refused_before_any_resource(run: Run, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(host_document, "MAX_DOCUMENT_BYTES", 1024)
+    with pytest.raises(host_document.HostDocumentError):
+        run(anew=True)
+    assert not CLOUDS[-1].asked
 
 
 def test_the_release_waits_for_no_image_that_the_host_does_not_run(run: Run) -> None:

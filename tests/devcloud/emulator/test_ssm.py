@@ -109,3 +109,27 @@ def test_managed_instances_are_found_by_their_ids(ssm: Any, instance: str) -> No
         assert [(each["InstanceId"], each["PingStatus"]) for each in found] == [(instance, "Online")]
     other = {"Filters": [{"Key": "InstanceIds", "Values": ["i-0123456789abcdef0"]}]}
     assert ssm.describe_instance_information(**other)["InstanceInformationList"] == []
+
+
+def content(command: str) -> str:
+    """Return the content of a document that runs a command."""
+    step = {"action": "aws:runShellScript", "name": "run", "inputs": {"runCommand": [command]}}
+    return json.dumps({"schemaVersion": "2.2", "mainSteps": [step]})
+
+
+def test_a_document_goes_back_to_what_it_was_by_a_new_version(ssm: Any, name: str) -> None:
+    ssm.create_document(Name=name, Content=content("one"), DocumentType="Command")
+    for number, command in ((2, "two"), (3, "one")):
+        updated = ssm.update_document(Name=name, Content=content(command), DocumentVersion="$LATEST")
+        assert updated["DocumentDescription"]["DocumentVersion"] == str(number)
+        ssm.update_document_default_version(Name=name, DocumentVersion=str(number))
+    versions = [each["DocumentVersion"] for each in ssm.list_document_versions(Name=name)["DocumentVersions"]]
+    assert sorted(versions) == ["1", "2", "3"]
+    assert ssm.get_document(Name=name, DocumentVersion="1")["Content"] == content("one")
+
+
+def test_a_document_is_not_updated_to_what_it_is(ssm: Any, name: str) -> None:
+    ssm.create_document(Name=name, Content=content("one"), DocumentType="Command")
+    with pytest.raises(ClientError) as caught:
+        ssm.update_document(Name=name, Content=content("one"), DocumentVersion="$LATEST")
+    assert refusal(caught)[0] == "DuplicateDocumentContent"

@@ -302,6 +302,7 @@ KINDS: Mapping[str, Kind] = {
             "value": lambda secret: {"Value": "x" * len(secret["value"] if isinstance(secret, dict) else secret)},
         },
     ),
+    "aws:ssm/document:Document": Kind("AWS::SSM::Document", special={"content": _document("Content")}),
     "aws:budgets/budget:Budget": Kind(
         "AWS::Budgets::Budget",
         special={

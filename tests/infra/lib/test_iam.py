@@ -14,17 +14,32 @@ DEAD = f"{QUEUE}-dead"
 LOGS = f"arn:aws:logs:{REGION}:{ACCOUNT}:log-group:/slipway/dev/worker"
 DATABASE_URL = f"arn:aws:ssm:{REGION}:{ACCOUNT}:parameter/slipway/dev/database-url"
 
+RELEASE = f"arn:aws:ssm:{REGION}:{ACCOUNT}:parameter/slipway/dev/release"
+HOST_ROLE = f"arn:aws:iam::{ACCOUNT}:role/slipway-dev-host"
+API_ROLE = f"arn:aws:iam::{ACCOUNT}:role/slipway-dev-host-api"
+
 HOST = iam.host_policy(
     region=REGION,
     account_id=ACCOUNT,
     repository_arns=[REPOSITORY],
     parameter_path="/slipway/dev",
-    send_to=[QUEUE],
-    count=[QUEUE, DEAD],
+    document="slipway-dev-host",
+    service_roles=[API_ROLE],
+    metric_namespace="slipway-dev",
     log_group_arn=LOGS,
 )
 EXECUTION = iam.worker_execution_policy(repository_arn=REPOSITORY, log_group_arn=LOGS, parameter_arns=[DATABASE_URL])
 TASK = iam.worker_task_policy(queue_arn=QUEUE)
+
+
+def service(*permissions: str, queue: str | None = QUEUE) -> str:
+    """Return the policy of a service with these permissions."""
+    return iam.service_policy(
+        permissions=permissions, queue_arn=queue, dead_letter_arn=queue and DEAD, release_arn=RELEASE
+    )
+
+
+ALL = service("jobs:send", "jobs:count", "jobs:work", "release:read")
 
 
 def statements(policy: str) -> list[dict[str, Any]]:
@@ -38,7 +53,7 @@ def resources(policy: str, action: str) -> list[str]:
     return [arn for statement in statements(policy) if action in statement["Action"] for arn in statement["Resource"]]
 
 
-@pytest.mark.parametrize("policy", [HOST, EXECUTION, TASK])
+@pytest.mark.parametrize("policy", [HOST, EXECUTION, TASK, ALL])
 def test_no_policy_has_a_wildcard_but_for_what_knows_no_resource(policy: str) -> None:
     for statement in statements(policy):
         assert statement["Effect"] == "Allow"
@@ -46,7 +61,8 @@ def test_no_policy_has_a_wildcard_but_for_what_knows_no_resource(policy: str) ->
         if "*" in statement["Resource"]:
             services = {action.partition(":")[0] for action in statement["Action"]}
             agent = services == {"ssm", "ssmmessages", "ec2messages"}
-            assert agent or statement["Action"] == ["ecr:GetAuthorizationToken"]
+            metrics = statement["Action"] == ["cloudwatch:PutMetricData"] and "Condition" in statement
+            assert agent or metrics or statement["Action"] == ["ecr:GetAuthorizationToken"]
 
 
 def test_the_host_reads_the_parameters_of_its_own_stack_and_no_other() -> None:
@@ -74,13 +90,66 @@ def test_the_worker_can_only_look_at_take_hold_and_delete_messages_of_its_queue(
     ]
 
 
-def test_the_host_can_send_to_the_queue_and_not_read_it() -> None:
-    assert resources(HOST, "sqs:SendMessage") == [QUEUE]
-    assert not resources(HOST, "sqs:ReceiveMessage")
+@pytest.mark.parametrize(
+    ("permission", "allowed"),
+    [
+        ("jobs:send", {"sqs:SendMessage": [QUEUE]}),
+        ("jobs:count", {"sqs:GetQueueAttributes": [QUEUE, DEAD]}),
+        ("release:read", {"ssm:GetParameter": [RELEASE]}),
+    ],
+)
+def test_a_permission_is_one_action_on_what_it_is_for(permission: str, allowed: dict[str, list[str]]) -> None:
+    (statement,) = statements(service(permission))
+    assert dict.fromkeys(statement["Action"], statement["Resource"]) == allowed
 
 
-def test_the_host_counts_what_waits_in_both_queues() -> None:
-    assert resources(HOST, "sqs:GetQueueAttributes") == [QUEUE, DEAD]
+def test_a_service_may_do_what_all_its_permissions_say() -> None:
+    assert len(statements(service("jobs:count", "release:read"))) == 2
+    assert service("jobs:work") == TASK
+
+
+def test_a_permission_for_jobs_needs_a_queue() -> None:
+    with pytest.raises(ValueError, match="The permission jobs:send needs a queue, but there is none"):
+        service("jobs:send", queue=None)
+    assert resources(service("release:read", queue=None), "ssm:GetParameter") == [RELEASE]
+
+
+def test_a_permission_that_is_not_known_is_refused() -> None:
+    with pytest.raises(ValueError, match="The permission jobs:delete is not known"):
+        service("jobs:delete")
+
+
+def test_the_host_itself_touches_no_queue() -> None:
+    assert "sqs:" not in HOST
+
+
+def test_the_host_assumes_the_roles_of_its_services_and_they_trust_it_alone() -> None:
+    assert resources(HOST, "sts:AssumeRole") == [API_ROLE]
+    (statement,) = statements(iam.assume_role_by(HOST_ROLE))
+    assert (statement["Principal"], statement["Action"]) == ({"AWS": HOST_ROLE}, "sts:AssumeRole")
+
+
+def test_a_host_without_services_that_use_aws_assumes_no_role() -> None:
+    policy = iam.host_policy(
+        region=REGION,
+        account_id=ACCOUNT,
+        repository_arns=[REPOSITORY],
+        parameter_path="/slipway/dev",
+        document="slipway-dev-host",
+        service_roles=[],
+        metric_namespace="slipway-dev",
+        log_group_arn=LOGS,
+    )
+    assert "sts:AssumeRole" not in policy
+
+
+def test_the_host_reads_its_own_document_and_no_other() -> None:
+    assert resources(HOST, "ssm:GetDocument") == [f"arn:aws:ssm:{REGION}:{ACCOUNT}:document/slipway-dev-host"]
+
+
+def test_the_host_writes_metrics_of_its_own_namespace() -> None:
+    (metrics,) = (statement for statement in statements(HOST) if "cloudwatch:PutMetricData" in statement["Action"])
+    assert metrics["Condition"] == {"StringEquals": {"cloudwatch:namespace": "slipway-dev"}}
 
 
 def test_the_host_reads_the_parameters_of_its_own_stack_only() -> None:

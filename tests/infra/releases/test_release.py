@@ -22,7 +22,12 @@ from infra.releases.release import (
 HEX = "0123456789abcdef" * 4
 DIGEST = f"sha256:{HEX}"
 IMAGE = f"123456789012.dkr.ecr.us-east-1.amazonaws.com/slipway/api@{DIGEST}"
-RELEASE = Release(host="slipway-dev-host", host_version="3", services={"migrate": IMAGE, "api": IMAGE})
+RELEASE = Release(
+    host="slipway-dev-host",
+    host_version="3",
+    services={"migrate": IMAGE, "api": IMAGE},
+    secrets={"database-url": 2, "redis-url": 1},
+)
 NAMES = ("api", "base", "worker")
 FILE = ReleaseFile(
     source="dev",
@@ -31,7 +36,7 @@ FILE = ReleaseFile(
 
 
 def document(**changes: object) -> str:
-    base = {"schema": 1, "host": "slipway-dev-host", "hostVersion": "3", "services": {"api": IMAGE}}
+    base = {"schema": 2, "host": "slipway-dev-host", "hostVersion": "3", "services": {"api": IMAGE}, "secrets": {}}
     return json.dumps({key: value for key, value in (base | changes).items() if value is not ...})
 
 
@@ -40,9 +45,22 @@ def release_file(**changes: object) -> str:
 
 
 def test_a_release_is_the_same_string_however_its_services_are_ordered() -> None:
-    other = Release(RELEASE.host, RELEASE.host_version, dict([*RELEASE.services.items()][::-1]))
+    other = Release(
+        RELEASE.host,
+        RELEASE.host_version,
+        dict([*RELEASE.services.items()][::-1]),
+        dict([*RELEASE.secrets.items()][::-1]),
+    )
     assert render(other) == render(RELEASE)
-    assert render(RELEASE).startswith('{"host":"slipway-dev-host","hostVersion":"3","schema":1,"services":{"api":')
+    assert render(RELEASE).startswith(
+        '{"host":"slipway-dev-host","hostVersion":"3","schema":2,"secrets":{"database-url":2,"redis-url":1},'
+        '"services":{"api":'
+    )
+
+
+def test_another_version_of_a_secret_is_another_release() -> None:
+    other = Release(RELEASE.host, RELEASE.host_version, RELEASE.services, {**RELEASE.secrets, "redis-url": 2})
+    assert render(other) != render(RELEASE)
 
 
 def test_a_release_comes_back_from_its_document() -> None:
@@ -65,8 +83,8 @@ def test_a_release_within_the_limit_holds_a_whole_product() -> None:
     [
         ("{", "is not JSON"),
         ("[" * 4000, "is not JSON"),
-        ("[]", "must be a JSON object with schema, host, hostVersion, services"),
-        (document(schema=2), "is of schema 2, but this program knows 1"),
+        ("[]", "must be a JSON object with schema, host, hostVersion, services, secrets"),
+        (document(schema=1), "is of schema 1, but this program knows 2"),
         (document(schema=True), "is of schema true"),
         (document(services=...), 'has no "services"'),
         (document(service={}), 'has "service", which is unknown: did you mean "services"?'),
@@ -82,6 +100,13 @@ def test_a_release_within_the_limit_holds_a_whole_product() -> None:
         (document(services={"Api!": IMAGE}), 'calls the service "Api!"'),
         (document(host=""), 'calls the host document ""'),
         (document(hostVersion=3), "has the host version 3"),
+        (document(hostVersion="0"), 'has the host version "0"'),
+        (document(secrets=...), 'has no "secrets"'),
+        (document(secrets=[]), "has secrets that are not whole numbers by name"),
+        (document(secrets={"database-url": "2"}), "has secrets that are not whole numbers by name"),
+        (document(secrets={"database-url": True}), "has secrets that are not whole numbers by name"),
+        (document(secrets={"database-url": 0}), "has secrets that are not whole numbers by name"),
+        (document(secrets={"Database!": 1}), 'calls the secret "Database!"'),
         (document(hostVersion="$LATEST"), 'has the host version "$LATEST"'),
     ],
 )

@@ -1,0 +1,135 @@
+"""The graph of services that the host's program runs: a pure function of product, settings and wiring.
+
+`infra/host/graph.py` reads it. It holds no digest and no secret: the release names those.
+"""
+
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+
+from infra.product import Service
+from infra.settings import Settings
+from infra.settings.memory import containers_mib
+from infra.settings.models import variable_of
+
+SCHEMA = 1
+DIGITS_OF_AN_ACCOUNT = "000000000000"
+
+
+@dataclass(frozen=True)
+class Wiring:
+    """What the graph needs of the stack's resources."""
+
+    queue_url: str | None = None
+    """Address of the jobs' queue, if the product has a worker."""
+    roles: Mapping[str, str] = field(default_factory=dict)
+    """ARN of each service's role, for those that may do something on AWS."""
+
+
+def document_name(settings: Settings) -> str:
+    """Return the name of the SSM document with the host's program."""
+    return f"{settings.prefix}-host"
+
+
+def release_parameter(settings: Settings) -> str:
+    """Return the name of the SSM parameter with the current release."""
+    return f"{settings.parameter_path}/release"
+
+
+def log_group(settings: Settings) -> str:
+    """Return the name of the log group of the host's containers."""
+    return f"/{settings.prefix}/api"
+
+
+def role_name(settings: Settings, service: str) -> str:
+    """Return the name of a service's role."""
+    return f"{settings.prefix}-host-{service}"
+
+
+def stand_in(settings: Settings) -> Wiring:
+    """Return wiring as long as the real one, which a first `up` knows only once the resources are there."""
+    return Wiring(
+        f"https://sqs.{settings.region}.amazonaws.com/{DIGITS_OF_AN_ACCOUNT}/{settings.prefix}-jobs",
+        {
+            name: f"arn:aws:iam::{DIGITS_OF_AN_ACCOUNT}:role/{role_name(settings, name)}"
+            for name, service in settings.services.items()
+            if service.permissions
+        },
+    )
+
+
+def graph(settings: Settings, wiring: Wiring) -> dict[str, object]:
+    """Return the graph as the host's program is packed with it."""
+    times = settings.host.release
+    return {
+        "schema": SCHEMA,
+        "name": settings.prefix,
+        "region": settings.region,
+        "document": document_name(settings),
+        "parameter": release_parameter(settings),
+        "parameterPath": settings.parameter_path,
+        "logGroup": log_group(settings),
+        "httpPort": settings.host.http_port,
+        "memoryMib": containers_mib(settings),
+        "seconds": {
+            "pull": times.pull_seconds,
+            "once": times.once_seconds,
+            "ready": times.ready_seconds,
+            "steady": times.steady_seconds,
+            "watch": times.watch_seconds,
+            "request": settings.product.longest_request_seconds,
+        },
+        "services": {name: _service(settings, wiring, name) for name in settings.services},
+    }
+
+
+def references(settings: Settings, images: Mapping[str, str]) -> dict[str, str]:
+    """Return the image of each service as `repository@digest`, given those of the product's own images."""
+    return {
+        name: images[service.image] if service.image else settings.images.parents[str(service.external)]
+        for name, service in settings.services.items()
+    }
+
+
+def _service(settings: Settings, wiring: Wiring, name: str) -> dict[str, object]:
+    service = settings.services[name]
+    return {
+        "once": service.once,
+        "edge": service.edge,
+        "port": service.port,
+        "memoryMib": service.memory_limit_mib,
+        "user": service.user,
+        "ready": _ready(service),
+        "health": service.health,
+        "route": service.route.path if service.route else None,
+        "strip": service.route.strip if service.route else False,
+        "probes": [{"path": probe.path, "status": list(probe.status)} for probe in service.probes],
+        # A database that is elsewhere is not waited for.
+        "after": {other: until for other, until in service.after.items() if other in settings.services},
+        "environment": _environment(settings, wiring, name),
+        "secrets": {variable_of(secret): secret for secret in service.secrets},
+        "role": wiring.roles.get(name),
+        "volume": service.volume,
+    }
+
+
+def _ready(service: Service) -> str | None:
+    """Return the path on which a service is ready; None for one that is ready when it accepts connections."""
+    if service.once or service.port is None or service.stateful:
+        return service.ready
+    return service.ready or service.health
+
+
+def _environment(settings: Settings, wiring: Wiring, name: str) -> dict[str, str]:
+    """Return the plain environment of a service: no more than it needs."""
+    service = settings.services[name]
+    if service.edge or service.external:
+        return {}  # the host tells the edge where the others are
+    environment = {"SERVICE_TYPE": name, "AWS_REGION": settings.region}
+    if service.port:
+        environment["PORT"] = str(service.port)
+    environment |= {variable_of(variable): settings.variable(variable) for variable in service.variables}
+    if wiring.queue_url and {"jobs:send", "jobs:count", "jobs:work"} & set(service.permissions):
+        environment["JOBS_QUEUE_URL"] = wiring.queue_url
+    if "release:read" in service.permissions:
+        environment["RELEASE_PARAMETER"] = release_parameter(settings)
+    return environment

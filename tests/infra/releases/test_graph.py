@@ -1,0 +1,181 @@
+"""The graph of services, which the host's program is packed with."""
+
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import pytest
+import yaml
+
+from infra import ROOT, host, product
+from infra.lib.canonical_json import canonical_json
+from infra.releases import host_document
+from infra.releases.graph import Wiring, graph, references, stand_in
+from infra.settings import Settings, SettingsError
+from tests.infra.conftest import DIGESTS, settings_of
+
+WIRING = Wiring("https://sqs/jobs", {"api": "arn:aws:iam::123456789012:role/slipway-dev-host-api"})
+POSTGRES = f"postgres:17@sha256:{'5' * 64}"
+Extended = Callable[..., Settings]
+
+
+@pytest.fixture
+def extended(tmp_path: Path) -> Extended:
+    """Load a stack of a product with more services, which wait on a database from outside."""
+
+    def load(services: dict[str, Any], postgres: str = POSTGRES, **values: Any) -> Settings:
+        document = yaml.safe_load((ROOT / "product.yaml").read_text())
+        document["upstream"]["postgres"] = postgres
+        document["services"].update(services)
+        file = tmp_path / "product.yaml"
+        file.write_text(yaml.safe_dump(document, sort_keys=False))
+        return settings_of("dev", values, product.load(file))
+
+    return load
+
+
+def services(settings: Settings, wiring: Wiring = WIRING) -> dict[str, Any]:
+    found: Any = graph(settings, wiring)["services"]
+    return dict(found)
+
+
+def test_the_stacks_names_and_limits_are_in_it() -> None:
+    found = graph(settings_of("dev", {"slipway:host": {"httpPort": 8080, "release": {"readySeconds": 45}}}), WIRING)
+    assert {key: value for key, value in found.items() if key != "services"} == {
+        "schema": 1,
+        "name": "slipway-dev",
+        "region": "us-east-1",
+        "document": "slipway-dev-host",
+        "parameter": "/slipway/dev/release",
+        "parameterPath": "/slipway/dev",
+        "logGroup": "/slipway-dev/api",
+        "httpPort": 8080,
+        "memoryMib": 1510,
+        "seconds": {"pull": 300, "once": 120, "ready": 45, "steady": 6, "watch": 5, "request": 65},
+    }
+
+
+def test_a_service_is_told_what_it_needs_and_no_more() -> None:
+    assert services(settings_of("dev"))["api"] == {
+        "once": False,
+        "edge": False,
+        "port": 8000,
+        "memoryMib": 224,
+        "user": None,
+        "ready": "/ready",
+        "health": "/health",
+        "route": "/api",
+        "strip": True,
+        "probes": [{"path": "/labs", "status": [401]}],
+        "after": {"migrate": "completed"},
+        "environment": {
+            "SERVICE_TYPE": "api",
+            "AWS_REGION": "us-east-1",
+            "PORT": "8000",
+            "OPENAI_MODEL": "gpt-4o-mini",
+            "JOBS_QUEUE_URL": "https://sqs/jobs",
+        },
+        "secrets": {
+            "DATABASE_URL": "database-url",
+            "REDIS_URL": "redis-url",
+            "OPENAI_API_KEY": "openai-api-key",
+        },
+        "role": "arn:aws:iam::123456789012:role/slipway-dev-host-api",
+        "volume": None,
+    }
+
+
+def test_only_those_with_the_permission_know_the_queue_and_the_release() -> None:
+    found = services(settings_of("dev"))
+    assert {name for name, one in found.items() if "JOBS_QUEUE_URL" in one["environment"]} == {"api", "dashboard"}
+    assert {name for name, one in found.items() if "RELEASE_PARAMETER" in one["environment"]} == {"dashboard"}
+    assert found["auth"]["role"] is None
+
+
+def test_the_edge_is_told_nothing_and_is_ready_when_it_is_well() -> None:
+    edge = services(settings_of("dev"))["caddy"]
+    assert (edge["edge"], edge["environment"], edge["secrets"]) == (True, {}, {})
+    assert edge["ready"] == "/health"
+
+
+def test_what_runs_once_is_never_ready_and_has_its_own_memory() -> None:
+    migrate = services(settings_of("dev"))["migrate"]
+    assert (migrate["once"], migrate["ready"], migrate["port"], migrate["memoryMib"]) == (True, None, None, 128)
+
+
+def test_a_database_is_ready_when_it_accepts_connections(extended: Extended) -> None:
+    settings = extended(
+        {
+            "postgres": {"external": "postgres", "user": 999, "port": 5432, "memory_mib": 64, "volume": "/var/lib/pg"},
+            "migrate": {"image": "api", "once": True, "after": {"postgres": "healthy"}},
+        }
+    )
+    postgres = services(settings)["postgres"]
+    assert (postgres["ready"], postgres["volume"], postgres["user"]) == (None, "/var/lib/pg", 999)
+    assert postgres["environment"] == {}
+    assert services(settings)["migrate"]["after"] == {"postgres": "healthy"}
+
+
+def test_a_database_that_is_elsewhere_is_not_waited_for(extended: Extended) -> None:
+    settings = extended(
+        {
+            "postgres": {"external": "postgres", "port": 5432, "memory_mib": 64, "unless": "database-url"},
+            "migrate": {"image": "api", "once": True, "after": {"postgres": "healthy"}},
+        }
+    )
+    assert "postgres" not in services(settings)
+    assert services(settings)["migrate"]["after"] == {}
+
+
+def test_every_service_has_an_image_by_digest(extended: Extended) -> None:
+    settings = extended({"postgres": {"external": "postgres", "port": 5432, "memory_mib": 64}})
+    images = {image: f"registry/slipway/{image}@{digest}" for image, digest in DIGESTS.items()}
+    assert references(settings, images) == {
+        "migrate": images["api"],
+        "postgres": POSTGRES,
+        "auth": images["api"],
+        "api": images["api"],
+        "dashboard": images["api"],
+        "caddy": images["web"],
+    }
+
+
+def test_an_image_from_outside_without_a_digest_is_refused(extended: Extended) -> None:
+    with pytest.raises(SettingsError) as refused:
+        extended({"postgres": {"external": "postgres", "port": 5432, "memory_mib": 64}}, "postgres:17")
+    assert refused.value.problems == (
+        'slipway:images.parents.postgres is "postgres:17"; it must name a digest (@sha256: and 64 hex digits), since '
+        "the host runs it.",
+    )
+
+
+def test_the_same_settings_are_the_same_graph() -> None:
+    assert canonical_json(graph(settings_of("dev"), WIRING)) == canonical_json(graph(settings_of("dev"), WIRING))
+
+
+def test_the_stand_in_for_wiring_is_as_long_as_what_aws_gives() -> None:
+    wiring = stand_in(settings_of("dev"))
+    assert wiring.queue_url == "https://sqs.us-east-1.amazonaws.com/000000000000/slipway-dev-jobs"
+    assert wiring.roles == {
+        name: f"arn:aws:iam::000000000000:role/slipway-dev-host-{name}" for name in ("api", "dashboard")
+    }
+
+
+def test_the_hosts_program_reads_the_graph() -> None:
+    from infra.host.graph import parse
+
+    found = parse(graph(settings_of("dev"), WIRING))
+    assert found.edge is not None
+    assert found.order[-1] == found.edge.name == "caddy"
+    assert not [name for name, service in found.services.items() if service.exclusive]
+
+
+def test_the_names_of_roles_are_short_enough_for_iam() -> None:
+    settings = settings_of("a23456789-123456789z")
+    longest = settings.model_copy(update={"project": "b23456789-123456789z"})
+    assert len(f"{longest.prefix}-host-{'s' * 17}") == 64
+
+
+def test_the_document_has_room_for_this_product() -> None:
+    assert host.__file__
+    assert len(host_document.render(graph(settings_of("dev"), stand_in(settings_of("dev"))))) < 56 * 1024
