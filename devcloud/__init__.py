@@ -13,5 +13,6 @@ dev         `make dev`: the product without a cloud, with live reload
 Processes of their own, which import only util:
 
 emulator    AWS on this machine: moto with what it lacks, and ECR's registry protocol
+machines    EC2's data plane: instances of the emulator as containers that are hosts
 plugins     plugins of Pulumi for machines that cannot have the official ones
 """

@@ -9,7 +9,7 @@ import click
 from devcloud.cli.context import Command, cli
 from devcloud.cloud.cloud import STRIPPED_ENV_PREFIXES
 from devcloud.pulumi.stack import with_resources
-from devcloud.toolchain import node
+from devcloud.toolchain import host_image, node
 from devcloud.toolchain.assembly import ensure_for_tests
 from devcloud.toolchain.standins import docker_hub_reachable
 from devcloud.toolchain.standins import ensure as ensure_standins
@@ -31,6 +31,8 @@ def status(command: Command) -> int:
     row("docker", command.cloud.docker_host())
     row("endpoint", command.cloud.endpoint)
     row("registry", command.cloud.registry_address)
+    for instance, state in services.engine.hosts().items():
+        row("host", f"{instance}: {state}; `make logs SERVICE={instance}` shows its console")
     for name, resources in with_resources(command.cloud).items():
         row("stack", f"{name}: {resources} resources")
     return 0 if healthy else 1
@@ -78,3 +80,4 @@ def toolchain(command: Command, tests: bool) -> None:
         node.ensure(command.cloud.cache, say)
     if not docker_hub_reachable():
         ensure_standins(command.cloud.cache, say)
+    host_image.ensure(command.cloud.cache, say)

@@ -11,14 +11,14 @@ from pathlib import Path
 
 from devcloud.cloud.cloud import Cloud
 from devcloud.cloud.supervisor import Program, Supervisor
+from devcloud.machines.containers import CLOUD_LABEL as LABEL
+from devcloud.machines.containers import INSTANCE_LABEL
 from devcloud.toolchain import Toolchain
+from devcloud.toolchain.host_image import HostImage
 from devcloud.util.console import UserError, row
 from devcloud.util.locks import locked
 from devcloud.util.processes import output, traced, unmount_below
 from devcloud.util.waiting import wait_until
-
-LABEL = "slipway.cloud"
-"""Every container and network of ours carries it, with the name of its cloud."""
 
 
 @dataclass(frozen=True)
@@ -132,6 +132,26 @@ class DockerEngine:
         """Pull an image by its digest, unless the engine has it."""
         if not self._docker("images", "-q", "--no-trunc", image).strip():
             self._docker("pull", "--quiet", image, timeout=600)
+
+    def have_host_image(self, image: HostImage) -> None:
+        """Have the image that EC2's instances boot, made of its archive and files if the engine lacks it."""
+        if self._docker("images", "-q", image.name).strip():
+            return
+        if not self._docker("images", "-q", image.base_name).strip():
+            self._docker("import", str(image.base.archives[-1]), image.base_name, timeout=600)
+        # Docker's older builder: it needs no plugin, and any engine has it.
+        environment = {"DOCKER_BUILDKIT": "0"}
+        command = ["build", "--quiet", "--network", "none", "--tag", image.name, "--file", "-", str(image.files)]
+        self._docker(*command, secrets=environment, stdin=image.dockerfile)
+
+    def hosts(self) -> dict[str, str]:
+        """Return how the container of each EC2 instance stands, by the instance's id."""
+        if not self.running():
+            return {}
+        filters = ("--filter", f"label={LABEL}={self.cloud.name}", "--filter", f"label={INSTANCE_LABEL}")
+        template = f'{{{{.Label "{INSTANCE_LABEL}"}}}}\t{{{{.Status}}}}'
+        lines = self._docker("ps", "--all", *filters, "--format", template).splitlines()
+        return dict(line.split("\t", 1) for line in lines)
 
     def run(self, container: Container, *, detach: bool, timeout: float = 120, stdin: str | None = None) -> str:
         """Run a container as the platform would: read-only, without capabilities, within its limits.

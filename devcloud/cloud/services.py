@@ -5,6 +5,7 @@ import os
 import shutil
 import sys
 import uuid
+from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any
 
@@ -13,8 +14,8 @@ from devcloud.cloud import buildkit, databases
 from devcloud.cloud.cloud import Cloud
 from devcloud.cloud.docker import DockerEngine
 from devcloud.cloud.supervisor import Program, Supervisor
-from devcloud.toolchain import Toolchain
-from devcloud.util.console import row, step
+from devcloud.toolchain import Toolchain, host_image
+from devcloud.util.console import row, say, step
 from devcloud.util.files import replace_text
 from devcloud.util.locks import locked
 from devcloud.util.processes import unmount_below
@@ -23,6 +24,7 @@ from devcloud.util.sockets import check_ports
 BUILDER = "slipway-local"
 """The buildx instance that stands for this cloud's BuildKit, as Pulumi.local.yaml names it."""
 BUILDKIT = "buildkit"
+MACHINES = "machines"
 
 
 @dataclass(frozen=True)
@@ -54,6 +56,7 @@ class Services:
         self.cloud.folder.chmod(0o700)
         with step("docker", "the Docker engine"):
             self.engine.start()
+        self.engine.have_host_image(host_image.ensure(self.cloud.cache, say))
         programs = self._programs()
         if self.supervisor.running() and not self._emulator_lives():
             row("aws", "the emulator has died, and what it held with it: starting the cloud anew")
@@ -159,7 +162,14 @@ class Services:
         return [
             buildkit.registry(folder, tools.docker_registry, ports.registry),
             python(
-                *("aws", "devcloud.emulator", ports.aws, "--registry-address", self.cloud.registry_address),
+                *(
+                    "aws",
+                    "devcloud.emulator",
+                    ports.aws,
+                    "--registry-address",
+                    self.cloud.registry_address,
+                    "--machines",
+                ),
                 priority=2,
                 restart=False,  # its state is gone with it: a new one would be another account
                 title="emulator",
@@ -181,10 +191,28 @@ class Services:
                 listens=(gateway, databases.REDIS_PORT),
             ),
             python("ecr", "devcloud.emulator.registry_proxy", ports.ecr, "--aws", self.cloud.endpoint, priority=3),
+            self._machines(gateway, ours),
             buildkit.buildkit(
                 *(folder, tools.buildkitd, f"{tools.bin}{os.pathsep}{os.environ['PATH']}", self.cloud.buildkit_address)
             ),
         ]
+
+    def _machines(self, gateway: str, environment: Mapping[str, str]) -> Program:
+        """Return the data plane of EC2: it runs the emulator's instances as containers."""
+        cloud = self.cloud
+        docker = {"DOCKER_HOST": cloud.docker_host(), "DOCKER_CONFIG": str(cloud.folder / "docker")}
+        return Program(
+            MACHINES,
+            [
+                *(sys.executable, "-m", "devcloud.machines", "--cloud", cloud.name),
+                *("--docker", str(self.toolchain.docker), "--image", host_image.of(cloud.cache).name),
+                *("--network", cloud.network, "--gateway", gateway, "--logs", str(cloud.logs)),
+                *("--aws-port", str(cloud.ports.aws), "--registry-port", str(cloud.ports.ecr)),
+            ],
+            priority=4,
+            environment={**environment, **docker},
+            title="EC2's machines",
+        )
 
     def _log_in(self) -> None:
         """Give the Docker client the registry's login, as `docker login` would."""

@@ -13,12 +13,15 @@ def main() -> None:
     parser.add_argument(
         "--registry-address", metavar="HOST:PORT", help="where users push to and pull from: registry_proxy's address"
     )
+    parser.add_argument(
+        "--machines", action="store_true", help="`python -m devcloud.machines` runs the instances; else none runs"
+    )
     arguments = parser.parse_args()
     moto_overrides.require_moto()
     # Only now: importing the additions binds them to moto's internals.
     from devcloud.emulator import server
 
-    server.install(arguments.registry, arguments.registry_address)
+    server.install(arguments.registry, arguments.registry_address, machines=arguments.machines)
     server.serve(arguments.listen)
 
 

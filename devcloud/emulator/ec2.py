@@ -1,8 +1,11 @@
-"""EC2: an instance and its primary interface agree, a launch template keeps its own tags, and refusals."""
+"""EC2: instances whose machines start and stop, interfaces that outlast them, launch templates' tags, and refusals."""
 
 from collections.abc import Callable, Mapping
 from typing import Any
 
+from moto.core.responses import ActionResult
+from moto.core.types import Base64EncodedString
+from moto.core.utils import utcnow
 from moto.ec2 import urls
 from moto.ec2.models import EC2Backend, ec2_backends
 from moto.ec2.models.elastic_ip_addresses import ElasticAddress
@@ -12,6 +15,7 @@ from moto.ec2.models.security_groups import SecurityGroup
 from moto.ec2.responses import EC2Response
 
 from devcloud.emulator import ec2_refusals, moto_overrides
+from devcloud.emulator.machines import MACHINES, release_interfaces, set_state
 
 
 class Ec2Backend(EC2Backend):
@@ -33,6 +37,10 @@ class Ec2Backend(EC2Backend):
             share_groups(instance, primary.group_set)
             if primary.id not in made_before:
                 primary.delete_on_termination = True
+            # moto takes the region's first zone if the interface was made before.
+            instance.placement.zone = primary.subnet.availability_zone
+            if MACHINES.managed:
+                set_state(instance, "pending")
         return reservation
 
     def _refuse_instance(self, asked: Mapping[str, Any]) -> None:
@@ -40,7 +48,9 @@ class Ec2Backend(EC2Backend):
             (nic for nic in asked.get("nics") or [] if int(nic.get("DeviceIndex") or 0) == 0), {}
         )
         if primary.get("NetworkInterfaceId"):
-            subnet = self.get_network_interface(primary["NetworkInterfaceId"]).subnet
+            interface = self.get_network_interface(primary["NetworkInterfaceId"])
+            ec2_refusals.interface_in_use(interface)
+            subnet = interface.subnet
         else:
             subnet_id = asked.get("subnet_id") or primary.get("SubnetId")
             subnet = self.get_subnet(subnet_id) if subnet_id else None
@@ -55,7 +65,43 @@ class Ec2Backend(EC2Backend):
         """StartInstances: the type may have been changed since, to one that the zone does not offer."""
         for instance in self.get_multi_instances_by_id(instance_ids):
             ec2_refusals.instance_type(self.region_name, instance.instance_type, instance.placement.zone)
-        return super().start_instances(instance_ids)
+            ec2_refusals.state(instance, ("stopped", "running"), "started")
+        return self._changing(instance_ids, "pending", super().start_instances)
+
+    def stop_instances(self, instance_ids: list[str]) -> list[tuple[Instance, InstanceState]]:
+        """StopInstances: the data plane says when it has stopped."""
+        for instance in self.get_multi_instances_by_id(instance_ids):
+            ec2_refusals.state(instance, ("running", "stopping", "stopped"), "stopped")
+        return self._changing(instance_ids, "stopping", super().stop_instances)
+
+    def terminate_instances(self, instance_ids: list[str]) -> list[tuple[Instance, InstanceState]]:
+        """TerminateInstances: the data plane says when it is gone."""
+        return self._changing(instance_ids, "shutting-down", super().terminate_instances)
+
+    def _changing(
+        self,
+        instance_ids: list[str],
+        state: str,
+        change: Callable[[list[str]], list[tuple[Instance, InstanceState]]],
+    ) -> list[tuple[Instance, InstanceState]]:
+        """Change instances as moto does, at once; with a data plane they are only on their way to their new state."""
+        before = {instance.id: instance.state for instance in self.get_multi_instances_by_id(instance_ids)}
+        changed = change(instance_ids)
+        for instance, _ in changed:
+            if before[instance.id] in (state, instance.state):
+                set_state(instance, before[instance.id])  # it was there, or on its way, already
+            elif MACHINES.managed:
+                set_state(instance, state)
+            elif instance.state == "terminated":
+                release_interfaces(instance)
+        return changed
+
+    def reboot_instances(self, instance_ids: list[str]) -> list[Instance]:
+        """RebootInstances: the state stays `running` meanwhile."""
+        for instance in self.get_multi_instances_by_id(instance_ids):
+            ec2_refusals.state(instance, ("running",), "rebooted")
+            MACHINES.of(instance.id).reboots += 1
+        return super().reboot_instances(instance_ids)
 
     def associate_address(self, instance: Any = None, eni: Any = None, *args: Any, **kwargs: Any) -> ElasticAddress:
         """Refuse an elastic address in a VPC without a gateway."""
@@ -147,6 +193,15 @@ class Response(EC2Response):
             subnet = self.ec2_backend.get_subnet(self._get_param("SubnetId"))
             ec2_refusals.private_address(self.ec2_backend, subnet, address, of_an_interface=True)
         return super().create_network_interface()
+
+    def get_console_output(self) -> ActionResult:
+        """GetConsoleOutput: what the machine's console shows; nothing before it has said something."""
+        instance = self.ec2_backend.get_instance(self._get_param("InstanceId"))
+        machine = MACHINES.of(instance.id)
+        found: dict[str, Any] = {"InstanceId": instance.id, "Timestamp": machine.console_at or utcnow()}
+        if machine.console:
+            found["Output"] = Base64EncodedString.from_raw_string(machine.console)
+        return ActionResult(found)
 
 
 def install() -> None:

@@ -97,6 +97,21 @@ def instance_type(region: str, name: str, zone: str | None) -> None:
         )
 
 
+def state(instance: Any, allowed: tuple[str, ...], done: str) -> None:
+    """Refuse to change an instance in a state that does not allow it (StartInstances in the EC2 API's error codes)."""
+    if instance.state not in allowed:
+        raise AwsError(
+            "IncorrectInstanceState",
+            f"The instance '{instance.id}' is not in a state from which it can be {done}.",
+        )
+
+
+def interface_in_use(interface: Any) -> None:
+    """Refuse to attach a network interface that another instance has (hashicorp/terraform-provider-aws#2068)."""
+    if interface.attachment_id:
+        raise AwsError("InvalidNetworkInterface.InUse", f"Interface: [{interface.id}] in use.")
+
+
 def private_address(backend: Any, subnet: Any, address: str, *, of_an_interface: bool) -> None:
     """Refuse a private address that the subnet does not have, keeps for itself, or has given away.
 

@@ -16,13 +16,16 @@ from werkzeug.serving import BaseWSGIServer, make_server
 from devcloud.emulator import application_autoscaling, budgets, ec2, ecr, ecs, sqs, ssm
 from devcloud.emulator.constraints import Constraints, signed_for
 from devcloud.emulator.idempotency import Retries, attempt
+from devcloud.emulator.machine_api import MachineApi
+from devcloud.emulator.machines import MACHINES
 
 
-def install(registry_url: str | None, registry_address: str | None) -> None:
+def install(registry_url: str | None, registry_address: str | None, *, machines: bool = False) -> None:
     """Put every addition in moto's place. To be called once, before the first request.
 
-    Without a registry, ECR is left as moto has it.
+    Without a registry, ECR is left as moto has it. With `machines`, a data plane runs EC2's instances.
     """
+    MACHINES.managed = machines
     # Roles of the program refer to managed policies; read when IAM is first used.
     os.environ["MOTO_IAM_LOAD_MANAGED_POLICIES"] = "true"
     for service in (application_autoscaling, budgets, ec2, ecs, sqs, ssm):
@@ -84,7 +87,8 @@ def serve(addresses: list[tuple[str, int]]) -> None:
 
     Raise SystemExit with a sentence where an address cannot be had.
     """
-    application = Log(Retries(Constraints(DomainDispatcherApplication(create_backend_app))))
+    # Machines ask all the time: what they ask is not logged.
+    application = MachineApi(Log(Retries(Constraints(DomainDispatcherApplication(create_backend_app)))))
     servers = [listener(host, port, application) for host, port in addresses]
     for server in servers:
         threading.Thread(target=server.serve_forever, daemon=True).start()

@@ -1,17 +1,16 @@
-"""SSM: a standard parameter's limit, associations, and which instances it manages."""
+"""SSM: a standard parameter's limit, a document's limit, and associations; commands are in `ssm_commands`."""
 
 import datetime
 import uuid
 from typing import Any, cast
 
 from moto.core.responses import ActionResult, EmptyResult
-from moto.ec2.models import ec2_backends
 from moto.ssm import urls
-from moto.ssm.models import Parameter, SimpleSystemManagerBackend, ssm_backends
-from moto.ssm.responses import SimpleSystemManagerResponse
+from moto.ssm.models import Documents, Parameter, SimpleSystemManagerBackend, ssm_backends
 
-from devcloud.emulator import moto_overrides
+from devcloud.emulator import moto_overrides, run_command
 from devcloud.emulator.moto_overrides import AwsError
+from devcloud.emulator.ssm_commands import CommandResponse
 
 # Bytes; "Managing parameter tiers" in the Systems Manager user guide, 2026-11.
 STANDARD_LIMIT = 4096
@@ -45,6 +44,16 @@ class SsmBackend(SimpleSystemManagerBackend):
     def __init__(self, region_name: str, account_id: str) -> None:
         super().__init__(region_name, account_id)
         self.associations: dict[str, dict[str, Any]] = {}
+
+    def create_document(self, content: str, *args: Any, **kwargs: Any) -> Documents:
+        """CreateDocument, refusing one that is too large."""
+        run_command.check_size(content, {})
+        return super().create_document(content, *args, **kwargs)
+
+    def update_document(self, content: str, *args: Any, **kwargs: Any) -> dict[str, Any]:
+        """UpdateDocument, refusing one that is too large."""
+        run_command.check_size(content, {})
+        return super().update_document(content, *args, **kwargs)
 
     def _validate_resource_type_and_id(self, resource_type: str, resource_id: str) -> str:
         if resource_type == "Association":
@@ -123,7 +132,7 @@ class SsmBackend(SimpleSystemManagerBackend):
         return tier
 
 
-class Response(SimpleSystemManagerResponse):
+class Response(CommandResponse):
     """moto's, with the calls that it does not know."""
 
     @property
@@ -184,44 +193,12 @@ class Response(SimpleSystemManagerResponse):
         }
         return ActionResult({"AssociationExecutions": [execution]})
 
-    def describe_instance_information(self) -> ActionResult:
-        """DescribeInstanceInformation: instances that run and have a role, as the agent on them needs one."""
-        asked = self._asked_instances()
-        ec2 = ec2_backends[self.current_account][self.region]
-        information = [
-            {
-                "InstanceId": instance.id,
-                "PingStatus": "Online",
-                "LastPingDateTime": datetime.datetime.now(datetime.UTC),
-                "AgentVersion": "3.3.3572.0",
-                "IsLatestVersion": True,
-                "PlatformType": "Linux",
-                "PlatformName": "Amazon Linux",
-                "PlatformVersion": "2023",
-                "ResourceType": "EC2Instance",
-                "IPAddress": instance.private_ip,
-            }
-            for instance in ec2.all_running_instances()
-            if instance.id in ec2.iam_instance_profile_associations and (asked is None or instance.id in asked)
-        ]
-        return ActionResult({"InstanceInformationList": information})
-
     def _settings(self) -> dict[str, Any]:
         given = {name: self._get_param(name) for name in ASSOCIATION_SETTINGS}
         return {name: value for name, value in given.items() if value is not None}
 
     def _association(self) -> dict[str, Any]:
         return self.backend.association(self._get_param("AssociationId"))
-
-    def _asked_instances(self) -> set[str] | None:
-        """The ids in the request's filters, of either of the two kinds that the API has; None for all."""
-        older = "InstanceInformationFilterList"
-        filters = [
-            *((each["Key"], each["Values"]) for each in self._get_param("Filters") or []),
-            *((each["key"], each["valueSet"]) for each in self._get_param(older) or []),
-        ]
-        ids = [set(values) for key, values in filters if key == "InstanceIds"]
-        return set.intersection(*ids) if ids else None
 
 
 def install() -> None:

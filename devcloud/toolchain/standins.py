@@ -104,7 +104,7 @@ def ensure(cache: Path, report: Report) -> tuple[StandIn, ...]:
 
     def make_python(draft: Path, work: Work) -> None:
         debian.install(["debootstrap"], cache, work)
-        _bootstrap(draft / "root", work)
+        bootstrap(draft / "root", PACKAGES, work)
         _lay_out(draft / "root")
 
     rootfs = python / "rootfs.tar"
@@ -118,12 +118,12 @@ def ensure(cache: Path, report: Report) -> tuple[StandIn, ...]:
         (StandIn(CADDY, f"Caddy {versions.CADDY} and Busybox", caddy, (caddy / "caddy.tar",), "caddy"), make_caddy),
     )
     for standin, make in found:
-        _ensure(standin, make, report)
+        have(standin, make, report)
     return tuple(standin for standin, _ in found)
 
 
-def _ensure(standin: StandIn, make: Callable[[Path, Work], None], report: Report) -> None:
-    """Have the archive that is the stand-in's own. `make` fills the folder `root` in a draft of its folder."""
+def have(standin: StandIn, make: Callable[[Path, Work], None], report: Report) -> None:
+    """Make the archive that is the stand-in's own if it is missing. `make` fills the folder `root` in a draft."""
     archive = standin.archives[-1]
     if archive.exists():
         return
@@ -181,8 +181,9 @@ def _there(registry: str, image: str, digest: str) -> bool:
     return found == digest
 
 
-def _bootstrap(root: Path, work: Work) -> None:
-    command = ["debootstrap", "--variant=minbase", f"--include={','.join(PACKAGES)}", SUITE, str(root), *_mirror()]
+def bootstrap(root: Path, packages: Sequence[str], work: Work) -> None:
+    """Make a Debian with some packages in a folder. Raise MachineError if that fails."""
+    command = ["debootstrap", "--variant=minbase", f"--include={','.join(packages)}", SUITE, str(root), *_mirror()]
     done = work.run(command)
     if done.returncode != 0:
         raise MachineError(
@@ -202,10 +203,7 @@ def _mirror() -> Sequence[str]:
 
 def _lay_out(root: Path) -> None:
     """Make it look like the official image: `python`, `python3` and `pip` in /usr/local/bin, nothing unneeded."""
-    for name in UNNEEDED:
-        shutil.rmtree(root / name, ignore_errors=True)
-        (root / name).mkdir(parents=True, exist_ok=True)
-    (root / "tmp").chmod(0o1777)
+    strip(root)
     for compiled in root.rglob("__pycache__"):
         shutil.rmtree(compiled)
     for name in ("python", "python3", "python3.11"):
@@ -222,6 +220,14 @@ def _lay_out(root: Path) -> None:
     if CERTIFICATES.exists():
         shutil.copyfile(CERTIFICATES, root / AUTHORITIES)
     (root / "etc/resolv.conf").unlink(missing_ok=True)
+
+
+def strip(root: Path) -> None:
+    """Empty the folders of a Debian that no image needs."""
+    for name in UNNEEDED:
+        shutil.rmtree(root / name, ignore_errors=True)
+        (root / name).mkdir(parents=True, exist_ok=True)
+    (root / "tmp").chmod(0o1777)
 
 
 def _node_tree(made: Path, root: Path) -> None:

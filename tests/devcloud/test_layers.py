@@ -9,13 +9,14 @@ import pytest
 from devcloud.bootstrap import ROOT
 
 LAYERS = ("bootstrap", "util", "toolchain", "cloud", "images", "pulumi", "verify", "cli")
-PROCESSES = {"plugins", "emulator"}
+PROCESSES = {"plugins", "emulator", "machines"}
 ALLOWED = {
     **{layer: {*LAYERS[: place + 1], *PROCESSES} for place, layer in enumerate(LAYERS)},
     "util": {"bootstrap", "util"},
     "dev": {*LAYERS[:-1], "dev"},
     "plugins": {"bootstrap", "util", "plugins"},
     "emulator": {"bootstrap", "util", "emulator"},
+    "machines": {"bootstrap", "util", "machines"},
     "__main__": {"cli"},
     "__init__": set(),
 }

@@ -29,7 +29,7 @@ class Machine:
         certificates = folder / "authorities.crt"
         certificates.write_text("the machine's authorities")
         monkeypatch.setattr(standins, "CERTIFICATES", certificates)
-        monkeypatch.setattr(standins, "_bootstrap", self._bootstrap)
+        monkeypatch.setattr(standins, "bootstrap", self._bootstrap)
         monkeypatch.setattr(debian, "install", lambda packages, *_: self.asked.extend(packages))
         monkeypatch.setattr(debian, "unpack", self._unpack)
         monkeypatch.setattr(pypi, "install", self._install)
@@ -38,7 +38,7 @@ class Machine:
     def ensure(self) -> dict[str, StandIn]:
         return {standin.name: standin for standin in standins.ensure(self.cache, self.lines.append)}
 
-    def _bootstrap(self, root: Path, _work: Work) -> None:
+    def _bootstrap(self, root: Path, _packages: Sequence[str], _work: Work) -> None:
         self.asked.append("debootstrap's run")
         for name in ("usr/bin", "usr/local/bin", "usr/share/doc/x", "etc/ssl/certs", "usr/lib/python3.11/__pycache__"):
             (root / name).mkdir(parents=True)

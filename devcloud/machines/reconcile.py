@@ -1,0 +1,208 @@
+"""Make the containers what the emulator says of its instances, and report what is so."""
+
+import http.client
+import json
+import subprocess
+import time
+import urllib.parse
+from collections.abc import Mapping
+from concurrent.futures import Future, ThreadPoolExecutor
+from datetime import UTC, datetime
+from pathlib import Path
+from typing import Any
+
+from devcloud.machines.containers import Wanted
+from devcloud.machines.engine import Engine
+from devcloud.util.console import UserError
+
+PAUSE_SECONDS = 0.5
+DOCKER_SECONDS = 3.0
+"""How often Docker is asked what runs if the emulator says nothing new."""
+CONSOLE_BYTES = 64 * 1024
+REBOOT_CODE = 129
+"""The exit code of a container whose system asked the kernel to reboot: its first process dies of SIGHUP (reboot(2))."""
+POWER_OFF_CODES = (0, 130)
+"""The same for a system that was shut down; 130 is SIGINT."""
+
+
+class Emulator:
+    """The emulator's endpoint for the data plane."""
+
+    def __init__(self, endpoint: str) -> None:
+        parts = urllib.parse.urlsplit(endpoint)
+        self._host, self._port = parts.hostname or "", parts.port or 80
+
+    def instances(self) -> dict[str, Wanted]:
+        """Return what should run, by instance id. Raise OSError if the emulator does not answer."""
+        said = self._call("GET", "instances", None)["instances"]
+        return {wanted.id: wanted for wanted in map(Wanted.parse, said)}
+
+    def report(self, instance_id: str, **content: object) -> None:
+        """Tell the emulator what is so."""
+        self._call("POST", f"instances/{instance_id}", content)
+
+    def _call(self, method: str, path: str, content: Mapping[str, object] | None) -> dict[str, Any]:
+        connection = http.client.HTTPConnection(self._host, self._port, timeout=30)
+        try:
+            connection.request(method, f"/_devcloud/{path}", json.dumps(content) if content is not None else None)
+            response = connection.getresponse()
+            text = response.read()
+        except http.client.HTTPException as error:
+            raise OSError(f"{type(error).__name__}: {error}") from None
+        finally:
+            connection.close()
+        if response.status != http.HTTPStatus.OK:
+            raise OSError(f"the emulator answered {response.status}")
+        answer: dict[str, Any] = json.loads(text)
+        return answer
+
+
+class DataPlane:
+    """The instances of one cloud. One piece of work at a time for each, side by side for several."""
+
+    def __init__(self, engine: Engine, emulator: Emulator, logs: Path) -> None:
+        self.engine = engine
+        self.emulator = emulator
+        self.consoles = Consoles(engine, logs)
+        self._pool = ThreadPoolExecutor(max_workers=8)
+        self._work: dict[str, Future[None]] = {}
+
+    def serve(self) -> None:
+        """Reconcile for ever."""
+        before: dict[str, Wanted] = {}
+        states: dict[str, str] = {}
+        asked = 0.0
+        while True:
+            try:
+                wanted = self.emulator.instances()
+                if not asked:
+                    self.consoles.forget_all_but(wanted)
+                if wanted != before or self._busy() or time.monotonic() - asked > DOCKER_SECONDS:
+                    states = self.engine.states()
+                    asked = time.monotonic()
+                self.reconcile(wanted, states)
+                before = wanted
+            except (OSError, UserError) as problem:
+                _say(str(problem))
+                time.sleep(2)
+            time.sleep(PAUSE_SECONDS)
+
+    def reconcile(self, wanted: Mapping[str, Wanted], states: Mapping[str, str]) -> None:
+        """Begin what has to be done for each instance that nothing is being done for."""
+        for instance_id in wanted.keys() | states.keys():
+            work = self._work.get(instance_id)
+            if work and not work.done():
+                continue
+            if work and (problem := work.exception()):
+                _say(f"{instance_id}: {type(problem).__name__}: {problem}")
+            here, there = states.get(instance_id, ""), wanted.get(instance_id)
+            if there is None or to_do(there, here):
+                self._work[instance_id] = self._pool.submit(self._settle, instance_id, there)
+        for instance_id in wanted:
+            running = states.get(instance_id) == "running"
+            if (text := self.consoles.news(instance_id, running=running)) is not None:
+                self.emulator.report(instance_id, console=text)
+
+    def _busy(self) -> bool:
+        return any(not work.done() for work in self._work.values())
+
+    def _settle(self, instance_id: str, wanted: Wanted | None) -> None:
+        """Bring one instance to where it should be. The containers are asked anew: what was known may be old."""
+        here = self.engine.states().get(instance_id, "")
+        work = to_do(wanted, here) if wanted else "remove"
+        if not work:
+            return
+        _say(f"{instance_id}: {work} (should be {wanted.state if wanted else 'gone'}, is {here or 'absent'})")
+        if work == "remove":
+            if here == "running" and wanted:
+                self.engine.stop(instance_id)
+            self.engine.remove(instance_id)
+            if wanted:
+                self.emulator.report(instance_id, state="terminated")
+        elif work == "stop":
+            if here == "running":
+                self.engine.stop(instance_id)
+            self.emulator.report(instance_id, state="stopped")
+        elif work == "reboot" and wanted:
+            self.engine.stop(instance_id)
+            self._start(instance_id)
+            self.emulator.report(instance_id, rebooted=wanted.reboots)
+        elif work == "recover":
+            self._recover(instance_id)
+        elif wanted:
+            self._run(wanted, here)
+
+    def _run(self, wanted: Wanted, here: str) -> None:
+        try:
+            if not here:
+                self.engine.create(wanted)
+            self._start(wanted.id)
+        except UserError as problem:
+            # Such as an address that something else listens on. EC2 says the same of a launch that fails.
+            self.engine.remove(wanted.id)
+            self.emulator.report(wanted.id, state="terminated", reason=str(problem))
+            raise
+
+    def _start(self, instance_id: str) -> None:
+        address = self.engine.start(instance_id)
+        self.emulator.report(instance_id, address=address, state="running")
+
+    def _recover(self, instance_id: str) -> None:
+        """Start a host that rebooted itself or lost its power; note one that shut itself down."""
+        code = self.engine.exit_code(instance_id)
+        if code in POWER_OFF_CODES:
+            self.emulator.report(instance_id, state="stopped")
+        else:
+            _say(f"{instance_id}: {'rebooted itself' if code == REBOOT_CODE else f'lost its power (exit code {code})'}")
+            self._start(instance_id)
+
+
+def to_do(wanted: Wanted, here: str) -> str:
+    """Return what has to be done for an instance whose container is in the state `here`; empty if nothing has."""
+    if wanted.state == "pending":
+        return "run"
+    if wanted.state == "running":
+        if here == "running":
+            return "reboot" if wanted.reboots else ""
+        return "recover" if here in ("exited", "created") else ""
+    if wanted.state == "stopping":
+        return "stop"
+    if wanted.state == "shutting-down":
+        return "remove"
+    return ""
+
+
+class Consoles:
+    """What the instances' consoles show: a file each, and what is new in it for the emulator."""
+
+    def __init__(self, engine: Engine, logs: Path) -> None:
+        self.engine = engine
+        self.logs = logs
+        self._followers: dict[str, subprocess.Popen[bytes]] = {}
+        self._told: dict[str, int] = {}
+
+    def forget_all_but(self, wanted: Mapping[str, Wanted]) -> None:
+        """Delete the files of instances that are no more."""
+        for file in self.logs.glob("i-*.log"):
+            if file.stem not in wanted:
+                file.unlink()
+
+    def news(self, instance_id: str, *, running: bool) -> str | None:
+        """Return the end of a console if it has changed since the last call."""
+        file = self.logs / f"{instance_id}.log"
+        follower = self._followers.get(instance_id)
+        if running and (follower is None or follower.poll() is not None):
+            since = datetime.fromtimestamp(file.stat().st_mtime if file.exists() else 0, UTC)
+            with file.open("ab") as log:
+                self._followers[instance_id] = self.engine.follow(instance_id, since.isoformat(), log)
+        size = file.stat().st_size if file.exists() else 0
+        if size == self._told.get(instance_id, 0):
+            return None
+        self._told[instance_id] = size
+        with file.open("rb") as log:
+            log.seek(max(0, size - CONSOLE_BYTES))
+            return log.read().decode(errors="replace").replace("\r\n", "\n")
+
+
+def _say(text: str) -> None:
+    print(f"{time.strftime('%H:%M:%S')} {text}", flush=True)
