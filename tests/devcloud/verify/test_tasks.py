@@ -1,0 +1,56 @@
+"""A task definition as a container: its limits, its environment, and secrets by their parameters."""
+
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from devcloud.cloud.cloud import Cloud, Ports
+from devcloud.verify.tasks import container_of
+
+IMAGE = f"127.0.0.1:5000/slipway-local/worker@sha256:{'a' * 64}"
+ARN = "arn:aws:ssm:us-east-1:123456789012:parameter/slipway/local/database-url"
+
+
+class Emulator:
+    """Answers the two calls that are needed, for this task and this parameter alone."""
+
+    def client(self, service: str) -> Any:
+        assert service in ("ecs", "ssm")
+        return self
+
+    def describe_task_definition(self, taskDefinition: str) -> dict[str, Any]:  # noqa: N803  boto3's names, here and below
+        assert taskDefinition == "worker:7"
+        container = {
+            "image": IMAGE,
+            "command": ["--work"],
+            "user": "10001:10001",
+            "environment": [{"name": "AWS_REGION", "value": "us-east-1"}],
+            "secrets": [{"name": "DATABASE_URL", "valueFrom": ARN}],
+        }
+        return {"taskDefinition": {"cpu": "512", "memory": "3072", "containerDefinitions": [container]}}
+
+    def get_parameter(self, Name: str, WithDecryption: bool) -> dict[str, Any]:  # noqa: N803
+        assert (Name, WithDecryption) == ("/slipway/local/database-url", True)
+        return {"Parameter": {"Value": "postgresql://one"}}
+
+
+@pytest.fixture
+def cloud(tmp_path: Path) -> Cloud:
+    found = Cloud("test", tmp_path)
+    found.__dict__["ports"] = Ports(aws=4566, ecr=5000, registry=5001, databases="127.83.1.1")
+    found.__dict__["aws"] = Emulator()
+    return found
+
+
+def test_a_task_gets_its_limits_its_environment_and_its_secrets(cloud: Cloud) -> None:
+    container = container_of(cloud, "worker:7", "a-name")
+    assert (container.image, container.memory_mib, container.cpus, container.user) == (IMAGE, 3072, 0.5, "10001:10001")
+    assert container.environment["DATABASE_URL"] == "postgresql://one"
+    assert container.environment["AWS_REGION"] == "us-east-1"
+    assert container.environment["AWS_ENDPOINT_URL"] == "http://host.docker.internal:4566"
+    assert container.command == ["--work"]
+
+
+def test_another_command_takes_the_place_of_the_tasks_own(cloud: Cloud) -> None:
+    assert container_of(cloud, "worker:7", "a-name", ["--self-test"]).command == ["--self-test"]
