@@ -16,26 +16,6 @@ class Output(Group):
     model_config = ConfigDict(strict=False, alias_generator=to_camel)
 
 
-class ServiceOutput(Output):
-    """A service of the API host, as it is to run."""
-
-    image: str
-    """The product's image that it runs."""
-    port: int | None = None
-    memory_mib: int | None = None
-    health: str
-    """Path that it answers without an account when it is well."""
-    route: str | None = None
-    """First part of the path that the edge sends to it."""
-    strip: bool
-    """Whether the edge takes that part away."""
-    edge: bool
-    once: bool
-    environment: Mapping[str, str]
-    secrets: Mapping[str, str]
-    """Each secret's variable, and the ARN of the parameter that holds it."""
-
-
 class WorkerOutput(Output):
     """The tasks that take jobs, and their queue."""
 
@@ -59,12 +39,11 @@ class StackOutputs(Output):
     api_url: str
     api_address: str
     api_instance_id: str
-    host_memory_mib: int
     database_host: str
     """The host's private address, where its PostgreSQL is."""
     release_parameter: str
-    services: Mapping[str, ServiceOutput]
-    """In the order in which they start."""
+    verified_parameter: str
+    """Name of the parameter with the images that were verified."""
     # Pulumi does not keep an output that is nothing.
     worker: WorkerOutput | None = None
     smoke_test: str | None = None

@@ -18,6 +18,7 @@ from infra.builds import base_version, buildx, staging
 from infra.builds.plan import PARENT_ARGUMENT, BuildPlan, plan_builds
 from infra.components.api_host import ApiHost, ApiHostArgs
 from infra.components.budget import Budget, BudgetArgs
+from infra.components.host_release import HostRelease, HostReleaseArgs
 from infra.components.image import Image, ImageArgs
 from infra.components.jobs import Jobs, JobsArgs
 from infra.components.network import Network, NetworkArgs
@@ -25,7 +26,6 @@ from infra.components.registry import CACHE, Registry, RegistryArgs
 from infra.components.secrets import Secrets, SecretsArgs
 from infra.components.worker import Worker, WorkerArgs
 from infra.lib import cost
-from infra.lib.aws_limits import INSTANCE_TYPES
 from infra.placement import zones_of
 from infra.releases import graph, host_document, release
 from infra.settings import Settings
@@ -114,6 +114,30 @@ def deploy(settings: Settings) -> None:
         options,
     )
     jobs = Jobs("jobs", JobsArgs(prefix=prefix, spec=settings.jobs), options) if product.worker else None
+    host = ApiHost(
+        "api-host",
+        ApiHostArgs(
+            settings=settings,
+            network=network,
+            jobs=jobs,
+            account_id=account_id,
+            repository_arns={image: registry.arns[image] for image in product.host_images},
+        ),
+        options,
+    )
+    served = HostRelease(
+        "release",
+        HostReleaseArgs(
+            settings=settings,
+            host=host,
+            secrets=secrets,
+            account_id=account_id,
+            references={image: images.references[image] for image in product.host_images},
+            digests=images.digests,
+            content_tags=images.content_tags,
+        ),
+        options,
+    )
     worker = None
     if product.worker and jobs:
         worker = Worker(
@@ -133,24 +157,12 @@ def deploy(settings: Settings) -> None:
                 secrets={variable_of(secret): secrets.arns[secret] for secret in product.worker.secrets},
                 secret_versions={secret: secrets.versions[secret] for secret in product.worker.secrets},
             ),
-            options,
+            # A failed release leaves the worker as it is, too.
+            pulumi.ResourceOptions(providers=[provider], depends_on=[served]),
         )
-    host = ApiHost(
-        "api-host",
-        ApiHostArgs(
-            settings=settings,
-            network=network,
-            secrets=secrets,
-            jobs=jobs,
-            account_id=account_id,
-            repository_arns={image: registry.arns[image] for image in product.host_images},
-            images={image: images.references[image] for image in product.host_images},
-        ),
-        options,
-    )
     if settings.budget.email:
         Budget("budget", BudgetArgs(prefix=prefix, spec=settings.budget, email=settings.budget.email), options)
-    _export(settings, images, network, jobs, worker, host, secrets)
+    _export(settings, images, network, jobs, worker, host, served)
 
 
 def _pinned(settings: Settings, provider: aws.Provider) -> dict[str, release.ReleasedImage]:
@@ -273,7 +285,7 @@ def _export(
     jobs: Jobs | None,
     worker: Worker | None,
     host: ApiHost,
-    secrets: Secrets,
+    served: HostRelease,
 ) -> None:
     """Export what a person or a script wants next: infra/outputs.py has it as types."""
     product = settings.product
@@ -295,24 +307,8 @@ def _export(
         "apiUrl": pulumi.Output.concat("http://", host.address, ":", str(settings.host.http_port)),
         "apiAddress": host.address,
         "apiInstanceId": host.instance_id,
-        "hostMemoryMib": INSTANCE_TYPES[settings.host.instance_type].memory_mib,
-        "releaseParameter": host.release_parameter,
-        "services": {
-            name: {
-                "image": service.image,
-                "port": service.port,
-                "memoryMib": service.memory_mib,
-                "health": service.health,
-                "route": service.route.path if service.route else None,
-                "strip": service.route.strip if service.route else False,
-                "edge": service.edge,
-                "once": service.once,
-                "environment": host.environment(name),
-                "secrets": {variable_of(secret): secrets.arns[secret] for secret in service.secrets},
-            }
-            for name, service in settings.services.items()
-            if service.image
-        },
+        "releaseParameter": served.parameter,
+        "verifiedParameter": served.verified_parameter,
         "worker": {
             "cluster": worker.cluster_name,
             "service": worker.service_name,

@@ -50,11 +50,6 @@ class SsmBackend(SimpleSystemManagerBackend):
         run_command.check_size(content, {})
         return super().create_document(content, *args, **kwargs)
 
-    def update_document(self, content: str, *args: Any, **kwargs: Any) -> dict[str, Any]:
-        """UpdateDocument, refusing one that is too large."""
-        run_command.check_size(content, {})
-        return super().update_document(content, *args, **kwargs)
-
     def _validate_resource_type_and_id(self, resource_type: str, resource_id: str) -> str:
         if resource_type == "Association":
             return str(self.association(resource_id)["AssociationId"])
@@ -101,11 +96,12 @@ class SsmBackend(SimpleSystemManagerBackend):
         )
 
     def update_document(self, content: str, *args: Any, **kwargs: Any) -> dict[str, Any]:
-        """UpdateDocument, refusing content that the latest version has already.
+        """UpdateDocument, refusing content that is too large, or that the latest version has already.
 
         moto refuses content of any version, so a document could never go back to what it was. The provider takes the
         refusal for "the latest version has this content" (hashicorp/terraform#13491).
         """
+        run_command.check_size(content, {})
         documents = self._documents.get(kwargs["name"])
         if documents is None:
             return super().update_document(content, *args, **kwargs)

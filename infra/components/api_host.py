@@ -1,18 +1,16 @@
-"""The API's host: one small EC2 instance, its addresses, its program, and the release that it is to serve."""
+"""The API's host: one small EC2 instance, its addresses and its program."""
 
 from collections.abc import Mapping
 from dataclasses import dataclass
-from typing import Any
 
 import pulumi
 import pulumi_aws as aws
 
 from infra.components.jobs import Jobs
 from infra.components.network import Network
-from infra.components.secrets import Secrets
 from infra.components.service_roles import ServiceRoles, ServiceRolesArgs
 from infra.lib import iam
-from infra.releases import bootstrap, graph, host_document, release
+from infra.releases import bootstrap, graph, host_document
 from infra.settings import Settings
 
 AL2023 = "/aws/service/ami-amazon-linux-latest/al2023-ami-kernel-default-x86_64"
@@ -29,24 +27,20 @@ class ApiHostArgs:
     network: Network
     """The host waits for it: without gateway and routes EC2 refuses the elastic address, and the host's first boot
     installs nothing."""
-    secrets: Secrets
     jobs: Jobs | None
     account_id: pulumi.Input[str]
     repository_arns: Mapping[str, pulumi.Input[str]]
     """The repositories of the images that the host runs, by image."""
-    images: Mapping[str, pulumi.Input[str]]
-    """`repository@digest` of the images that the host runs, by image. The release waits for no other."""
 
 
 class ApiHost(pulumi.ComponentResource):
-    """An instance with its roles, volume, addresses, log group and program, and the release parameter."""
+    """An instance with its roles, volume, addresses, log group and program."""
 
     address: pulumi.Output[str]
     """The public IPv4 address."""
     instance_id: pulumi.Output[str]
-    graph: pulumi.Output[dict[str, Any]]
-    """The services as the host's program is told of them."""
-    release_parameter: pulumi.Output[str]
+    document_version: pulumi.Output[str]
+    """Version of the document with the host's program; unknown in a preview that changes the program."""
 
     def __init__(self, name: str, args: ApiHostArgs, opts: pulumi.ResourceOptions | None = None) -> None:
         super().__init__("slipway:index:ApiHost", name, None, opts)
@@ -79,31 +73,20 @@ class ApiHost(pulumi.ComponentResource):
         instance = self._instance(role, policy)
         self._data(instance)
 
-        self.graph = pulumi.Output.all(queue_url=args.jobs.url if args.jobs else None, roles=dict(services.arns)).apply(
-            lambda known: graph.graph(args.settings, graph.Wiring(**known))
-        )
+        services_graph = pulumi.Output.all(
+            queue_url=args.jobs.url if args.jobs else None, roles=dict(services.arns)
+        ).apply(lambda known: graph.graph(args.settings, graph.Wiring(**known)))
         document = aws.ssm.Document(
             "host-document",
             name=graph.document_name(args.settings),
             document_type="Command",
             document_format="JSON",
-            content=self.graph.apply(host_document.render),
-            opts=self._child,
-        )
-        current = aws.ssm.Parameter(
-            "release",
-            name=graph.release_parameter(args.settings),
-            type="String",
-            insecure_value=self._release(document),
+            content=services_graph.apply(host_document.render),
             opts=self._child,
         )
         self.instance_id = instance.id
-        self.release_parameter = current.name
-        self.register_outputs({"address": self.address, "releaseParameter": self.release_parameter})
-
-    def environment(self, service: str) -> pulumi.Output[dict[str, str]]:
-        """Return the plain environment of a service."""
-        return self.graph.apply(lambda known: dict(known["services"][service]["environment"]))
+        self.document_version = document.latest_version
+        self.register_outputs({"address": self.address})
 
     def _allow(self, role: aws.iam.Role, services: ServiceRoles) -> aws.iam.RolePolicy:
         """Declare what the host may do, and the log group that it writes to."""
@@ -227,26 +210,6 @@ class ApiHost(pulumi.ComponentResource):
             # The instance goes first where both go: a volume in use cannot be detached safely.
             stop_instance_before_detaching=True,
             opts=self._child,
-        )
-
-    def _release(self, document: aws.ssm.Document) -> pulumi.Output[str]:
-        """Return the release document: unknown in a preview that changes an image, a secret or the program."""
-        services = self._settings.services
-        secrets = sorted({secret for service in services.values() for secret in service.secrets})
-        return pulumi.Output.all(
-            version=document.latest_version,
-            images=dict(self._args.images),
-            secrets={secret: self._args.secrets.versions[secret] for secret in secrets},
-        ).apply(
-            lambda known: release.render(
-                release.Release(
-                    host=graph.document_name(self._settings),
-                    host_version=known["version"],
-                    services=graph.references(self._settings, known["images"]),
-                    # Numbers come from the engine as floats.
-                    secrets={secret: int(version) for secret, version in known["secrets"].items()},
-                )
-            )
         )
 
     def _current_image(self) -> pulumi.Output[str]:

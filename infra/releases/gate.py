@@ -4,14 +4,13 @@ The release belongs to the host: these functions submit it and follow it. If thi
 goes on, and the next `up` finds the release under way.
 """
 
-import time
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from typing import Any
 
 from infra.lib.canonical_json import canonical_json
 from infra.releases.release import Release, parse, release_id
-from infra.releases.run_command import Host, HostAway, HostError
+from infra.releases.run_command import Host, HostAwayError, HostError
 
 WAITING_SECONDS = 15
 """How often a wait that goes on is told."""
@@ -152,7 +151,7 @@ class Gate:
                         "`pulumi up` again waits for it."
                     )
                 return self.host.ask(wanted.host_version, command, argument)
-            except HostAway as away:
+            except HostAwayError as away:
                 self.say(f"release: {away} Asking again.")
                 self.host.sleep(2)
 

@@ -35,6 +35,11 @@ def release_parameter(settings: Settings) -> str:
     return f"{settings.parameter_path}/release"
 
 
+def verified_parameter(settings: Settings) -> str:
+    """Return the name of the SSM parameter with the images that were verified."""
+    return f"{settings.parameter_path}/verified"
+
+
 def log_group(settings: Settings) -> str:
     """Return the name of the log group of the host's containers."""
     return f"/{settings.prefix}/api"

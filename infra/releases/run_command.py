@@ -25,7 +25,7 @@ class HostError(Exception):
     """The host could not be asked; the message is one sentence."""
 
 
-class HostAway(HostError):
+class HostAwayError(HostError):
     """The host did not take the command: it may be starting, or have lost its network. Asking again may help."""
 
 
@@ -45,7 +45,7 @@ class Host:
         """Return the report of a command: the JSON object that the program prints.
 
         `version` is the document's, so the program's; `argument` is text that reaches the program as it is.
-        Raises HostAway if the host did not take the command, and HostError if the program gave no report.
+        Raises HostAwayError if the host did not take the command, and HostError if the program gave no report.
         """
         command_id = self._send(version, command, argument)
         deadline = self.clock() + DELIVERY_SECONDS + RUN_SECONDS
@@ -54,7 +54,7 @@ class Host:
             if found is not None and found["Status"] not in UNFINISHED:
                 return _report(command, found)
             self.sleep(POLL_SECONDS)
-        raise HostAway(f"The host did not finish `{command}` within {DELIVERY_SECONDS + RUN_SECONDS} s.")
+        raise HostAwayError(f"The host did not finish `{command}` within {DELIVERY_SECONDS + RUN_SECONDS} s.")
 
     def is_online(self) -> bool:
         """Return True if the host's agent takes commands."""
@@ -82,11 +82,11 @@ class Host:
                 Comment=f"slipway {command}",
             )
         except BotoCoreError as error:
-            raise HostAway(f"AWS did not answer SendCommand ({plain(str(error))}).") from None
+            raise HostAwayError(f"AWS did not answer SendCommand ({plain(str(error))}).") from None
         except ClientError as error:
             # The agent is not there (yet): AWS's own name for that.
             if _code(error) == "InvalidInstanceId":
-                raise HostAway(f"The agent on {self.instance_id} takes no commands.") from None
+                raise HostAwayError(f"The agent on {self.instance_id} takes no commands.") from None
             raise HostError(_refused("SendCommand", error)) from None
         return str(sent["Command"]["CommandId"])
 
@@ -106,7 +106,7 @@ class Host:
 def _report(command: str, invocation: dict[str, Any]) -> dict[str, Any]:
     status = invocation.get("StatusDetails") or invocation["Status"]
     if status in UNDELIVERED:
-        raise HostAway(f"The host did not take `{command}` ({status}).")
+        raise HostAwayError(f"The host did not take `{command}` ({status}).")
     printed = invocation.get("StandardOutputContent", "")
     if invocation["Status"] == "Success":
         try:

@@ -112,6 +112,10 @@ class Network(Group):
         return tuple(str(subnet) for subnet, _ in zip(quarters, range(self.zones), strict=False))
 
 
+DRAIN_SECONDS = 150
+"""The longest request, which a release waits for before it stops what served."""
+
+
 class ReleaseTimes(Group):
     """How long the steps of a release may take; a release that takes longer fails, and the old one goes on."""
 
@@ -135,6 +139,12 @@ class ReleaseTimes(Group):
     watch_seconds: Annotated[int, Field(ge=1, le=60)] = Field(
         default=5, description="How long they are watched once they serve, before the old ones are stopped, in seconds."
     )
+
+    @property
+    def total_seconds(self) -> int:
+        """How long an `up` waits for a release: another one may be under way, and comes to its end first."""
+        steps = self.pull_seconds + self.once_seconds + self.ready_seconds + self.steady_seconds + self.watch_seconds
+        return 2 * (steps + DRAIN_SECONDS)
 
 
 class Host(Group):

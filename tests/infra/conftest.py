@@ -19,9 +19,10 @@ from pulumi.runtime import stack as runtime_stack
 from infra import program
 from infra import settings as settings_module
 from infra.builds import content, staging
-from infra.components import image
+from infra.components import host_release, image
 from infra.product import Product, product_of
 from infra.product import load as load_product
+from infra.releases.gate import GateError
 from infra.settings.images import Images
 
 ROOT = Path(__file__).resolve().parents[2]
@@ -182,6 +183,19 @@ class Cloud(pulumi_mocks.Mocks):
     """Versions of SSM parameters that were written more than once, by the resources' names."""
     refused: Sequence[str] = ()
     """Look-ups that AWS refuses, by their tokens."""
+    verified: list[str] = field(default_factory=list)
+    """The releases that the host was asked for at the end."""
+    host_serves: bool = True
+    """Whether the host serves the release that it is asked for."""
+
+    def gate(self, **_: object) -> "Cloud":
+        """Stand in for the gate, whose host says at once what serves."""
+        return self
+
+    def verify(self, text: str) -> None:
+        self.verified.append(text)
+        if not self.host_serves:
+            raise GateError("The host serves another release.")
 
     def new_resource(self, args: pulumi_mocks.MockResourceArgs) -> tuple[str, dict[str, Any]]:
         self.asked.append(Asked(args.typ, args.name, args.inputs))
@@ -300,6 +314,8 @@ def run(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> Run:
         settings = settings_of(stack, values, described)
         # Hooks need the engine, which calls them; the mocks know none.
         monkeypatch.setattr(image, "_hooks", lambda *_: None)
+        monkeypatch.setattr(host_release, "_hooks", lambda *_: None)
+        monkeypatch.setattr(host_release, "Gate", cloud.gate)
 
         def staged(files: Sequence[content.ContextFile], folder: Path) -> contextlib.AbstractContextManager[None]:
             cloud.staged[folder.relative_to(ROOT).as_posix()] = {file.path for file in files}

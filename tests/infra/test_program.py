@@ -4,6 +4,7 @@ import json
 from pathlib import Path
 from typing import Any
 
+import pulumi
 import pytest
 
 from infra import program
@@ -125,9 +126,24 @@ def test_the_release_waits_for_no_image_that_the_host_does_not_run(run: Run) -> 
     assert "worker" not in json.loads(cloud.one(PARAMETER, "release").inputs["insecureValue"])["services"]
 
 
-def test_the_dashboard_is_told_where_the_release_stands(run: Run) -> None:
-    _, outputs = run()
-    assert outputs["services"]["dashboard"]["environment"]["RELEASE_PARAMETER"] == "/slipway/dev/release"
+def test_the_host_is_asked_for_the_release_before_it_counts_as_verified(run: Run) -> None:
+    cloud, _ = run()
+    wanted = {
+        asked.name: asked.inputs["insecureValue"] for asked in cloud.all(PARAMETER) if "insecureValue" in asked.inputs
+    }
+    assert cloud.verified == [wanted["release"]]
+    images = json.loads(wanted["verified"])["images"]
+    assert {image: entry["digest"] for image, entry in images.items()} == DIGESTS
+
+
+def test_a_preview_asks_no_host(run: Run) -> None:
+    cloud, _ = run(preview=True)
+    assert cloud.verified == []
+
+
+def test_a_host_that_serves_another_release_ends_the_up_in_a_sentence(run: Run) -> None:
+    with pytest.raises(pulumi.RunError, match="The host serves another release"):
+        run(host_serves=False)
 
 
 def test_a_preview_knows_the_tags_and_not_the_digests(run: Run) -> None:
@@ -193,7 +209,7 @@ def test_secrets_are_handed_over_by_reference(run: Run) -> None:
     assert container["secrets"] == [{"name": "DATABASE_URL", "valueFrom": reference}]
     assert "hush" not in json.dumps(outputs)
     for asked in cloud.all(PARAMETER):
-        assert asked.inputs["type"] == ("String" if asked.name == "release" else "SecureString")
+        assert asked.inputs["type"] == ("String" if asked.name in ("release", "verified") else "SecureString")
 
 
 def test_a_secret_with_a_new_value_is_a_new_revision_of_the_task(run: Run) -> None:

@@ -8,7 +8,7 @@ import pytest
 
 from infra.releases.gate import Gate, GateError, Patience
 from infra.releases.release import Release, release_id, render
-from infra.releases.run_command import HostAway
+from infra.releases.run_command import HostAwayError
 
 DIGEST = "sha256:" + "a" * 64
 ACCOUNT = "123456789012"
@@ -134,7 +134,7 @@ def test_a_host_that_restarts_is_asked_again() -> None:
     host = ScriptedHost(
         [
             ("submit", {"state": "accepted"}),
-            ("follow", HostAway("The agent on i-1 takes no commands.")),
+            ("follow", HostAwayError("The agent on i-1 takes no commands.")),
             ("follow", follow("succeeded", [], 0)),
         ]
     )
@@ -143,8 +143,8 @@ def test_a_host_that_restarts_is_asked_again() -> None:
 
 
 def test_a_host_that_never_answers_ends_the_wait() -> None:
-    host = ScriptedHost([("submit", HostAway("The agent on i-1 takes no commands."))] * 400)
-    with pytest.raises(GateError, match="no verdict within 900 s. It goes on by itself"):
+    host = ScriptedHost([("submit", HostAwayError("The agent on i-1 takes no commands."))] * 400)
+    with pytest.raises(GateError, match=r"no verdict within 900 s\. It goes on by itself"):
         gate(host).release(TEXT)
     assert 900 <= host.now < 910
 

@@ -10,7 +10,7 @@ import pytest
 from botocore.exceptions import EndpointConnectionError
 from botocore.stub import Stubber
 
-from infra.releases.run_command import Host, HostAway, HostError
+from infra.releases.run_command import Host, HostAwayError, HostError
 
 INSTANCE = "i-0123456789abcdef0"
 COMMAND = "11111111-2222-3333-4444-555555555555"
@@ -62,7 +62,9 @@ def send(answers: Stubber, argument: str = "") -> None:
     )
 
 
-def invocation(answers: Stubber, status: str, *, out: str = "", err: str = "", details: str = "", code: int = 0) -> None:
+def invocation(
+    answers: Stubber, status: str, *, out: str = "", err: str = "", details: str = "", code: int = 0
+) -> None:
     answers.add_response(
         "get_command_invocation",
         {
@@ -86,14 +88,14 @@ def test_the_report_is_what_the_program_printed(answers: Stubber, host: Host) ->
 
 def test_a_host_without_its_agent_is_away(answers: Stubber, host: Host) -> None:
     answers.add_client_error("send_command", "InvalidInstanceId")
-    with pytest.raises(HostAway, match="takes no commands"):
+    with pytest.raises(HostAwayError, match="takes no commands"):
         host.ask("7", "status")
 
 
 def test_a_command_that_was_never_taken_is_away(answers: Stubber, host: Host) -> None:
     send(answers)
     invocation(answers, "TimedOut", details="DeliveryTimedOut")
-    with pytest.raises(HostAway, match="DeliveryTimedOut"):
+    with pytest.raises(HostAwayError, match="DeliveryTimedOut"):
         host.ask("7", "status")
 
 
@@ -101,7 +103,7 @@ def test_a_command_that_never_ends_is_away(answers: Stubber, host: Host) -> None
     send(answers)
     for _ in range(180):
         invocation(answers, "InProgress")
-    with pytest.raises(HostAway, match="within 90 s"):
+    with pytest.raises(HostAwayError, match="within 90 s"):
         host.ask("7", "status")
 
 
@@ -109,7 +111,7 @@ def test_a_refusal_of_aws_is_an_error_that_asking_again_does_not_mend(answers: S
     answers.add_client_error("send_command", "AccessDeniedException", "not authorized to perform: ssm:SendCommand")
     with pytest.raises(HostError, match="AWS refused SendCommand: AccessDeniedException: not authorized") as caught:
         host.ask("7", "status")
-    assert not isinstance(caught.value, HostAway)
+    assert not isinstance(caught.value, HostAwayError)
 
 
 @pytest.mark.parametrize("printed", ["", "no JSON", "[1]"])
@@ -143,5 +145,5 @@ def test_aws_out_of_reach_is_away() -> None:
         def send_command(self, **_: object) -> None:
             raise EndpointConnectionError(endpoint_url="http://127.0.0.1:1")
 
-    with pytest.raises(HostAway, match="did not answer SendCommand"):
+    with pytest.raises(HostAwayError, match="did not answer SendCommand"):
         Host(Unreachable(), INSTANCE, "slipway-test-host").ask("7", "status")

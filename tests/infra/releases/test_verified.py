@@ -1,5 +1,7 @@
 """The document of what serves: it says what it was given, and nothing else is taken for one."""
 
+import json
+
 import pytest
 
 from infra.releases.release import ReleasedImage, ReleaseError
@@ -16,22 +18,29 @@ def test_the_same_images_give_the_same_text_in_any_order() -> None:
     assert render(IMAGES) == render(dict(reversed(list(IMAGES.items()))))
 
 
+ENTRY = {"digest": "sha256:" + "a" * 64, "contentTag": "0" * 20}
+
+
 @pytest.mark.parametrize(
-    "text",
+    "document",
     [
-        "",
-        "[]",
-        "{}",
-        '{"schema":1,"images":{}}',
-        '{"schema":2,"images":{"api":{"digest":"sha256:%s","contentTag":"%s"}}}' % ("a" * 64, "0" * 20),
-        '{"schema":1,"images":{"api":{"digest":"latest","contentTag":"%s"}}}' % ("0" * 20),
-        '{"schema":1,"images":{"api":{"digest":"sha256:%s","contentTag":""}}}' % ("a" * 64),
-        '{"schema":1,"images":["api"]}',
+        [],
+        {},
+        {"schema": 1, "images": {}},
+        {"schema": 1, "images": ["api"]},
+        {"schema": 2, "images": {"api": ENTRY}},
+        {"schema": 1, "images": {"api": ENTRY | {"digest": "latest"}}},
+        {"schema": 1, "images": {"api": ENTRY | {"contentTag": ""}}},
     ],
 )
-def test_anything_else_is_refused_in_a_sentence(text: str) -> None:
+def test_anything_else_is_refused_in_a_sentence(document: object) -> None:
     with pytest.raises(ReleaseError, match="bring the stack up first"):
-        parse(text)
+        parse(json.dumps(document))
+
+
+def test_what_is_no_json_is_refused_too() -> None:
+    with pytest.raises(ReleaseError, match="bring the stack up first"):
+        parse("")
 
 
 def test_a_document_that_no_parameter_holds_is_refused() -> None:
