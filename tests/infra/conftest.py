@@ -14,6 +14,7 @@ import grpc
 import pulumi
 import pytest
 from pulumi.runtime import mocks as pulumi_mocks
+from pulumi.runtime import settings as runtime_settings
 from pulumi.runtime import stack as runtime_stack
 
 from infra import program
@@ -327,7 +328,12 @@ def run(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> Run:
         asyncio.set_event_loop(asyncio.new_event_loop())
         pulumi_mocks.set_mocks(cloud, project="slipway", stack=stack, preview=preview, monitor=Monitor(cloud))
         loop = asyncio.get_event_loop()
-        loop.run_until_complete(runtime_stack.run_pulumi_func(lambda: program.deploy(settings)))
+        try:
+            loop.run_until_complete(runtime_stack.run_pulumi_func(lambda: program.deploy(settings)))
+        except Exception:
+            # What a failed run leaves unfinished would be waited for by the next.
+            runtime_settings.SETTINGS.outputs.clear()
+            raise
         resolved = {name: loop.run_until_complete(_value(output)) for name, output in exported.items()}
         return cloud, resolved
 
