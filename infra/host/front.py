@@ -44,7 +44,7 @@ def leads_to(host: Host, where: Target) -> bool:
 
 @dataclass(frozen=True)
 class Seen:
-    """What answers at an address."""
+    """The answers at an address."""
 
     digests: Mapping[str, str]
     """By service; those that answered with the header."""
@@ -95,7 +95,7 @@ def verify_edge(host: Host, generation: Generation) -> None:
 
 
 def watch(host: Host, generation: Generation, started: tuple[str, ...]) -> None:
-    """Ask through the public port for some seconds, and see that no container that was started dies. Raises HostError."""
+    """Ask through the public port for some seconds, and see that no new container dies. Raises HostError."""
     services = {name: host.graph.services[name] for name in started}
     placed = {name: generation.services[name] for name in started}
     visible = [service for service in host.graph.visible if service.name in generation.services]

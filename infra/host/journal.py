@@ -5,6 +5,7 @@ One line of JSON an entry, on disk before the step that it announces begins.
 
 from __future__ import annotations
 
+import contextlib
 import json
 import os
 import time
@@ -37,13 +38,11 @@ class Journal:
 
     @classmethod
     def read(cls, path: Path, now: Callable[[], float] = time.time) -> Journal:
-        """Return the journal in a file. A last line that was cut by a power failure is dropped."""
+        """Return the journal in a file. A line that was cut by a power failure is left out."""
         entries = []
-        for line in path.read_text("utf-8").splitlines():
-            try:
+        for line in path.read_text("utf-8", errors="replace").splitlines():
+            with contextlib.suppress(ValueError):
                 entries.append(json.loads(line))
-            except ValueError:
-                break
         return cls(path, now, entries)
 
     def add(self, kind: Kind, **more: Any) -> None:

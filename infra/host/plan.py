@@ -20,7 +20,7 @@ FIRST, LAST = 10, 250
 
 @dataclass(frozen=True)
 class Plan:
-    """What a release does."""
+    """The changes that a release makes."""
 
     release: Release
     once: tuple[str, ...]
@@ -132,7 +132,7 @@ def _same_services(graph: Graph, release: Release) -> None:
 
 
 def _check_memory(graph: Graph, made: Plan, serving: Mapping[str, Placed]) -> None:
-    """Raise HostError if what runs and what the release adds have higher limits together than the containers may have."""
+    """Raise HostError if the limits of what runs and of what the release adds exceed the containers' memory."""
     stopped_first = {name for name in made.start if graph.services[name].exclusive}
     running = sum(placed.memory_mib for name, placed in serving.items() if name not in stopped_first)
     added = added_memory(made)

@@ -25,11 +25,19 @@ class Store:
     root: Path = Path("/var/lib/slipway")
     memory: Path = Path("/run/slipway")
     """On a tmpfs: what is in here never reaches the disk."""
+    units: Path = Path("/etc/systemd/system")
     now: Callable[[], float] = time.time
 
     def prepare(self) -> None:
         """Create the folders, for root alone."""
-        for folder in (self.root, self.root / "releases", self.root / "journal", self.root / "programs", self.memory):
+        for folder in (
+            self.root,
+            self.root / "releases",
+            self.root / "journal",
+            self.root / "programs",
+            self.memory,
+            self.units,
+        ):
             folder.mkdir(mode=0o700, parents=True, exist_ok=True)
 
     @property

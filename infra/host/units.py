@@ -4,13 +4,11 @@ from __future__ import annotations
 
 import sys
 from collections.abc import Mapping
-from pathlib import Path
 
 from infra.host.host import Host
 from infra.host.outcome import HostError
 
 RELEASE_UNIT = "slipway-release"
-FOLDER = Path("/etc/systemd/system")
 START_TRIES = 10
 
 
@@ -90,11 +88,11 @@ def start_release(host: Host) -> None:
     raise HostError(f"The release cannot be started: systemd-run failed ({done.stderr.strip()[:300]}).")
 
 
-def install(host: Host, folder: Path = FOLDER) -> None:
+def install(host: Host) -> None:
     """Write the units if they are missing or differ, and enable them. Raises HostError."""
     changed = False
     for name, text in texts(sys.executable, str(host.store.program)).items():
-        file = folder / name
+        file = host.store.units / name
         if not file.is_file() or file.read_text("utf-8") != text:
             file.write_text(text, "utf-8")
             changed = True

@@ -56,6 +56,8 @@ def pack(graph: Mapping[str, object]) -> bytes:
     """
     files = {f"infra/host/{path.name}": path.read_bytes() for path in sorted(SOURCE.glob("*.py"))}
     files["infra/host/graph.json"] = canonical_json(graph).encode()
+    # Of infra itself nothing is packed but its name.
+    files["infra/__init__.py"] = b""
     files["__main__.py"] = MAIN
     packed = io.BytesIO()
     with zipfile.ZipFile(packed, "w", zipfile.ZIP_STORED) as archive:

@@ -1,0 +1,162 @@
+"""The commands of the gate and of operators, and the minute timer."""
+
+import json
+from pathlib import Path
+
+import pytest
+
+from infra.host import boot, cli, commands
+from infra.host.outcome import HostError
+from infra.host.release import release_id
+from tests.infra.host.fake import FakeAws, digest, image, make, release_text
+from tests.infra.host.test_deploy import assert_one_whole_release_serves, deployed
+
+
+def test_follow_reports_lines_and_then_the_verdict(tmp_path: Path) -> None:
+    host, _, _ = make(tmp_path)
+    text = release_text(1)
+    commands.submit(host, text)
+    first = commands.follow(host, json.dumps({"release": release_id(text), "from": 0}))
+    assert (first["state"], first["lines"]) == ("running", [])
+    commands.resume(host)
+    lines, start = [], 0
+    for _ in range(5):
+        answer = commands.follow(host, json.dumps({"release": release_id(text), "from": start}))
+        lines, start = lines + answer["lines"], answer["next"]
+        assert len(json.dumps(answer)) < 6000
+        if answer["state"] != "running":
+            break
+    assert answer["state"] == "succeeded"
+    assert answer["verdict"]["seconds"]["steady"] >= 6
+    assert lines[0] == "check"
+    assert any(line.startswith("api: ready after") for line in lines)
+
+
+def test_follow_of_an_unknown_release(tmp_path: Path) -> None:
+    host, _, _ = make(tmp_path)
+    assert commands.follow(host, '{"release": "0123456789ab", "from": 0}')["state"] == "unknown"
+
+
+def test_verify_tells_the_release_that_serves_from_another(tmp_path: Path) -> None:
+    host, machine, _ = make(tmp_path)
+    assert commands.verify(host, release_text(1))["state"] == "down"
+    deployed(host, release_text(1))
+    answer = commands.verify(host, release_text(1))
+    assert answer == {
+        "state": "serving",
+        "serves": dict.fromkeys(("api", "dashboard", "web"), digest(1)),
+        "release": release_id(release_text(1)),
+        "problem": None,
+    }
+    other = commands.verify(host, release_text(1, api=2))
+    assert other["state"] == "other"
+    assert "api: GET /api/health at 10.20.0.10:80 is served by another image" in other["problem"]
+    assert commands.verify(host, release_text(1, migrate=2))["state"] == "other"
+    machine.jumps.clear()
+    assert commands.verify(host, release_text(1))["state"] == "down"
+
+
+def test_status_logs_and_restart(tmp_path: Path) -> None:
+    host, machine, _ = make(tmp_path)
+    assert commands.status(host)["release"] is None
+    deployed(host, release_text(1))
+    status = commands.status(host)
+    assert status["services"]["api"]["running"]
+    assert status["kept"] == [status["release"]]
+    log = commands.logs(host, '{"service": "api", "lines": 5}')
+    assert log["log"] == "the end of the log"
+    begun = machine.time
+    assert commands.restart(host, '{"service": "api"}')["state"] == "restarted"
+    assert machine.containers[log["container"]].started > begun
+    with pytest.raises(HostError, match="There is no service cache on the host; there are api, dashboard, web"):
+        commands.logs(host, '{"service": "cache"}')
+
+
+def test_boot_serves_without_aws(tmp_path: Path) -> None:
+    host, machine, aws = make(tmp_path)
+    deployed(host, release_text(1))
+    machine.reboot()
+    for one in machine.containers.values():
+        one.stopped = 0
+    aws.away = True
+    boot.boot(host)
+    assert_one_whole_release_serves(host, machine, [release_text(1)])
+    starts = [command[-1].rpartition("-")[2] for command in machine.commands if command[:2] == ["docker", "start"]]
+    assert starts == ["api", "dashboard", "web"]
+
+
+def test_boot_starts_the_release_of_the_parameter(tmp_path: Path) -> None:
+    host, machine, aws = make(tmp_path)
+    boot.boot(host)
+    assert not machine.unit_active, "without a parameter it waits"
+    aws.release = release_text(1)
+    boot.boot(host)
+    assert machine.unit_active
+    commands.resume(host)
+    assert_one_whole_release_serves(host, machine, [release_text(1)])
+
+
+def test_boot_without_a_release_and_without_aws_is_tried_again(tmp_path: Path) -> None:
+    host, _, aws = make(tmp_path)
+    aws.away = True
+    assert cli.run(host, ["boot"])[0] == 1
+
+
+def test_the_timer_renews_credentials_after_20_minutes_and_sets_the_rule_again(tmp_path: Path) -> None:
+    host, machine, aws = make(tmp_path)
+    deployed(host, release_text(1))
+    file = host.credentials_folder("api") / "credentials.json"
+    machine.time = file.stat().st_mtime + 19 * 60
+    assert credentials_taken(aws) == 1
+    boot.tend(host)
+    assert credentials_taken(aws) == 1
+    machine.time += 60
+    boot.tend(host)
+    assert credentials_taken(aws) == 2
+    machine.nat = ""
+    boot.tend(host)
+    assert_one_whole_release_serves(host, machine, [release_text(1)])
+
+
+def credentials_taken(aws: FakeAws) -> int:
+    return sum(":role/" in what for what in aws.asked)
+
+
+def test_the_timer_starts_an_open_release_whose_unit_is_gone(tmp_path: Path) -> None:
+    host, machine, _ = make(tmp_path)
+    commands.submit(host, release_text(1))
+    machine.unit_active = False
+    boot.tend(host)
+    assert machine.unit_active
+
+
+def test_units_are_installed_once_and_start_the_program_in_charge(tmp_path: Path) -> None:
+    host, machine, _ = make(tmp_path)
+    deployed(host, release_text(1))
+    unit = (tmp_path / "units" / "slipway-boot.service").read_text()
+    assert f"{host.store.program} boot" in unit
+    assert host.store.program.resolve() == Path(host.program)
+    machine.commands.clear()
+    commands.submit(host, release_text(2))
+    assert ["systemctl", "daemon-reload"] not in machine.commands
+
+
+def test_a_bad_command_line_is_one_sentence(tmp_path: Path) -> None:
+    host, _, _ = make(tmp_path)
+    code, answer = cli.run(host, ["deploy"])
+    assert code == 2
+    assert answer is not None
+    assert answer["error"].startswith('The host\'s program has no command "deploy"; it has boot, follow,')
+    assert cli.run(host, ["submit", "***"]) == (
+        1,
+        {"error": "The argument of the command is not base64 of UTF-8."},
+    )
+    assert cli.run(host, ["submit", "e30="])[0] == 1
+
+
+def test_the_images_of_a_failed_release_go_with_the_next_good_one(tmp_path: Path) -> None:
+    host, machine, _ = make(tmp_path)
+    machine.architectures[image("api", 1)] = "arm64"
+    deployed(host, release_text(1))
+    deployed(host, release_text(2))
+    assert not any(digest(1) in reference for reference in machine.pulled)

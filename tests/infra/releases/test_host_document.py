@@ -1,0 +1,90 @@
+"""The SSM document that carries the host's program."""
+
+import base64
+import json
+import subprocess
+import sys
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from infra.releases import host_document
+from infra.releases.host_document import HostDocumentError
+from tests.infra.host.fake import graph_json, service
+
+
+def eight_services(environment: int = 12) -> dict[str, Any]:
+    """Return a graph of eight services, each with all that a service can have."""
+    values = {
+        f"VARIABLE_{number}": f"https://sqs.us-east-1.amazonaws.com/123456789012/name-{number}"
+        for number in range(environment)
+    }
+    return graph_json(
+        {
+            f"service-{number}": service(
+                port=8000 + number,
+                route=f"/route-{number}",
+                probes=[{"path": f"/some/route/{number}", "status": [200, 401]}] * 3,
+                after={f"service-{before}": "healthy" for before in range(number)},
+                environment=values,
+                secrets={f"SECRET_{secret}": f"secret-name-{secret}" for secret in range(4)},
+                role=f"arn:aws:iam::123456789012:role/slipway-local-service-{number}",
+            )
+            for number in range(8)
+        }
+    )
+
+
+def test_the_document_is_the_same_string_each_time_and_below_the_limit() -> None:
+    document = host_document.render(eight_services())
+    assert document == host_document.render(json.loads(json.dumps(eight_services())))
+    assert len(document) + host_document.PARAMETER_BYTES < 64 * 1024
+
+
+def test_a_document_over_the_limit_is_refused() -> None:
+    noise = {"name": "x", "noise": [hash(str(number)) for number in range(5000)]}
+    with pytest.raises(HostDocumentError, match=r"more than the 65,536 of an SSM document: describe fewer services"):
+        host_document.render(noise)
+
+
+@pytest.mark.parametrize("knows_variables", [True, False], ids=["new-agent", "old-agent"])
+def test_the_script_runs_the_packed_program(knows_variables: bool, tmp_path: Path) -> None:
+    document = json.loads(host_document.render(graph_json()))
+    (step,) = document["mainSteps"]
+    assert step["action"] == "aws:runShellScript"
+    assert {name: each["interpolationType"] for name, each in document["parameters"].items()} == {
+        "Command": "ENV_VAR",
+        "Argument": "ENV_VAR",
+    }
+    argument = base64.b64encode(b"{}").decode()
+    script = "\n".join(step["inputs"]["runCommand"])
+    script = script.replace("/var/lib/slipway", str(tmp_path / "lib")).replace(
+        "exec python3", f"exec {sys.executable} -c 'import sys; print(sys.argv[1:])'"
+    )
+    environment = {"PATH": "/usr/bin:/bin"}
+    if knows_variables:
+        environment |= {"SSM_Command": "follow", "SSM_Argument": argument}
+    else:
+        script = script.replace("{{Command}}", "follow").replace("{{Argument}}", argument)
+    (tmp_path / "script").write_text(script)
+    for _ in range(2):
+        done = subprocess.run(
+            ["sh", str(tmp_path / "script")], capture_output=True, text=True, env=environment, check=True
+        )
+        (program,) = (tmp_path / "lib" / "programs").iterdir()
+        assert done.stdout == f"{[str(program), 'follow', argument]}\n"
+    assert program.read_bytes() == host_document.pack(graph_json())
+    listed = subprocess.run(
+        [
+            sys.executable,
+            "-c",
+            "import sys; sys.path.insert(0, sys.argv[1]); from infra.host import graph; print(graph.packed().name)",
+            str(program),
+        ],
+        capture_output=True,
+        text=True,
+        check=True,
+        cwd=tmp_path,
+    )
+    assert listed.stdout == "slipway-local\n"
