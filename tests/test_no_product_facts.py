@@ -18,6 +18,7 @@ EXCEPTIONS: dict[str, str] = {
     "devcloud/emulator/ecs.py": "`base` is a key of ECS's capacity provider strategy",
     "infra/components/network.py": "`worker` is a resource of the component, not the image",
     "infra/components/worker.py": "`base` is a key of ECS's capacity provider strategy",
+    "infra/host/secrets.py": "`auth` is a key of Docker's own configuration",
     "infra/lib/cost.py": "`worker` is a line of the bill",
     "infra/program.py": "`worker` is a component, and a key of the outputs",
 }

@@ -27,7 +27,7 @@ class Mount:
 
 @dataclass(frozen=True)
 class Container:
-    """What a container is started with."""
+    """The options that a container is started with."""
 
     name: str
     image: str

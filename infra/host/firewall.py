@@ -19,7 +19,7 @@ LOCAL = ("-m", "addrtype", "--dst-type", "LOCAL")
 
 @dataclass(frozen=True)
 class Target:
-    """Where the public port leads to."""
+    """The container and port that the public port leads to."""
 
     address: str
     port: int

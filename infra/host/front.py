@@ -44,7 +44,7 @@ def leads_to(host: Host, where: Target) -> bool:
 
 @dataclass(frozen=True)
 class Seen:
-    """What answers at an address."""
+    """The answers at an address."""
 
     digests: Mapping[str, str]
     """By service; those that answered with the header."""

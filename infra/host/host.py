@@ -31,7 +31,7 @@ def _print(line: str) -> None:
 
 @dataclass(frozen=True)
 class Host:
-    """What a command works with."""
+    """The surroundings that a command works in."""
 
     graph: Graph
     program: str

@@ -20,7 +20,7 @@ FIRST, LAST = 10, 250
 
 @dataclass(frozen=True)
 class Plan:
-    """What a release does."""
+    """The changes that a release makes."""
 
     release: Release
     once: tuple[str, ...]

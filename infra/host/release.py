@@ -16,7 +16,7 @@ REFERENCE = re.compile(r"[a-z0-9][a-z0-9.:/_-]*@sha256:[0-9a-f]{64}")
 
 @dataclass(frozen=True)
 class Release:
-    """What the host is to run."""
+    """The images and secrets that the host is to run."""
 
     text: str
     images: Mapping[str, str]

@@ -1,4 +1,4 @@
-"""What a container is given: its environment, and credentials of its role. Both stay on the tmpfs, off the disk.
+"""Write what a container is given: its environment, and credentials of its role. Both stay off the disk.
 
 The environment goes to Docker by a file for root alone, never by the command line, which every process can read.
 """

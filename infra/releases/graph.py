@@ -17,7 +17,7 @@ DIGITS_OF_AN_ACCOUNT = "000000000000"
 
 @dataclass(frozen=True)
 class Wiring:
-    """What the graph needs of the stack's resources."""
+    """The addresses of the stack's resources that the graph names."""
 
     queue_url: str | None = None
     """Address of the jobs' queue, if the product has a worker."""

@@ -10,6 +10,9 @@ from pathlib import Path
 import pytest
 
 from infra.releases.bootstrap import SCRIPT, user_data
+from infra.releases.graph import graph, stand_in
+from infra.releases.host_document import render
+from tests.infra.conftest import settings_of
 
 RELEASE = json.dumps({"schema": 2, "host": "slipway-dev-host", "hostVersion": "7", "services": {}, "secrets": {}})
 DOCUMENT = json.dumps(
@@ -87,6 +90,12 @@ def test_a_replaced_host_boots_the_release_by_the_documents_version(boot: Boot) 
     assert booted.ran == "boot/\n"
     assert "get-parameter --name /slipway/dev/release" in booted.calls
     assert "get-document --name slipway-dev-host --document-version 7" in booted.calls
+
+
+def test_the_document_has_its_script_where_the_first_boot_looks_for_it() -> None:
+    settings = settings_of("dev")
+    document = json.loads(render(graph(settings, stand_in(settings))))
+    assert document["mainSteps"][0]["inputs"]["runCommand"][0] == "#!/bin/sh"
 
 
 def test_systemd_repeats_the_script_until_it_succeeds() -> None:
