@@ -6,7 +6,7 @@ from collections.abc import AsyncIterator, Awaitable, Callable
 from contextlib import AbstractAsyncContextManager
 from datetime import UTC, datetime
 from http import HTTPStatus
-from typing import Annotated, Protocol
+from typing import Annotated, Literal, Protocol, TypedDict
 from urllib.parse import urlsplit
 
 from fastapi import FastAPI, Form, Request, Response, status
@@ -15,10 +15,9 @@ from fastapi.responses import RedirectResponse
 from starlette.exceptions import HTTPException
 
 from app.auth.passwords import MOST as MAX_PASSWORD
-from app.common import database, web
+from app.common import database, probes, web
 from app.common.identity import Identity
 from app.common.limits import TooMany
-from app.common.probes import health
 from app.common.sessions import NewSession
 from app.dashboard import pages
 from app.dashboard.cloud import Queue, Releases
@@ -29,6 +28,8 @@ log = logging.getLogger(__name__)
 
 ROOT = "/dashboard"
 COOKIE = "slipway_dashboard"
+# By https, browsers keep a cookie of this name only from this host itself, by https, and for all its paths.
+SECURE_COOKIE = f"__Host-{COOKIE}"
 MAX_EMAIL = 254
 
 WRONG = "There is no account with this email and password."
@@ -73,12 +74,14 @@ def create_app(
     app = web.application("Slipway dashboard", "Pages for operators, not an interface for programs.", lifespan)
     speak_html(app)
     # The image's HEALTHCHECK asks the first, the edge passes the second on.
-    app.include_router(health("/health", f"{ROOT}/health", in_schema=False))
+    app.include_router(probes.health("/health", f"{ROOT}/health", in_schema=False))
+
+    outcome = probes.Kept(lambda: web.check(records.check()))
 
     @app.get("/ready", include_in_schema=False)
     async def ready(response: Response) -> dict[str, web.Check]:
         """Whether the dashboard can do its work, which needs the database alone."""
-        found = await web.check(records.check())
+        found = await outcome.get()
         if not found.ok:
             response.status_code = status.HTTP_503_SERVICE_UNAVAILABLE
         return {"database": found}
@@ -131,13 +134,9 @@ def create_app(
             return pages.notice(403, "Operators only", NOT_OPERATOR)
         answer = to(ROOT)
         answer.set_cookie(
-            COOKIE,
-            session.token,
+            value=session.token,
             max_age=int((session.expires_at - datetime.now(UTC)).total_seconds()),
-            path=ROOT,
-            secure=is_https(request),
-            httponly=True,
-            samesite="strict",
+            **cookie(request),
         )
         return answer
 
@@ -146,14 +145,14 @@ def create_app(
         """End the session, here and everywhere that its token went."""
         if not sent_from_here(request):
             return pages.notice(403, "Not from here", ELSEWHERE)
-        if token := request.cookies.get(COOKIE):
+        if token := request.cookies.get(cookie(request)["key"]):
             await sessions.revoke(token)
         answer = to(f"{ROOT}/sign-in")
-        answer.delete_cookie(COOKIE, path=ROOT, secure=is_https(request), httponly=True, samesite="strict")
+        answer.delete_cookie(**cookie(request))
         return answer
 
     async def who(request: Request) -> Identity | None:
-        token = request.cookies.get(COOKIE)
+        token = request.cookies.get(cookie(request)["key"])
         identity = await sessions.identify(token) if token else None
         request.state.identity = identity
         return identity
@@ -196,6 +195,28 @@ def sent_from_here(request: Request) -> bool:
         return site == "same-origin"
     origin = urlsplit(request.headers.get("origin", "")).netloc
     return bool(origin) and origin == request.headers.get("host")
+
+
+class Cookie(TypedDict):
+    """How the session's cookie is set and deleted, as Starlette takes it."""
+
+    key: str
+    path: str
+    secure: bool
+    httponly: bool
+    samesite: Literal["strict"]
+
+
+def cookie(request: Request) -> Cookie:
+    """Return the name and the properties of the session's cookie."""
+    secure = is_https(request)
+    return {
+        "key": SECURE_COOKIE if secure else COOKIE,
+        "path": "/" if secure else ROOT,
+        "secure": secure,
+        "httponly": True,
+        "samesite": "strict",
+    }
 
 
 def is_https(request: Request) -> bool:
