@@ -44,6 +44,9 @@ class InUseError(Exception):
     """The database was in use for too long; the message says by what."""
 
 
+MIGRATION_FAILURES: tuple[type[Exception], ...] = (*FAILURES, InUseError)
+
+
 def upgrade(connection: Connection) -> None:
     """Run the steps that are missing, each in a transaction of its own."""
     config = Config()
@@ -139,7 +142,7 @@ async def until_stopped(url: str) -> int:
     except asyncio.CancelledError:
         log.error("stopped; the step under way was taken back")
         return 128 + signal.SIGTERM
-    except (*FAILURES, InUseError) as error:
+    except MIGRATION_FAILURES as error:
         log.error("the database was not migrated", extra={"reason": brief(error)})
         return 1
     return 0
