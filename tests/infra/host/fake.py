@@ -1,5 +1,7 @@
 """A stand-in for the host: Docker, iptables, systemd, time and AWS, strict about every command line."""
 
+from __future__ import annotations
+
 import json
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field, replace

@@ -1,5 +1,7 @@
 """The commands of the gate and of operators, and the minute timer."""
 
+from __future__ import annotations
+
 import json
 from pathlib import Path
 

@@ -1,5 +1,7 @@
 """The algorithm of a release, against a stand-in that is strict about each command."""
 
+from __future__ import annotations
+
 import re
 from pathlib import Path
 from typing import Any

@@ -1,5 +1,7 @@
 """Which containers keep running, which start, and whether their memory suffices."""
 
+from __future__ import annotations
+
 import pytest
 
 from infra.host import plan

@@ -1,5 +1,7 @@
 """Command lines, rules, judgements, signatures: what needs no machine."""
 
+from __future__ import annotations
+
 import datetime
 import json
 import subprocess
@@ -79,7 +81,7 @@ def test_dockers_last_line_is_shown_without_its_advice() -> None:
         ("not JSON", None),
     ],
 )
-def test_the_failing_checks_of_ready(body: str, checks: "set[str] | None") -> None:
+def test_the_failing_checks_of_ready(body: str, checks: set[str] | None) -> None:
     assert probes.failing(Answer(503, {}, body)) == checks
 
 

@@ -1,5 +1,7 @@
 """The host's program runs under Python 3.9, Amazon Linux 2023's own."""
 
+from __future__ import annotations
+
 import os
 import shutil
 import subprocess
@@ -13,7 +15,7 @@ from infra import ROOT
 FOLDERS = (Path.home() / ".pyenv/versions", Path("/opt/pyenv/versions"))
 
 
-def python39() -> "str | None":
+def python39() -> str | None:
     """Return the path of a Python 3.9 of this machine."""
     found = [str(file) for folder in FOLDERS for file in folder.glob("3.9.*/bin/python")]
     return next(iter(found), shutil.which("python3.9"))
