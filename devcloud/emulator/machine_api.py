@@ -57,13 +57,15 @@ class MachineApi:
         if method == "POST" and path.startswith("instances/"):
             MACHINES.report(path.removeprefix("instances/"), _json(environ))
             return HTTPStatus.OK, {}
-        if method == "POST" and path in ("agent/poll", "agent/report"):
+        if method == "POST" and path in ("agent/poll", "agent/begin", "agent/report"):
             instance = MACHINES.at(address)
             if instance is None or instance.id not in instance.ec2_backend.iam_instance_profile_associations:
                 problem = f"No instance with a role has the address {address}."
                 return HTTPStatus.FORBIDDEN, {"problem": problem}
             if path == "agent/poll":
                 return HTTPStatus.OK, poll(instance)
+            if path == "agent/begin":
+                return HTTPStatus.OK, {"run": ssm_commands.begin(instance, _json(environ))}
             ssm_commands.report(instance, _json(environ))
             return HTTPStatus.OK, {}
         return HTTPStatus.NOT_FOUND, {"problem": f"There is no {method} {PREFIX}{path}."}

@@ -193,10 +193,10 @@ class Invocation:
         if self.status == "Pending" and (now - self.requested).total_seconds() > self.delivery_seconds:
             self.status, self.details = "TimedOut", "DeliveryTimedOut"
             self.ended = now
-        elif self.started and not self.over:
-            if (now - self.started).total_seconds() > self.execution_seconds + GRACE_SECONDS:
-                self.status, self.details = "TimedOut", "ExecutionTimedOut"
-                self.ended = now
+        latest = self.execution_seconds + GRACE_SECONDS
+        if self.started and not self.over and (now - self.started).total_seconds() > latest:
+            self.status, self.details = "TimedOut", "ExecutionTimedOut"
+            self.ended = now
 
 
 @dataclass

@@ -65,7 +65,10 @@ def commands_of(account: str, region: str) -> Commands:
 
 
 def take(instance: Instance) -> dict[str, Any]:
-    """Return the commands that an agent is to run, which counts as their delivery, and the ids of those to cancel."""
+    """Return the commands that an agent is to run, and the ids of those to cancel.
+
+    They count as delivered when the agent says that it begins: this answer may go to one that was killed meanwhile.
+    """
     found: list[dict[str, Any]] = []
     cancel: list[str] = []
     for command in commands_of(instance.owner_id, instance.region_name).sent.values():
@@ -73,7 +76,6 @@ def take(instance: Instance) -> dict[str, Any]:
         if invocation is None:
             continue
         if invocation.status == "Pending":
-            invocation.deliver(_now())
             found.append(
                 {
                     "commandId": command.command_id,
@@ -88,6 +90,17 @@ def take(instance: Instance) -> dict[str, Any]:
             invocation.cancel = False  # told once
             cancel.append(command.command_id)
     return {"commands": found, "cancel": cancel}
+
+
+def begin(instance: Instance, content: Mapping[str, Any]) -> bool:
+    """Return whether an agent may run a command: not if it was cancelled or timed out meanwhile."""
+    command = commands_of(instance.owner_id, instance.region_name).sent.get(str(content.get("commandId")))
+    invocation = _current(command).invocations.get(instance.id) if command else None
+    if invocation is None or invocation.over:
+        return False
+    if invocation.status == "Pending":
+        invocation.deliver(_now())
+    return True
 
 
 def report(instance: Instance, content: Mapping[str, Any]) -> None:
@@ -208,7 +221,7 @@ class CommandResponse(SimpleSystemManagerResponse):
         return ActionResult({"InstanceInformationList": information})
 
     def _asked_instances(self) -> set[str] | None:
-        """The ids in the request's filters, of either of the two kinds that the API has; None for all."""
+        """Return the ids in the request's filters, of either of the two kinds that the API has; None for all."""
         older = "InstanceInformationFilterList"
         filters = [
             *((each["Key"], each["Values"]) for each in self._get_param("Filters") or []),

@@ -1,6 +1,7 @@
 """`python -m devcloud.machines`: run the instances of one cloud's emulator as containers, until SIGTERM."""
 
 import argparse
+import contextlib
 import signal
 from pathlib import Path
 
@@ -32,7 +33,8 @@ def main() -> None:
     )
     signal.signal(signal.SIGTERM, signal.default_int_handler)
     plane = DataPlane(Engine(given.docker, place), Emulator(f"http://127.0.0.1:{given.aws_port}"), given.logs)
-    plane.serve()
+    with contextlib.suppress(KeyboardInterrupt):
+        plane.serve()
 
 
 if __name__ == "__main__":

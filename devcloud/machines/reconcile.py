@@ -20,7 +20,7 @@ DOCKER_SECONDS = 3.0
 """How often Docker is asked what runs if the emulator says nothing new."""
 CONSOLE_BYTES = 64 * 1024
 REBOOT_CODE = 129
-"""The exit code of a container whose system asked the kernel to reboot: its first process dies of SIGHUP (reboot(2))."""
+"""The exit code of a container whose system asked for a reboot: its first process dies of SIGHUP (reboot(2))."""
 POWER_OFF_CODES = (0, 130)
 """The same for a system that was shut down; 130 is SIGINT."""
 

@@ -21,7 +21,7 @@ LAYOUT = 1
 """Counts the ways in which the image's base was ever made: a new one is made if it rises."""
 PACKAGES = (
     *("ca-certificates", "curl", "dbus", "dnsmasq-base", "docker.io", "e2fsprogs", "iproute2", "iptables", "kmod"),
-    *("lxcfs", "netbase", "procps", "python3", "systemd-sysv", "tzdata"),
+    *("netbase", "procps", "python3", "systemd-sysv", "tzdata"),
 )
 STORE = "usr/lib/devcloud/store/docker"
 STORED = (
@@ -57,8 +57,10 @@ class HostImage:
 
     @property
     def base_name(self) -> str:
-        """The name of the archive as an image in Docker."""
-        return f"devcloud/host-base:{self.base.folder.name}"
+        """The name of the archive as an image in Docker; another one for an archive that was made again."""
+        archive = self.base.archives[-1]
+        made = f"{archive.stat().st_size:x}-{archive.stat().st_mtime_ns:x}" if archive.exists() else "none"
+        return f"devcloud/host-base:{self.base.folder.name}-{made}"
 
     @property
     def name(self) -> str:

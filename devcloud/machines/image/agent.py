@@ -2,7 +2,7 @@
 
 Runs on the rehearsed host, which has this one file of ours and Python's standard library. Like AWS's agent it holds a
 request open until there is a command, runs up to five commands side by side, reports output only when a command has
-ended, and kills a command that takes too long or is cancelled.
+ended, kills a command that takes too long or is cancelled, and begins a command again that a reboot interrupted.
 """
 
 import contextlib
@@ -25,6 +25,8 @@ WORKERS = 5
 STOPPED_CODE = 137
 """The exit code of a command that was killed, as AWS's agent reports it."""
 RETRY_SECONDS = 2.0
+COMMAND = "command.json"
+"""The file that a command lies in until its end was reported."""
 ANSWER_SECONDS = 40.0
 """A request for commands is answered within 20 s, with none if there is none."""
 OUTPUT_BYTES = 1_000_000
@@ -67,6 +69,7 @@ class Running:
         identity = self.command["commandId"]
         folder = WORK / identity
         folder.mkdir(parents=True, exist_ok=True)
+        (folder / COMMAND).write_text(json.dumps(self.command))
         script = folder / "_script.sh"
         script.write_text("\n".join(self.command["script"]) + "\n")
         script.chmod(0o700)
@@ -113,22 +116,24 @@ class Agent:
 
     def serve(self) -> None:
         """Ask for commands for ever."""
+        for left in sorted(WORK.glob(f"*/{COMMAND}"), key=lambda file: file.stat().st_mtime):
+            self._begin(json.loads(left.read_text()))
         while True:
             self._free.acquire()
             self._free.release()  # only now is there room for one more
-            try:
-                answer = self.api.post("poll", {"running": list(self._running)})
-            except OSError as error:
-                print(f"no answer from the cloud ({error}); trying again", flush=True)
-                time.sleep(RETRY_SECONDS)
-                continue
+            answer = self._ask("poll", {})
             for identity in answer["cancel"]:
                 if found := self._running.get(identity):
                     found.cancelled.set()
             for command in answer["commands"]:
-                self._free.acquire()
-                running = self._running[command["commandId"]] = Running(command)
-                threading.Thread(target=self._run, args=(running,)).start()
+                self._begin(command)
+
+    def _begin(self, command: dict[str, Any]) -> None:
+        if not self._ask("begin", {"commandId": command["commandId"]})["run"]:
+            return
+        self._free.acquire()
+        running = self._running[command["commandId"]] = Running(command)
+        threading.Thread(target=self._run, args=(running,)).start()
 
     def _run(self, running: Running) -> None:
         identity = running.command["commandId"]
@@ -142,16 +147,20 @@ class Agent:
                 report = {"commandId": identity, "state": "Failed", "code": 1, "stdout": "", "stderr": problem}
                 report |= {"started": ended, "ended": ended}
             print(f"command {identity} ended: {report['state']}, exit code {report['code']}", flush=True)
-            while True:
-                try:
-                    self.api.post("report", report)
-                    return
-                except OSError as error:
-                    print(f"no answer from the cloud ({error}); trying again", flush=True)
-                    time.sleep(RETRY_SECONDS)
+            self._ask("report", report)
+            (WORK / identity / COMMAND).unlink(missing_ok=True)
         finally:
             del self._running[identity]
             self._free.release()
+
+    def _ask(self, path: str, body: dict[str, Any]) -> dict[str, Any]:
+        """Send a request until it is answered."""
+        while True:
+            try:
+                return self.api.post(path, body)
+            except OSError as error:
+                print(f"no answer from the cloud ({error}); trying again", flush=True)
+                time.sleep(RETRY_SECONDS)
 
 
 def _text(file: Any) -> str:

@@ -14,7 +14,6 @@ METADATA = "169.254.169.254"
 RESOLVER = "169.254.169.253"
 DOCKER_RESOLVER = "127.0.0.11"
 """Docker's own, in each container on a network of its own: it asks the machine's."""
-MEMINFO = Path("/var/lib/lxcfs/proc/meminfo")
 
 
 def addresses(settings: dict[str, Any]) -> list[list[str]]:
@@ -73,9 +72,6 @@ def main() -> None:
         (units / name).write_text(text)
     subprocess.run(["systemctl", "daemon-reload"], check=True)
     subprocess.run(["systemctl", "start", "--no-block", "devcloud-registry.socket"], check=True)
-    if MEMINFO.exists():
-        # The host's own memory in place of the machine's.
-        subprocess.run(["mount", "--bind", str(MEMINFO), "/proc/meminfo"], check=True)
 
 
 if __name__ == "__main__":

@@ -4,17 +4,30 @@ Only a script (`#!`) is taken; cloud-init's other kinds are refused on the conso
 console and to /var/log/cloud-init-output.log, as with cloud-init.
 """
 
+import http.client
 import subprocess
 import sys
 import time
-import urllib.error
-import urllib.request
+from collections.abc import Mapping
 from pathlib import Path
 
-METADATA = "http://169.254.169.254/latest"
+METADATA = "169.254.169.254"
 INSTANCE = Path("/var/lib/cloud/instance")
 LOG = Path("/var/log/cloud-init-output.log")
 WAIT_SECONDS = 120
+
+
+def ask(method: str, path: str, headers: Mapping[str, str]) -> tuple[int, str]:
+    """Return the status and the body of an answer of the metadata service. Raise OSError if there is none."""
+    connection = http.client.HTTPConnection(METADATA, timeout=5)
+    try:
+        connection.request(method, f"/latest/{path}", headers=dict(headers))
+        response = connection.getresponse()
+        return response.status, response.read().decode()
+    except http.client.HTTPException as error:
+        raise OSError(f"{type(error).__name__}: {error}") from None
+    finally:
+        connection.close()
 
 
 def fetch() -> str | None:
@@ -22,19 +35,13 @@ def fetch() -> str | None:
     deadline = time.monotonic() + WAIT_SECONDS
     while True:
         try:
-            request = urllib.request.Request(
-                f"{METADATA}/api/token", method="PUT", headers={"X-aws-ec2-metadata-token-ttl-seconds": "60"}
-            )
-            token = urllib.request.urlopen(request, timeout=5).read().decode()
-            request = urllib.request.Request(f"{METADATA}/user-data", headers={"X-aws-ec2-metadata-token": token})
-            found: bytes = urllib.request.urlopen(request, timeout=5).read()
-            return found.decode()
-        except urllib.error.HTTPError as error:
-            if error.code == 404:
-                return None
-            problem: OSError = error
+            status, token = ask("PUT", "api/token", {"X-aws-ec2-metadata-token-ttl-seconds": "60"})
+            if status == http.HTTPStatus.OK:
+                status, text = ask("GET", "user-data", {"X-aws-ec2-metadata-token": token})
+                return text if status == http.HTTPStatus.OK else None
+            problem = f"it answered {status}"
         except OSError as error:
-            problem = error
+            problem = str(error)
         if time.monotonic() > deadline:
             raise SystemExit(f"cloud-init (stand-in): the metadata service did not answer: {problem}")
         time.sleep(0.2)

@@ -75,10 +75,10 @@ def wait_for(address: str, process: subprocess.Popen[bytes], log: Path) -> None:
     pytest.fail(f"nothing listens on {address} after {START_SECONDS:.0f} s:\n{log.read_text()}")
 
 
-def start(folder: Path, processes: list[subprocess.Popen[bytes]]) -> Emulator:
+def start(folder: Path, processes: list[subprocess.Popen[bytes]], *options: str) -> Emulator:
     """Start a registry, the AWS API on two addresses and ECR's registry, on ports of their own.
 
-    `folder` takes their files. What is started is added to `processes`, also when the next does not start.
+    `folder` takes their files; `options` are more ones of the AWS API. What is started is added to `processes`, also when the next does not start.
     """
     registry_program = shutil.which("docker-registry")
     assert registry_program, "there is no docker-registry on this machine: apt-get install docker-registry"
@@ -97,7 +97,7 @@ def start(folder: Path, processes: list[subprocess.Popen[bytes]]) -> Emulator:
             aws,
             [
                 *(*python, "devcloud.emulator", "--listen", aws, "--listen", other_aws),
-                *("--registry", f"http://{registry}", "--registry-address", front),
+                *("--registry", f"http://{registry}", "--registry-address", front, *options),
             ],
         ),
         "front": (
@@ -125,11 +125,11 @@ def start(folder: Path, processes: list[subprocess.Popen[bytes]]) -> Emulator:
 
 
 @contextlib.contextmanager
-def running(folder: Path) -> Iterator[Emulator]:
+def running(folder: Path, *options: str) -> Iterator[Emulator]:
     """An emulator, stopped at the end."""
     processes: list[subprocess.Popen[bytes]] = []
     try:
-        yield start(folder, processes)
+        yield start(folder, processes, *options)
     finally:
         for process in processes:
             process.terminate()

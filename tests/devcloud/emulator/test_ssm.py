@@ -1,12 +1,15 @@
 """SSM: how long a parameter may be, associations, and the instances that it manages."""
 
+import contextlib
 import json
 from collections.abc import Iterator
 from typing import Any
 
+import httpx
 import pytest
 from botocore.exceptions import ClientError
 
+from .conftest import Emulator
 from .refusals import refusal
 
 pytestmark = pytest.mark.cloud
@@ -22,6 +25,27 @@ def instance(ec2: Any, iam: Any, name: str) -> Iterator[str]:
     instance_id = started["Instances"][0]["InstanceId"]
     yield instance_id
     ec2.terminate_instances(InstanceIds=[instance_id])
+
+
+class Agent:
+    """An agent at an address that the data plane has reported: this process's."""
+
+    def __init__(self, endpoint: str, instance: str) -> None:
+        self.endpoint = f"{endpoint}/_devcloud"
+        self.instance = instance
+
+    def register(self) -> None:
+        """Let the instance have this address, and ask for commands; do not wait for one."""
+        httpx.post(f"{self.endpoint}/instances/{self.instance}", json={"address": "127.0.0.1"}, trust_env=False)
+        with contextlib.suppress(httpx.ReadTimeout):
+            httpx.post(f"{self.endpoint}/agent/poll", json={}, timeout=0.3, trust_env=False)
+
+    def post(self, path: str, body: dict[str, Any]) -> dict[str, Any]:
+        """Send a request as the agent does."""
+        answer = httpx.post(f"{self.endpoint}/agent/{path}", json=body, timeout=30, trust_env=False)
+        assert answer.status_code == 200, answer.text
+        content: dict[str, Any] = answer.json()
+        return content
 
 
 def managed(ssm: Any) -> list[str]:
@@ -89,18 +113,22 @@ def test_an_association_lives_from_create_to_delete(ssm: Any, name: str) -> None
         ssm.describe_association(AssociationId=association)
 
 
-def test_an_instance_with_a_role_is_managed_as_long_as_it_runs(ec2: Any, ssm: Any, instance: str) -> None:
-    assert instance in managed(ssm)
-    ec2.stop_instances(InstanceIds=[instance])
-    assert instance not in managed(ssm)
+def test_an_instance_without_a_role_is_not_managed(ec2: Any, ssm: Any, emulator: Emulator) -> None:
+    started = ec2.run_instances(ImageId="ami-12c6146b", MinCount=1, MaxCount=1)["Instances"][0]["InstanceId"]
+    Agent(emulator.aws, started).register()
+    assert started not in managed(ssm)
+    ec2.terminate_instances(InstanceIds=[started])
 
 
-def test_an_instance_without_a_role_is_not_managed(ec2: Any, ssm: Any) -> None:
-    started = ec2.run_instances(ImageId="ami-12c6146b", MinCount=1, MaxCount=1)
-    assert started["Instances"][0]["InstanceId"] not in managed(ssm)
+@pytest.fixture
+def agent(emulator: Emulator, instance: str) -> Agent:
+    """The agent of the instance, which has asked for commands once."""
+    agent = Agent(emulator.aws, instance)
+    agent.register()
+    return agent
 
 
-def test_managed_instances_are_found_by_their_ids(ssm: Any, instance: str) -> None:
+def test_managed_instances_are_found_by_their_ids(ssm: Any, instance: str, agent: Agent) -> None:
     for filters in (
         {"Filters": [{"Key": "InstanceIds", "Values": [instance]}]},
         {"InstanceInformationFilterList": [{"key": "InstanceIds", "valueSet": [instance]}]},
@@ -133,3 +161,65 @@ def test_a_document_is_not_updated_to_what_it_is(ssm: Any, name: str) -> None:
     with pytest.raises(ClientError) as caught:
         ssm.update_document(Name=name, Content=content("one"), DocumentVersion="$LATEST")
     assert refusal(caught)[0] == "DuplicateDocumentContent"
+
+
+def test_an_instance_that_has_stopped_has_lost_its_connection(ec2: Any, ssm: Any, instance: str, agent: Agent) -> None:
+    assert instance in managed(ssm)
+    ec2.stop_instances(InstanceIds=[instance])
+    wanted = [{"Key": "InstanceIds", "Values": [instance]}]
+    (found,) = ssm.describe_instance_information(Filters=wanted)["InstanceInformationList"]
+    assert found["PingStatus"] == "ConnectionLost"
+
+
+def test_an_instance_whose_agent_never_asked_is_not_managed_and_takes_no_command(ssm: Any, instance: str) -> None:
+    assert instance not in managed(ssm)
+    with pytest.raises(ClientError) as caught:
+        run(ssm, instance, "true")
+    assert refusal(caught) == (
+        "InvalidInstanceId",
+        f"Instances [[{instance}]] not in a valid state for account 123456789012",
+    )
+
+
+def run(ssm: Any, instance: str, command: str) -> str:
+    """Send a command of the shell. Return its id."""
+    sent = ssm.send_command(
+        InstanceIds=[instance], DocumentName="AWS-RunShellScript", Parameters={"commands": [command]}
+    )
+    return str(sent["Command"]["CommandId"])
+
+
+def test_a_command_is_pending_until_its_agent_begins_it(ssm: Any, instance: str, agent: Agent) -> None:
+    command = run(ssm, instance, "echo hello")
+    (taken,) = agent.post("poll", {})["commands"]
+    assert (taken["commandId"], taken["script"]) == (command, ["echo hello"])
+    # The answer may have gone to an agent that was killed: the next one is asked again.
+    assert [each["commandId"] for each in agent.post("poll", {})["commands"]] == [command]
+    assert ssm.get_command_invocation(CommandId=command, InstanceId=instance)["Status"] == "Pending"
+    assert agent.post("begin", {"commandId": command}) == {"run": True}
+    assert ssm.get_command_invocation(CommandId=command, InstanceId=instance)["Status"] == "InProgress"
+    agent.post("report", {"commandId": command, "state": "Success", "code": 0, "stdout": "hello\n", "stderr": ""})
+    found = ssm.get_command_invocation(CommandId=command, InstanceId=instance)
+    assert (found["Status"], found["ResponseCode"], found["StandardOutputContent"]) == ("Success", 0, "hello\n")
+    (listed,) = ssm.list_command_invocations(CommandId=command, Details=True)["CommandInvocations"]
+    assert (listed["Status"], listed["CommandPlugins"][0]["Output"]) == ("Success", "hello\n")
+
+
+def test_a_command_that_was_cancelled_before_it_began_does_not_begin(ssm: Any, instance: str, agent: Agent) -> None:
+    command = run(ssm, instance, "true")
+    ssm.cancel_command(CommandId=command)
+    assert agent.post("begin", {"commandId": command}) == {"run": False}
+    assert ssm.get_command_invocation(CommandId=command, InstanceId=instance)["Status"] == "Cancelled"
+
+
+def test_a_running_command_is_cancelled_by_its_agent(ssm: Any, instance: str, agent: Agent) -> None:
+    command = run(ssm, instance, "sleep 60")
+    agent.post("begin", {"commandId": command})
+    ssm.cancel_command(CommandId=command)
+    assert agent.post("poll", {})["cancel"] == [command]
+
+
+def test_a_document_of_more_than_64_kb_is_refused(ssm: Any, name: str) -> None:
+    with pytest.raises(ClientError) as caught:
+        ssm.create_document(Name=name, DocumentType="Command", Content=json.dumps({"x": "y" * 65_536}))
+    assert refusal(caught)[0] == "MaxDocumentSizeExceeded"
