@@ -1,4 +1,4 @@
-"""What the machines behind EC2's instances ask of the emulator, at its own address.
+"""Answer the machines behind EC2's instances, at the emulator's own address.
 
 `/_devcloud/instances`: the data plane reads which instances should run, and reports which do. `/_devcloud/agent`: the
 agent of an instance takes its commands. A request to 169.254.169.254 is one to the metadata service. An instance is

@@ -1,4 +1,4 @@
-"""What is known of the machines behind EC2's instances: the data plane runs them, their agents ask for commands.
+"""Keep what is known of the machines behind EC2's instances: the data plane runs them, their agents take commands.
 
 The emulator itself runs nothing. It says what should run (`wanted`), and is told what does (`report`). Without a data
 plane an instance is running as soon as it is asked for, as in moto.
@@ -18,7 +18,7 @@ from moto.ec2.models.instances import Instance
 ONLINE_SECONDS = 60.0
 """An agent asks for commands all the time; one that has not for so long has lost its connection."""
 CONSOLE_BYTES = 64 * 1024
-"""What GetConsoleOutput returns, the last bytes."""
+"""GetConsoleOutput returns the last bytes, so many."""
 PUBLISHED_PORTS = 16
 """The most ports of one rule that are published: a rule for thousands means programs that ask for them one by one."""
 STATES = {"pending": 0, "running": 16, "shutting-down": 32, "terminated": 48, "stopping": 64, "stopped": 80}
@@ -34,7 +34,7 @@ REPORTS = {
 
 @dataclass
 class Machine:
-    """What the data plane and the agent said of one instance."""
+    """One instance, as the data plane and the agent described it."""
 
     address: str = ""
     """Its address on the cloud's network."""

@@ -19,7 +19,7 @@ LONGEST_SECONDS = 21_600
 
 @dataclass(frozen=True)
 class Facts:
-    """What the service knows of an instance."""
+    """An instance as the service knows it."""
 
     instance_id: str
     entries: Mapping[str, str | Callable[[], str]]

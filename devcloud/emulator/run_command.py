@@ -16,8 +16,8 @@ from devcloud.emulator.moto_overrides import AwsError
 DOCUMENT_BYTES = 64 * 1024
 """The limit of a document's content; the parameters of a command count too (CreateDocument.Content)."""
 STDOUT_CHARACTERS = 24_000
-STDERR_CHARACTERS = 8_000
-"""What GetCommandInvocation returns of each, its first characters."""
+STDERR_CHARACTERS = STDOUT_CHARACTERS // 3
+"""GetCommandInvocation returns the first characters of each output, so many."""
 TRUNCATED = "\n--output truncated--"
 DELIVERY_SECONDS = 3600
 DELIVERY_LIMITS = (30, 2_592_000)
@@ -53,7 +53,7 @@ BUILT_IN: Mapping[str, Mapping[str, Any]] = {
 
 @dataclass(frozen=True)
 class Script:
-    """What a command's agent runs."""
+    """The script that a command's agent runs."""
 
     step: str
     lines: tuple[str, ...]

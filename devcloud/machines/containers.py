@@ -13,7 +13,7 @@ CLOUD_LABEL = "slipway.cloud"
 """Every container and network of ours carries it, with the name of its cloud: what is left goes with the cloud."""
 INSTANCE_LABEL = "slipway.instance"
 KERNEL_MIB, SYSTEM_MIB = 88, 150
-"""What of an instance's memory its kernel takes, and what Amazon Linux takes more than the host image (estimates from
+"""The memory that an instance's kernel takes, and that Amazon Linux takes more than the host image (estimates from
 shared/reviews/host-and-worker.md): without them a rehearsed host would have more than a real one."""
 STOP_SECONDS = 30
 """How long a host may take to shut down before its power is cut."""
@@ -21,7 +21,7 @@ STOP_SECONDS = 30
 
 @dataclass(frozen=True)
 class Place:
-    """Where the containers live."""
+    """The cloud that the containers belong to, and its addresses."""
 
     cloud: str
     network: str
@@ -43,7 +43,7 @@ class Door:
 
 @dataclass(frozen=True)
 class Wanted:
-    """What the emulator says of one instance."""
+    """One instance as the emulator describes it."""
 
     id: str
     state: str

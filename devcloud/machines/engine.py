@@ -72,7 +72,8 @@ class Engine:
     def _docker(self, *arguments: str, timeout: float = 120, may_fail: bool = False) -> str:
         if not may_fail:
             return output([str(self.docker), *arguments], timeout=timeout)
-        subprocess.run([str(self.docker), *arguments], capture_output=True, timeout=timeout, check=False)
+        command = [str(self.docker), *arguments]
+        subprocess.run(traced(command), capture_output=True, timeout=timeout, check=False)
         return ""
 
 

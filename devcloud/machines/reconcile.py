@@ -173,7 +173,7 @@ def to_do(wanted: Wanted, here: str) -> str:
 
 
 class Consoles:
-    """What the instances' consoles show: a file each, and what is new in it for the emulator."""
+    """The instances' consoles: a file each, and its news for the emulator."""
 
     def __init__(self, engine: Engine, logs: Path) -> None:
         self.engine = engine

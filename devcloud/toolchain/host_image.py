@@ -72,7 +72,7 @@ class HostImage:
 
     @property
     def dockerfile(self) -> str:
-        """What puts the files on top of the archive."""
+        """The instructions that put the files on top of the archive."""
         return (
             f"FROM {self.base_name}\n"
             "COPY *.py /usr/lib/devcloud/\n"

@@ -21,7 +21,7 @@ Result = TypeVar("Result")
 
 @dataclass(frozen=True)
 class HostReleaseArgs:
-    """What is to serve, and where."""
+    """The images that are to serve, and the host that is to run them."""
 
     settings: Settings
     host: ApiHost

@@ -30,7 +30,7 @@ COMMAND = "command.json"
 ANSWER_SECONDS = 40.0
 """A request for commands is answered within 20 s, with none if there is none."""
 OUTPUT_BYTES = 1_000_000
-"""What is read of a command's output; the API keeps far less."""
+"""So much is read of a command's output; the API keeps far less."""
 
 
 class Api:

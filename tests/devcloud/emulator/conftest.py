@@ -78,8 +78,8 @@ def wait_for(address: str, process: subprocess.Popen[bytes], log: Path) -> None:
 def start(folder: Path, processes: list[subprocess.Popen[bytes]], *options: str) -> Emulator:
     """Start a registry, the AWS API on two addresses and ECR's registry, on ports of their own.
 
-    `folder` takes their files; `options` are more ones of the AWS API. What is started is added to `processes`, also if
-    the next does not start.
+    `folder` takes their files; `options` are more ones of the AWS API. What is started is added to `processes`, also
+    when the next does not start.
     """
     registry_program = shutil.which("docker-registry")
     assert registry_program, "there is no docker-registry on this machine: apt-get install docker-registry"

@@ -25,7 +25,7 @@ from devcloud.util.processes import (
 )
 from devcloud.util.waiting import wait_until
 
-NOT_TRACED = ("bootstrap.py", "emulator", "plugins")
+NOT_TRACED = ("bootstrap.py", "emulator", "machines", "plugins")
 """What runs without util, and processes whose standard error is not the user's."""
 
 
