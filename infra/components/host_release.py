@@ -1,4 +1,4 @@
-"""What the API host serves: the release parameter behind its gate, the check of every `up`, and what was verified."""
+"""The release of the API host: its parameter behind the gate, the check of every `up`, and the images that were verified."""
 
 import asyncio
 from collections.abc import Awaitable, Callable, Mapping, Sequence
