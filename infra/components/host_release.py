@@ -1,4 +1,4 @@
-"""The release of the API host: its parameter behind the gate, the check of every `up`, and the images that were verified."""
+"""The release of the API host: its parameter behind the gate, the check of every `up`, and the verified images."""
 
 import asyncio
 from collections.abc import Awaitable, Callable, Mapping, Sequence
