@@ -253,6 +253,11 @@ def product_of(root: Path = ROOT) -> Product:
     return load(root / FILE)
 
 
+def environment_variable(name: str) -> str:
+    """Return a name as environment variables are spelled: `database-url` -> `DATABASE_URL`."""
+    return name.upper().replace("-", "_")
+
+
 def _problems(product: Product) -> Iterator[str]:
     """Yield what is wrong with the entries taken together."""
     yield from _references(product)

@@ -27,7 +27,7 @@ from infra.components.worker import Worker, WorkerArgs
 from infra.lib import cost
 from infra.lib.aws_limits import INSTANCE_TYPES
 from infra.placement import zones_of
-from infra.product import Service
+from infra.product import Service, environment_variable
 from infra.releases import release
 from infra.settings import Settings
 
@@ -130,7 +130,7 @@ def deploy(settings: Settings) -> None:
                 queue_arn=jobs.arn,
                 log_retention_days=settings.logs.retention_days,
                 environment={"AWS_REGION": settings.region, "JOBS_QUEUE_URL": jobs.url},
-                secrets={_variable(secret): secrets.arns[secret] for secret in product.worker.secrets},
+                secrets={environment_variable(secret): secrets.arns[secret] for secret in product.worker.secrets},
             ),
             options,
         )
@@ -156,11 +156,6 @@ def deploy(settings: Settings) -> None:
     if settings.budget.email:
         Budget("budget", BudgetArgs(prefix=prefix, spec=settings.budget, email=settings.budget.email), options)
     _export(settings, images, network, jobs, worker, host, secrets)
-
-
-def _variable(name: str) -> str:
-    """Return the environment variable of a secret or variable: `database-url` -> `DATABASE_URL`."""
-    return name.upper().replace("-", "_")
 
 
 def _pinned(settings: Settings, provider: aws.Provider) -> dict[str, release.ReleasedImage]:
@@ -297,7 +292,7 @@ def _environment(
     environment: dict[str, pulumi.Input[str]] = {"SERVICE_TYPE": name, "AWS_REGION": settings.region}
     if service.port:
         environment["PORT"] = str(service.port)
-    environment |= {_variable(name): settings.variable(name) for name in service.variables}
+    environment |= {environment_variable(name): settings.variable(name) for name in service.variables}
     if jobs and {"jobs:send", "jobs:count"} & set(service.permissions):
         environment["JOBS_QUEUE_URL"] = jobs.url
     if "release:read" in service.permissions:
@@ -347,7 +342,7 @@ def _export(
                 "edge": service.edge,
                 "once": service.once,
                 "environment": _environment(settings, name, service, jobs, host),
-                "secrets": {_variable(secret): secrets.arns[secret] for secret in service.secrets},
+                "secrets": {environment_variable(secret): secrets.arns[secret] for secret in service.secrets},
             }
             for name in product.start_order
             if (service := product.services[name]).image

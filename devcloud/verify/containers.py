@@ -10,6 +10,7 @@ from dataclasses import dataclass
 from devcloud.cloud.cloud import Cloud
 from devcloud.cloud.docker import Container
 from infra.outputs import StackOutputs
+from infra.product import environment_variable
 from infra.releases.release import parse
 
 CPU_UNITS_PER_VCPU = 1024
@@ -85,7 +86,7 @@ class Workloads:
         service = outputs.services[name]
         if service.edge:
             environment = {
-                f"{other.upper().replace('-', '_')}_UPSTREAM": f"{names[other]}:{described.port}"
+                f"{environment_variable(other)}_UPSTREAM": f"{names[other]}:{described.port}"
                 for other, described in outputs.services.items()
                 if described.route
             }
