@@ -4,7 +4,6 @@ import sys
 import xmlrpc.client
 
 import click
-import httpx
 from botocore.exceptions import BotoCoreError, ClientError
 
 from devcloud.cli import deploy, images, inspect, validate  # noqa: F401  each declares its commands
@@ -12,8 +11,9 @@ from devcloud.cli.context import Command, cli
 from devcloud.cloud.cloud import Cloud
 from devcloud.pulumi import stack_config
 from devcloud.util.console import UserError, say
+from devcloud.util.registry import RegistryError
 
-SERVICE_ERRORS = (httpx.HTTPError, BotoCoreError, ClientError, xmlrpc.client.Error, ConnectionError)
+SERVICE_ERRORS = (RegistryError, BotoCoreError, ClientError, xmlrpc.client.Error, ConnectionError)
 """The exceptions of a command whose cloud loses a service under it."""
 
 

@@ -49,7 +49,7 @@ def fetch(registry: RegistryReader, name: str, outputs: StackOutputs) -> Image:
     """An image of a stack, by the digest in the stack's outputs."""
     reference: str = outputs.images[name]
     repository, _, digest = reference.partition("/")[2].partition("@")
-    manifest = registry.manifest(repository, digest)
+    manifest = registry.image(repository, digest)
     config = registry.config(repository, manifest)
     sizes = [registry.layer_size(repository, layer) for layer in manifest["layers"]]
     return Image(
