@@ -12,6 +12,7 @@ from typing import Any
 import yaml
 
 from bench.plan import RANDOM
+from devcloud.pulumi.stack_config import key
 from devcloud.util.console import UserError
 
 FILES, FILE_BYTES = 100, 100_000
@@ -156,11 +157,11 @@ def _settings(root: Path) -> tuple[Path, dict[str, Any]]:
 
 def _models(root: Path) -> list[dict[str, Any]]:
     _, document = _settings(root)
-    found: list[dict[str, Any]] = document["config"]["slipway:images"]["models"]
+    found: list[dict[str, Any]] = document["config"][key("images")]["models"]
     return found
 
 
 def _set_models(root: Path, models: list[dict[str, Any]]) -> None:
     file, document = _settings(root)
-    document["config"]["slipway:images"]["models"] = models
+    document["config"][key("images")]["models"] = models
     file.write_text(yaml.safe_dump(document, sort_keys=False))

@@ -61,7 +61,7 @@ def deploy(settings: Settings) -> None:
     )
     plans: Mapping[str, BuildPlan] = {}
     if settings.images.builds:
-        buildx.check(settings.images.builder, os.environ)
+        buildx.check(settings.project, settings.images.builder, os.environ)
         settings.build_secrets(os.environ)
         plans = plan_builds(settings, ROOT, base_version.unresolved(settings))
 
@@ -169,9 +169,7 @@ def _pinned(settings: Settings, provider: aws.Provider) -> dict[str, release.Rel
             repository_name=repository, image_tag=version, opts=pulumi.InvokeOptions(provider=provider)
         )
     except Exception as error:  # noqa: BLE001  the engine raises nothing narrower for what a provider refuses
-        raise base_version.VersionError(
-            base_version.not_found(version, repository, settings.registry.owner, str(error))
-        ) from None
+        raise base_version.VersionError(base_version.not_found(settings, repository, str(error))) from None
     tag = base_version.content_tag(version, repository, found.image_tags)
     return {image: release.ReleasedImage(found.image_digest, tag)}
 
@@ -180,7 +178,7 @@ def _warnings(settings: Settings, plans: Mapping[str, BuildPlan]) -> Iterator[st
     """What is no error, and should be known before it is paid for."""
     for image in plans:
         if settings.product.images[image].extra == "torch" and settings.images.torch.source_in(ROOT) == "pypi":
-            yield cost.cuda_sentence(settings.images.size_budget_mb[image])
+            yield cost.cuda_sentence(settings.project, settings.images.size_budget_mb[image])
     if settings.product.versioned_image not in plans:
         return
     if problem := base_version.problem(ROOT):

@@ -25,7 +25,7 @@ from infra.releases.release import ReleaseError, read_release_file
 from infra.settings import Settings, SettingsError
 from infra.settings.images import Images
 from infra.settings.models import key_of_secret
-from infra.settings.stack_file import project_name, read_values
+from infra.settings.stack_file import read_values
 
 # Rules of hadolint that do not hold here, each with its reason.
 HADOLINT_IGNORED = (
@@ -74,7 +74,7 @@ def _committed(stack: str) -> None:
     A secret that nobody has set yet is no problem here: a new team sets its own before its first `up`, which asks.
     """
     file = stack_config.committed_file(stack)
-    project = project_name(ROOT / "Pulumi.yaml")
+    project = stack_config.project()
     values, encrypted = read_values(file, project)
     unset = {f"{project}:{key_of_secret(name)}" for name in product_of().secrets} - values.keys() - encrypted
     if unset:
@@ -153,7 +153,7 @@ def _unhashed(path: str, text: str) -> list[str]:
 def make_builder(file: Path) -> None:
     """Make the buildx builder that a stack's settings name. Raise MachineError if Docker or buildx is missing."""
     config = yaml.safe_load(file.read_text()).get("config") or {}
-    images = config.get("slipway:images") or {}
+    images = config.get(stack_config.key("images")) or {}
     if images.get("source", "build") != "build":
         say(f"{file.name} takes its images from {images['source']} and builds nothing: it needs no builder")
         return
@@ -162,7 +162,7 @@ def make_builder(file: Path) -> None:
         say(f"builder {name} is the BuildKit of the cloud on this machine: `make up` starts it")
         return
     try:
-        buildx.check(name, os.environ)
+        buildx.check(stack_config.project(), name, os.environ)
         say(f"builder {name} is there")
         return
     except buildx.BuilderError:

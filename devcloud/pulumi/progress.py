@@ -21,7 +21,7 @@ DOING = {
     "import": "importing",
     "refresh": "reading",
 }
-COMPONENTS = ("pulumi:", "slipway:")
+COMPONENTS = ("pulumi:", "slipway:index:")
 """What is made of other resources, or of none: not told of."""
 QUIET = ("same", "read", "read-discard", "refresh")
 BUILD_STEP = re.compile(r"^#\d+ \[(?P<step>[^\]]+)\] (?P<what>.+)")

@@ -19,7 +19,6 @@ from infra.builds import base_version
 from infra.outputs import OutputsError, StackOutputs, parse
 from infra.settings import Settings, SettingsError
 
-PROJECT = "slipway"
 STACK_TYPE = "pulumi:pulumi:Stack"
 """The stack itself, which the engine puts into its state before the program has declared anything."""
 REPOSITORY_TYPE = "aws:ecr/repository:Repository"
@@ -29,7 +28,7 @@ LAST_LINES = 20
 
 def state_folder(cloud: Cloud) -> Path:
     """Where a cloud's backend keeps the states of the program's stacks."""
-    return cloud.state / ".pulumi" / "stacks" / PROJECT
+    return cloud.state / ".pulumi" / "stacks" / stack_config.project()
 
 
 def with_resources(cloud: Cloud) -> dict[str, int]:

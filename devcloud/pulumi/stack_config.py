@@ -15,12 +15,23 @@ from devcloud.cloud.cloud import Cloud
 from devcloud.util.console import UserError
 from devcloud.util.files import replace_text
 from infra.product import product_of
-from infra.settings.models import key_of_secret
+from infra.settings.models import attribute_of, key_of_secret
+from infra.settings.stack_file import project_name
 
 LOCAL = "local"
 IMAGES_FROM_LOCAL = ("builder", "parents", "torch", "models", "compression", "compressionLevel", "buildSecrets")
 """What a build on this machine is made from and with."""
 BACKEND_KEYS = ("secretsprovider", "encryptedkey", "encryptionsalt")
+
+
+def project() -> str:
+    """Return the project's name, as Pulumi.yaml has it."""
+    return project_name(ROOT / "Pulumi.yaml")
+
+
+def key(setting: str) -> str:
+    """Return the full key of a setting in a stack's file: `images` -> `slipway:images`."""
+    return f"{project()}:{setting}"
 
 
 def stacks() -> list[str]:
@@ -40,13 +51,13 @@ def committed_file(stack: str) -> Path:
 
 def builds(stack: str) -> bool:
     """Whether a stack builds its images; otherwise it takes them from a release file."""
-    images = (_read(committed_file(stack)).get("config") or {}).get("slipway:images") or {}
+    images = (_read(committed_file(stack)).get("config") or {}).get(key("images")) or {}
     return not isinstance(images, dict) or images.get("source", "build") == "build"
 
 
 def database_name(stack: str) -> str:
-    """A database for each stack: stacks on one cloud share a server and nothing else."""
-    return "slipway" if stack == LOCAL else f"slipway_{stack.replace('-', '_')}"
+    """Return the name of a stack's database, the project's for the local stack: stacks share a server, no database."""
+    return attribute_of(project() if stack == LOCAL else f"{project()}-{stack}")
 
 
 def config_file(cloud: Cloud, stack: str) -> Path:
@@ -69,22 +80,21 @@ def rehearsed(committed: dict[str, Any], local: dict[str, Any], stack: str) -> d
     """A stack's settings with what this machine has in place of what only the world outside has."""
     config = dict(committed.get("config") or {})
     theirs = local.get("config") or {}
-    if "slipway:accountId" in theirs:
-        config["slipway:accountId"] = theirs["slipway:accountId"]
+    account = key("accountId")
+    if account in theirs:
+        config[account] = theirs[account]
     for name, secret in product_of().secrets.items():
-        key = f"slipway:{key_of_secret(name)}"
-        if key in theirs:
-            config[key] = theirs[key]
+        full = key(key_of_secret(name))
+        if full in theirs:
+            config[full] = theirs[full]
             if secret.check == "postgres-url":
-                config[key] = f"{theirs[key].rpartition('/')[0]}/{database_name(stack)}"
-    images = dict(config.get("slipway:images") or {})
+                config[full] = f"{theirs[full].rpartition('/')[0]}/{database_name(stack)}"
+    images = dict(config.get(key("images")) or {})
     if images.get("source", "build") == "build":
-        local_images = theirs.get("slipway:images") or {}
+        local_images = theirs.get(key("images")) or {}
         # What the local file leaves to its default is left to it here too: a pinned parent is on Docker Hub alone.
         own = {name: value for name, value in images.items() if name not in IMAGES_FROM_LOCAL}
-        config["slipway:images"] = own | {
-            name: local_images[name] for name in IMAGES_FROM_LOCAL if name in local_images
-        }
+        config[key("images")] = own | {name: local_images[name] for name in IMAGES_FROM_LOCAL if name in local_images}
     rest = {key: value for key, value in committed.items() if key not in (*BACKEND_KEYS, "config")}
     return {**rest, "config": config}
 
@@ -92,7 +102,7 @@ def rehearsed(committed: dict[str, Any], local: dict[str, Any], stack: str) -> d
 def unpinned_file(cloud: Cloud, config: Path) -> Path:
     """A copy of a settings file that builds the base, whichever version of it the stack pins."""
     document = _read(config)
-    (document.get("config") or {}).get("slipway:images", {}).pop("baseVersion", None)
+    (document.get("config") or {}).get(key("images"), {}).pop("baseVersion", None)
     folder = cloud.folder / "unpinned"
     folder.mkdir(parents=True, exist_ok=True)
     copy = folder / config.name

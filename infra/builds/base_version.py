@@ -164,17 +164,18 @@ NOT_THERE = ("couldn't find resource", "ImageNotFoundException", "RepositoryNotF
 """Parts of the registry's answers that mean that there is no such image; another error says nothing about it."""
 
 
-def not_found(version: str, repository: str, owner: str, reason: str) -> str:
+def not_found(settings: Settings, repository: str, reason: str) -> str:
     """Return the sentence for a pinned version that was not found; `reason` is the registry's answer."""
+    version, key = settings.images.base_version, f"{settings.project}:images.baseVersion"
     if not any(answer in reason for answer in NOT_THERE):
         return (
-            f'slipway:images.baseVersion is "{version}", but {repository} could not be asked for it: check the '
+            f'{key} is "{version}", but {repository} could not be asked for it: check the '
             f"credentials, the region and the network (the registry: {' '.join(reason.split())})."
         )
     return (
-        f'slipway:images.baseVersion is "{version}", but {repository} has no image of that version; '
-        f"`make base VERSION={version} STACK={owner}` builds it, as does the `up` of a stack that pins none, "
-        f"from a checkout whose VERSION says {version} "
+        f'{key} is "{version}", but {repository} has no image of that version; '
+        f"`make base VERSION={version} STACK={settings.registry.owner}` builds it, as does the `up` of a stack that "
+        f"pins none, from a checkout whose VERSION says {version} "
         f"(the registry: {' '.join(reason.split())})."
     )
 

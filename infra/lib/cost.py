@@ -72,13 +72,13 @@ CUDA_BASE_MINUTES = 2.6
 measured in November 2026 with torch 2.13."""
 
 
-def cuda_sentence(budget_mb: int) -> str:
-    """What PyTorch from the package registry costs, for whoever did not choose it; `budget_mb` is the base's budget."""
+def cuda_sentence(project: str, budget_mb: int) -> str:
+    """Return what PyTorch from the package registry costs; `budget_mb` is the base's budget."""
     return (
         f"PyTorch comes from the package registry, whose build brings about {CUDA_GB} GB of CUDA libraries that "
         f"nothing here uses: the base is over its budget of {budget_mb:,} MB, has {CUDA_BASE_COMPRESSED_GB} GB to "
         f"push and to pull, and takes {CUDA_BASE_MINUTES} minutes or more to build (what runs carries none of it). "
-        "To save that, let slipway:images.torch name a CPU index or a folder of wheels."
+        f"To save that, let {project}:images.torch name a CPU index or a folder of wheels."
     )
 
 

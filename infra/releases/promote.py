@@ -83,18 +83,19 @@ def tag(ecr: Any, images: Mapping[str, Candidate], target: str) -> str:
 
 
 def unfit(target: str, root: Path = ROOT) -> str:
-    """Why nothing can be promoted to a stack, in a sentence; empty where it can."""
+    """Return why nothing can be promoted to a stack, in a sentence; empty if it can."""
     file = root / f"Pulumi.{target}.yaml"
+    project = project_name(root / "Pulumi.yaml")
     release = f"releases/{target}.json"
+    right = f"{project}:images: {{source: {release}}}"
     if re.fullmatch(STACK, target) is None or not file.is_file():
-        right = f"slipway:images: {{source: {release}}}"
         return f"TO={target!r} has no settings file: write Pulumi.{target}.yaml with {right}."
-    values, _ = read_values(file, project_name(root / "Pulumi.yaml"))
-    images: dict[str, Any] = next((json.loads(text) for key, text in values.items() if key.endswith(":images")), {})
+    values, _ = read_values(file, project)
+    images: dict[str, Any] = json.loads(values.get(f"{project}:images", "{}"))
     if images.get("source") != release:
         return (
             f"{file.name} takes its images from {images.get('source', 'build')!r}; "
-            f"to be promoted to, it must have slipway:images: {{source: {release}}}."
+            f"to be promoted to, it must have {right}."
         )
     return ""
 

@@ -101,3 +101,14 @@ def test_the_committed_files_name_no_emulator() -> None:
         text = (ROOT / f"Pulumi.{stack}.yaml").read_text()
         assert "127.0.0.1" not in text
         assert "localhost" not in text
+
+
+def test_keys_and_databases_have_the_projects_name_of_pulumi_yaml(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    (tmp_path / "Pulumi.yaml").write_text("name: our-shop\n")
+    monkeypatch.setattr(stack_config, "ROOT", tmp_path)
+    assert stack_config.database_name("local") == "our_shop"
+    assert stack_config.database_name("prod-eu") == "our_shop_prod_eu"
+    local = {"config": {"our-shop:images": {"builder": "b"}, "our-shop:accountId": "1"}}
+    assert stack_config.rehearsed({}, local, "dev") == local
