@@ -21,6 +21,7 @@ from infra import ROOT
 from infra.builds.registry_tags import add_tag
 from infra.lib.lifecycle import promoted_prefix
 from infra.lib.messages import SettingsError
+from infra.outputs import OutputsError, StackOutputs, parse
 from infra.product import product_of
 from infra.releases.release import ReleasedImage, ReleaseError, ReleaseFile, next_promoted_tag, write_release_file
 from infra.settings.patterns import NAME as STACK
@@ -37,18 +38,17 @@ class Candidate:
     content_tag: str
 
 
-def candidates(stack: str, outputs: Mapping[str, Any]) -> dict[str, Candidate]:
-    """What a stack runs, by image, out of its outputs. Raises ReleaseError where it does not run all."""
-    references: Mapping[str, str] = outputs.get("images") or {}
+def candidates(stack: str, outputs: StackOutputs) -> dict[str, Candidate]:
+    """Return what a stack runs, by image, out of its outputs. Raises ReleaseError if it does not run all."""
     images = product_of().images
-    missing = sorted(set(images) - set(references))
+    missing = sorted(set(images) - set(outputs.images))
     if missing:
         raise ReleaseError(f"Stack {stack} runs no {', '.join(missing)}: bring it up first, then promote.")
     return {
         image: Candidate(
-            repository=references[image].partition("/")[2].partition("@")[0],
-            digest=references[image].partition("@")[2],
-            content_tag=outputs["contentTags"][image],
+            repository=outputs.images[image].partition("/")[2].partition("@")[0],
+            digest=outputs.digests[image],
+            content_tag=outputs.content_tags[image],
         )
         for image in images
     }
@@ -100,8 +100,8 @@ def unfit(target: str, root: Path = ROOT) -> str:
     return ""
 
 
-def promote(source: str, target: str, outputs: Mapping[str, Any], ecr: Any) -> str:
-    """Promote what `source` runs to `target`; what was done, in a sentence."""
+def promote(source: str, target: str, outputs: StackOutputs, ecr: Any) -> str:
+    """Promote what `source` runs to `target`. Return what was done, in a sentence."""
     images = candidates(source, outputs)
     name = tag(ecr, images, target)
     path = ROOT / "releases" / f"{target}.json"
@@ -130,11 +130,11 @@ def main() -> None:
     found = subprocess.run(call, capture_output=True, text=True, cwd=ROOT, check=False)
     if found.returncode != 0:
         sys.exit(f"Stack {arguments.source!r} cannot be read: {found.stderr.strip() or found.stdout.strip()}")
-    outputs = json.loads(found.stdout)
     try:
-        ecr = boto3.client("ecr", region_name=outputs.get("region"))
+        outputs = parse(arguments.source, json.loads(found.stdout))
+        ecr = boto3.client("ecr", region_name=outputs.region)
         sys.stdout.write(promote(arguments.source, arguments.target, outputs, ecr) + "\n")
-    except ReleaseError as error:
+    except (ReleaseError, OutputsError) as error:
         sys.exit(str(error))
     except (ClientError, BotoCoreError) as error:
         sys.exit(f"The registry did not take the promotion: {error}")

@@ -4,7 +4,8 @@ from typing import Any
 
 import pytest
 
-from infra.outputs import StackOutputs, parse
+from infra.outputs import StackOutputs
+from tests.outputs import outputs_of
 
 
 def service(**given: Any) -> dict[str, Any]:
@@ -19,30 +20,6 @@ def service(**given: Any) -> dict[str, Any]:
         "secrets": {},
         **given,
     }
-
-
-def exported(services: dict[str, Any]) -> StackOutputs:
-    """Return the outputs of a stack with these services."""
-    return parse(
-        "local",
-        {
-            "region": "us-east-1",
-            "images": {},
-            "digests": {},
-            "contentTags": {},
-            "sizeBudgetsMb": {},
-            "apiUrl": "http://203.0.113.7:80",
-            "apiAddress": "203.0.113.7",
-            "apiInstanceId": "i-1",
-            "hostMemoryMib": 2048,
-            "databaseHost": "10.20.0.10",
-            "releaseParameter": "/slipway/local/release",
-            "services": services,
-            "monthlyCostUsd": 1,
-            "monthlyCostUsdByPart": {},
-            "monthlyBudgetUsd": 50,
-        },
-    )
 
 
 SERVICES = {
@@ -63,10 +40,10 @@ SERVICES = {
 @pytest.fixture
 def outputs() -> StackOutputs:
     """Return the outputs of a stack with an edge."""
-    return exported(SERVICES)
+    return outputs_of(services=SERVICES)
 
 
 @pytest.fixture
 def without_edge() -> StackOutputs:
     """Return the outputs of a stack whose services are reached directly."""
-    return exported({name: one for name, one in SERVICES.items() if name != "front"})
+    return outputs_of(services={name: one for name, one in SERVICES.items() if name != "front"})
