@@ -10,7 +10,7 @@ from devcloud.images import disk_space, dockerfile_graph
 from devcloud.images import report as explain
 from devcloud.images.registry import RegistryReader
 from devcloud.pulumi import stack_config
-from devcloud.util.console import UserError, row, seconds
+from devcloud.util.console import UserError, WrongCallError, row, seconds
 from infra.builds import base_version
 from infra.builds.plan import PARENT_ARGUMENT, plan_builds
 from infra.product import product_of
@@ -26,7 +26,7 @@ def build(command: Command, image: str) -> None:
 def _build(command: Command, image: str) -> None:
     images = product_of().images
     if image not in images:
-        raise UserError(f"IMAGE={image!r} is not an image of the product: use one of {', '.join(images)}.")
+        raise WrongCallError(f"IMAGE={image!r} is not an image of the product: use one of {', '.join(images)}.")
     command.start()
     stack = command.stack()
     stack.prepare()
@@ -54,7 +54,7 @@ def base(command: Command, wanted: str) -> None:
         raise UserError(problem)
     version = base_version.read(ROOT)
     if wanted not in ("", version):
-        raise UserError(
+        raise WrongCallError(
             f"VERSION={wanted} is not what {base_version.version_file(ROOT)} says here, {version}: check out the "
             f"commit that made {wanted}, or start it by `{base_version.START.format(wanted)}`."
         )
@@ -70,7 +70,7 @@ def report(command: Command, wanted: str) -> None:
     stack = command.stack()
     found = stack.outputs()
     if wanted and wanted not in found.images:
-        raise UserError(f"IMAGE={wanted!r} is not an image of the product: use one of {', '.join(found.images)}.")
+        raise WrongCallError(f"IMAGE={wanted!r} is not an image of the product: use one of {', '.join(found.images)}.")
     settings = stack.settings()
     taken = {image: found.digests[image] for image in base_version.unresolved(settings)}
     plans = plan_builds(settings, ROOT, taken) if settings.images.builds else {}

@@ -12,7 +12,7 @@ import yaml
 
 from devcloud.bootstrap import ROOT
 from devcloud.cloud.cloud import Cloud
-from devcloud.util.console import UserError
+from devcloud.util.console import UserError, WrongCallError
 from devcloud.util.files import replace_text
 from infra.product import product_of
 from infra.settings.models import attribute_of, key_of_secret
@@ -40,10 +40,10 @@ def stacks() -> list[str]:
 
 
 def committed_file(stack: str) -> Path:
-    """A stack's settings file. Raise UserError if there is none."""
+    """A stack's settings file. Raise WrongCallError if there is none."""
     file = ROOT / f"Pulumi.{stack}.yaml"
     if stack not in stacks():
-        raise UserError(
+        raise WrongCallError(
             f"STACK={stack!r} has no settings file: write Pulumi.{stack}.yaml, or use one of {', '.join(stacks())}."
         )
     return file

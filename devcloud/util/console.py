@@ -15,7 +15,13 @@ class UserError(Exception):
     """A problem that the user can solve: the message says what is wrong, where, and what to do."""
 
     exit_code = 1
-    """The exit code of a command that it ends; click ends a wrong call with 2."""
+    """The exit code of a command that it ends."""
+
+
+class WrongCallError(UserError):
+    """A wrong call: an argument such as STACK or IMAGE that names nothing. It ends as click's own usage errors do."""
+
+    exit_code = 2
 
 
 class MachineError(UserError):
