@@ -1,27 +1,20 @@
-"""`make promote FROM=dev TO=prod`: the very same digests, through a reviewable change; nothing is rebuilt.
+"""Promote the digests that one stack runs to another, through a reviewable change. Nothing is rebuilt.
 
-Writes `releases/<to>.json` out of what the first stack runs, and tags those digests `release-<to>.<n>`, which the
-repositories' first lifecycle rule keeps: ECR itself does not know what is in use.
+`releases/<to>.json` names them, and they get the tag `release-<to>.<n>`, which the repositories' first lifecycle rule
+keeps: ECR itself does not know what is in use. The command is `make promote FROM=dev TO=prod` (devcloud.cli.deploy).
 """
 
-import argparse
 import json
 import re
-import subprocess
-import sys
 from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-import boto3
-from botocore.exceptions import BotoCoreError, ClientError
-
 from infra import ROOT
 from infra.builds.registry_tags import add_tag
 from infra.lib.lifecycle import promoted_prefix
-from infra.lib.messages import SettingsError
-from infra.outputs import OutputsError, StackOutputs, parse
+from infra.outputs import StackOutputs
 from infra.product import product_of
 from infra.releases.release import ReleasedImage, ReleaseError, ReleaseFile, next_promoted_tag, write_release_file
 from infra.settings.patterns import NAME as STACK
@@ -110,35 +103,3 @@ def promote(source: str, target: str, outputs: StackOutputs, ecr: Any) -> str:
     where = path.relative_to(ROOT)
     done = f"{where} names them; commit it for review" if written else f"{where} named them already"
     return f"{', '.join(images)} of {source} are tagged {name}; {done}."
-
-
-def main() -> None:
-    """Promote, in the account and state that the environment names."""
-    parser = argparse.ArgumentParser(prog="promote", description="Promote the digests that a stack runs.")
-    parser.add_argument("--from", dest="source", required=True, metavar="STACK")
-    parser.add_argument("--to", dest="target", required=True, metavar="STACK")
-    arguments = parser.parse_args()
-    if arguments.source == arguments.target:
-        sys.exit(f"FROM and TO are both {arguments.source!r}: name two stacks, such as FROM=dev TO=prod.")
-    try:
-        problem = unfit(arguments.target)
-    except SettingsError as error:
-        problem = str(error)
-    if problem:
-        sys.exit(problem)
-    call = ["pulumi", "stack", "output", "--json", "--stack", arguments.source, "--non-interactive"]
-    found = subprocess.run(call, capture_output=True, text=True, cwd=ROOT, check=False)
-    if found.returncode != 0:
-        sys.exit(f"Stack {arguments.source!r} cannot be read: {found.stderr.strip() or found.stdout.strip()}")
-    try:
-        outputs = parse(arguments.source, json.loads(found.stdout))
-        ecr = boto3.client("ecr", region_name=outputs.region)
-        sys.stdout.write(promote(arguments.source, arguments.target, outputs, ecr) + "\n")
-    except (ReleaseError, OutputsError) as error:
-        sys.exit(str(error))
-    except (ClientError, BotoCoreError) as error:
-        sys.exit(f"The registry did not take the promotion: {error}")
-
-
-if __name__ == "__main__":
-    main()

@@ -81,7 +81,13 @@ def test_an_unfit_machine_ends_with_3(
 
 @pytest.mark.parametrize(
     ("problem", "code"),
-    [(UserError("x"), 1), (WrongCallError("x"), 2), (MachineError("x"), 3), (ConnectionError("x"), 1), (BrokenPipeError(32, "x"), 1)],
+    [
+        (UserError("x"), 1),
+        (WrongCallError("x"), 2),
+        (MachineError("x"), 3),
+        (ConnectionError("x"), 1),
+        (BrokenPipeError(32, "x"), 1),
+    ],
 )
 def test_each_class_of_problem_has_its_exit_code(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str], problem: Exception, code: int
