@@ -160,10 +160,8 @@ class Progress:
         if f"${IMAGE_TYPE}" in urn or f"::{IMAGE_TYPE}" in urn:
             for line in message.splitlines():
                 self._hear_builder(urn, line)
-        # The program's own refusals come by its standard error.
-        refused = diagnostic["severity"] == "info#err" and message.startswith("error: ")
-        if diagnostic["severity"] == "error" or refused:
-            text = message.removeprefix("error: ").strip()
+        if diagnostic["severity"] == "error":
+            text = message.strip()
             if text and text not in self.result.errors:
                 self.result.errors.append(text)
         elif diagnostic["severity"] == "info#err":

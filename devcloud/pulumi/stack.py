@@ -2,7 +2,9 @@
 
 import contextlib
 import json
-from collections.abc import Mapping, Sequence
+import subprocess
+import textwrap
+from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -109,12 +111,17 @@ class Stack:
                     _empty(ecr, resource["id"])
 
     def show(self, command: str, *arguments: str) -> int:
-        """Run a command of the engine's whose own words are the answer; its exit code."""
-        call = self._call(command, *arguments)
-        with self._runs.start(self.name, call, env=self.environment, cwd=ROOT) as process:
+        """Run a command whose own output is the answer. Return its exit code, or 1 if Pulumi reported an error.
+
+        Pulumi ends with 0 in spite of an error that a program or a provider only logged: it prints "1 errored".
+        """
+        with self._run(self._call(command, *arguments), quiet=True) as (process, result):
             for line in process.stdout or ():
                 print(line, end="", flush=True)
-        return process.wait()
+        if process.returncode == 0 and result.errors:
+            say(f"`pulumi {command}` of stack {self.name} reported {len(result.errors)} error(s), shown above.")
+            return UserError.exit_code
+        return process.returncode
 
     def outputs(self) -> StackOutputs:
         """Return the stack's outputs. Raise UserError if another version of the program deployed it."""
@@ -165,27 +172,32 @@ class Stack:
         """Run the engine and tell what it does. Raise UserError with its errors where it fails."""
         self.cloud.logs.mkdir(parents=True, exist_ok=True)
         log = self.cloud.logs / f"pulumi-{command}-{self.name}.log"
-        events = self.cloud.folder / f"events-{self.name}.json"
-        call = self._call(command, "--color", "never", "--event-log", str(events), *arguments)
+        call = self._call(command, "--color", "never", *arguments)
         say(f"pulumi {command} --stack {self.name}: {what}")
-        with (
-            log.open("w") as said,
-            Progress(events) as progress,
-            # The engine knows `--event-log` only where its debugging commands are asked for.
-            self._runs.start(
-                self.name, call, env={**self.environment, "PULUMI_DEBUG_COMMANDS": "1"}, cwd=ROOT
-            ) as process,
-        ):
+        with log.open("w") as said, self._run(call) as (process, result):
             for line in process.stdout or ():
                 said.write(line)
                 said.flush()
         if process.returncode != 0:
-            reasons = _without_noise(progress.result.errors) or progress.result.program_said[-LAST_LINES:]
+            reasons = _without_noise(result.errors) or result.program_said[-LAST_LINES:]
             raise UserError(
                 f"`pulumi {command}` of stack {self.name} failed; the whole log is {log}. The next `make up` goes on "
-                "from here.\n" + "\n".join(f"  {reason}" for reason in reasons)
+                "from here.\n" + textwrap.indent("\n".join(reasons), "  ")
             )
-        return progress.result
+        return result
+
+    @contextlib.contextmanager
+    def _run(self, call: Sequence[str], *, quiet: bool = False) -> Iterator[tuple["subprocess.Popen[str]", Result]]:
+        """Start a run of Pulumi and follow its events. Its exit code and result are complete at the end."""
+        events = self.cloud.folder / f"events-{self.name}.json"
+        call = [*call, "--event-log", str(events)]
+        # Pulumi knows `--event-log` only with its debugging commands.
+        env = {**self.environment, "PULUMI_DEBUG_COMMANDS": "1"}
+        with (
+            Progress(events, quiet=quiet) as progress,
+            self._runs.start(self.name, call, env=env, cwd=ROOT) as process,
+        ):
+            yield process, progress.result
 
     def _pulumi(self, *arguments: str, cwd: Path = ROOT, stdin: str | None = None) -> str:
         call = ["pulumi", *arguments, "--non-interactive"]
