@@ -23,7 +23,7 @@ EXCEPTIONS: dict[str, str] = {
     "infra/lib/cost.py": "`worker` is a line of the bill",
     "infra/program.py": "`worker` is a component, and a key of the outputs",
 }
-"""Where a word that the product uses means something else, or is meant; by file or folder."""
+"""Files and folders in which a word of the product means something else, or is meant."""
 
 
 def literals(tree: ast.Module) -> Iterator[object]:
@@ -75,7 +75,7 @@ OWN_NAMES: dict[str, str] = {
     "devcloud/dev/dev.py": "the database and the queues of `make dev`",
     "infra/settings": "examples, and the builder that `make builder` makes",
 }
-"""Where the tool names something of its own; by file or folder."""
+"""Files and folders in which the tool names something of its own."""
 
 
 FILES = sorted(file for folder in ("devcloud", "bench", "infra") for file in (ROOT / folder).rglob("*.py"))

@@ -29,7 +29,7 @@ from infra.releases.release import ReleaseError
 AWS = "aws"
 """No cloud on this machine: the account, credentials and state that the user's shell names."""
 RETAINED_KIND = "task definitions"
-"""What `make down` leaves in the emulator: AWS never deletes revisions that ran."""
+"""Resources that `make down` leaves in the emulator: AWS never deletes revisions that ran."""
 
 
 @cli.command(context_settings=PASS_ON)

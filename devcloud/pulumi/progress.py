@@ -22,7 +22,7 @@ DOING = {
     "refresh": "reading",
 }
 COMPONENTS = ("pulumi:", "slipway:index:")
-"""What is made of other resources, or of none: not told of."""
+"""Types of component resources, providers and the stack, which are not reported."""
 QUIET = ("same", "read", "read-discard", "refresh")
 BUILD_STEP = re.compile(r"^#\d+ \[(?P<step>[^\]]+)\] (?P<what>.+)")
 BUILD_RESULT = re.compile(r"^#(?P<number>\d+) (?P<result>CACHED|DONE [\d.]+s)")
@@ -55,7 +55,7 @@ class Result:
     """By the image's name."""
     errors: list[str] = field(default_factory=list)
     program_said: list[str] = field(default_factory=list)
-    """What the program printed on its standard error: a traceback, where it has a bug."""
+    """Lines that the program printed on its standard error."""
     seconds: float = 0
 
     @property

@@ -21,7 +21,7 @@ class Secrets(pulumi.ComponentResource):
     """One SecureString parameter a secret."""
 
     arns: Mapping[str, pulumi.Output[str]]
-    """What a container's definition refers to, by the secret's name."""
+    """ARNs that a container's definition refers to, by the secret's name."""
 
     def __init__(self, name: str, args: SecretsArgs, opts: pulumi.ResourceOptions | None = None) -> None:
         super().__init__("slipway:index:Secrets", name, None, opts)
