@@ -357,8 +357,8 @@ def _export(
         else None,
         "databaseHost": network.host_address,
         "smokeTest": product.smoke_test,
-        "monthlyCostUsd": bill.total_usd,
-        "monthlyCostUsdByPart": bill.by_part(),
+        "monthlyCostUsd": cost.total(bill),
+        "monthlyCostUsdByPart": bill,
         "monthlyBudgetUsd": settings.budget.monthly_usd,
     }
     for name, value in outputs.items():
