@@ -22,8 +22,6 @@ from google.protobuf import empty_pb2
 from devcloud.plugins import plugin
 from devcloud.plugins.protocol import language_pb2, language_pb2_grpc, plugin_pb2
 
-ERROR_WAS_SHOWN = 32
-"""Exit code of a run whose error is in the engine's log already; the official host's own number."""
 WORKERS = 4
 _START_A_RUN = "import sys; sys.path.insert(0, {!r}); from devcloud.plugins.program import main; main()"
 
@@ -91,7 +89,7 @@ class LanguageHost(language_pb2_grpc.LanguageRuntimeServicer):
                 self._runs.discard(run)
         if run.returncode == 0:
             return language_pb2.RunResponse()
-        if run.returncode == ERROR_WAS_SHOWN:
+        if run.returncode == plugin.ERROR_WAS_SHOWN:
             return language_pb2.RunResponse(bail=True)
         if run.returncode < 0:
             return language_pb2.RunResponse(error=f"Program was ended by signal {-run.returncode}")

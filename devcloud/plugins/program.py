@@ -20,8 +20,6 @@ from pulumi.runtime.proto import language_pb2
 
 from devcloud.plugins import plugin
 
-ERROR_WAS_SHOWN = 32
-"""Exit code of a run whose error is in the engine's log already; the official host's own number."""
 PARALLEL_DEFAULT = 16
 """Operations side by side where the engine sets no limit of its own."""
 _CHECKOUT = str(Path(__file__).parents[2])
@@ -81,7 +79,7 @@ def run_program(request: language_pb2.RunRequest, engine: str) -> int:
     finally:
         sys.stdout.flush()
         sys.stderr.flush()
-    return ERROR_WAS_SHOWN
+    return plugin.ERROR_WAS_SHOWN
 
 
 def _execute(script: Path) -> None:
