@@ -1,4 +1,4 @@
-"""What the registry behind this cloud's ECR holds: manifests, sizes, tags."""
+"""Read the registry behind this cloud's ECR: manifests, sizes, tags."""
 
 import struct
 from collections.abc import Sequence
@@ -33,7 +33,7 @@ class Size:
 
 
 def unwrapped(isize: int, compressed: int) -> int:
-    """A layer's size in bytes from its gzip trailer, which counts modulo 4 GiB: layers hardly grow when compressed."""
+    """Return a layer's size from its gzip trailer, which counts modulo 4 GiB: layers hardly grow when compressed."""
     return isize if isize + GZIP_OVERHEAD_BYTES >= compressed else unwrapped(isize + GZIP_MODULUS, compressed)
 
 
@@ -44,7 +44,7 @@ class RegistryReader:
         self._client = httpx.Client(base_url=f"http://127.0.0.1:{cloud.ports.registry}/v2", timeout=30, trust_env=False)
 
     def repositories(self) -> list[str]:
-        """The names of all repositories that were ever pushed to."""
+        """Return the names of all repositories that were ever pushed to."""
         found: list[str] = self._client.get("/_catalog", params={"n": 1000}).json().get("repositories") or []
         return found
 
@@ -53,29 +53,29 @@ class RegistryReader:
         return sorted(answer.json().get("tags") or []) if answer.is_success else []
 
     def digest(self, repository: str, reference: str) -> str | None:
-        """The digest that a tag names, or None."""
+        """Return the digest that a tag names, or None."""
         answer = self._client.head(f"/{repository}/manifests/{reference}", headers={"Accept": MANIFESTS})
         return answer.headers.get("Docker-Content-Digest") if answer.is_success else None
 
     def manifest(self, repository: str, reference: str) -> dict[str, Any]:
-        """A manifest, by tag or digest."""
+        """Return a manifest, by tag or digest."""
         answer = self._client.get(f"/{repository}/manifests/{reference}", headers={"Accept": MANIFESTS})
         answer.raise_for_status()
         found: dict[str, Any] = answer.json()
         return found
 
     def size(self, repository: str, reference: str) -> Size:
-        """An image's size; the unpacked one from each gzip layer's trailer (RFC 1952, ISIZE), unpacking none."""
+        """Return an image's size. The unpacked size is read from the trailers of its gzip layers (RFC 1952, ISIZE)."""
         layers = self.manifest(repository, reference)["layers"]
         return Size.total([self.layer_size(repository, layer) for layer in layers])
 
     def layer_size(self, repository: str, layer: dict[str, Any]) -> Size:
-        """The size of one layer, as a manifest describes it."""
+        """Return the size of one layer of a manifest."""
         gzip = layer["mediaType"].endswith("gzip")
         return Size(layer["size"], self._isize(repository, layer) if gzip else None)
 
     def config(self, repository: str, manifest: dict[str, Any]) -> dict[str, Any]:
-        """An image's configuration: what it runs, and the history of its layers."""
+        """Return an image's configuration: what it runs, and the history of its layers."""
         answer = self._client.get(f"/{repository}/blobs/{manifest['config']['digest']}")
         answer.raise_for_status()
         found: dict[str, Any] = answer.json()
