@@ -3,7 +3,7 @@
 BuildKit repeats a step if the step before it, a stage that it copies from, a file that it reads or a build argument
 that it knows has changed. The instructions are read by BuildKit's own parser. BuildKit's own graph
 (`frontend.convertllb`) would need a running daemon and the parent images, and has no build arguments any more:
-tests/cloud/test_images.py compares the two.
+tests/cloud/test_dockerfile_graph.py compares the two.
 """
 
 import fnmatch
