@@ -1,10 +1,11 @@
-"""The settings of a stack as this machine's cloud can run them.
+"""The settings of a stack, as this machine's cloud can run them.
 
-`local` runs from its committed file. Any other stack is rehearsed from a copy of its file in the cache folder: the
-same settings, but what only the world outside has (a pinned parent on Docker Hub, a model hub, real secrets, a real
-account) is taken from the local stack's file. The committed files name no emulator and stay as they are.
+`local` runs from its committed file. Any other stack is rehearsed from a copy of its file in the cache folder: the same
+settings, but what exists only outside this machine (a pinned image on Docker Hub, a model hub, real secrets, a real
+account) is taken from the local stack's file. The committed files name no emulator, and are not changed.
 """
 
+from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
@@ -14,94 +15,111 @@ from devcloud.bootstrap import ROOT
 from devcloud.cloud.cloud import Cloud
 from devcloud.util.console import UserError
 from devcloud.util.files import replace_text
+from infra.lib.yaml_file import YamlError, read_mapping
 from infra.product import product_of
 from infra.settings.models import key_of_secret
 
 LOCAL = "local"
+ACCOUNT = "slipway:accountId"
+IMAGES = "slipway:images"
 IMAGES_FROM_LOCAL = ("builder", "parents", "torch", "models", "compression", "compressionLevel", "buildSecrets")
-"""What a build on this machine is made from and with."""
+"""Settings of images that say from and with what this machine builds."""
 BACKEND_KEYS = ("secretsprovider", "encryptedkey", "encryptionsalt")
 
 
 def stacks() -> list[str]:
-    """The stacks that have a settings file."""
+    """Return the stacks that have a settings file."""
     return sorted(file.name.split(".")[1] for file in ROOT.glob("Pulumi.*.yaml"))
 
 
 def committed_file(stack: str) -> Path:
-    """A stack's settings file. Raise UserError if there is none."""
-    file = ROOT / f"Pulumi.{stack}.yaml"
+    """Return a stack's settings file. Raise UserError if there is none."""
     if stack not in stacks():
         raise UserError(
             f"STACK={stack!r} has no settings file: write Pulumi.{stack}.yaml, or use one of {', '.join(stacks())}."
         )
-    return file
+    return ROOT / f"Pulumi.{stack}.yaml"
+
+
+def images(stack: str) -> dict[str, Any]:
+    """Return the settings of images in a stack's file, without the defaults."""
+    return _group(_read(committed_file(stack)), "config", IMAGES)
 
 
 def builds(stack: str) -> bool:
-    """Whether a stack builds its images; otherwise it takes them from a release file."""
-    images = (_read(committed_file(stack)).get("config") or {}).get("slipway:images") or {}
-    return not isinstance(images, dict) or images.get("source", "build") == "build"
+    """Return whether a stack builds its images, rather than taking them from a release file."""
+    return _are_built(images(stack))
 
 
 def database_name(stack: str) -> str:
-    """A database for each stack: stacks on one cloud share a server and nothing else."""
+    """Return the name of a stack's database: stacks on one cloud share a server and nothing else."""
     return "slipway" if stack == LOCAL else f"slipway_{stack.replace('-', '_')}"
 
 
 def config_file(cloud: Cloud, stack: str) -> Path:
-    """The settings file to run a stack on a cloud with, written anew where it is a copy."""
+    """Return the settings file to run a stack on a cloud with. If it is a copy, write it."""
     committed = committed_file(stack)
     if stack == LOCAL:
         return committed
-    folder = cloud.folder / "config"
-    folder.mkdir(parents=True, exist_ok=True)
-    copy = folder / committed.name
-    salt = _read(copy).get("encryptionsalt") if copy.exists() else None
-    text = yaml.safe_dump(rehearsed(_read(committed), _read(ROOT / f"Pulumi.{LOCAL}.yaml"), stack), sort_keys=True)
-    replace_text(copy, text + (f"encryptionsalt: {salt}\n" if salt else ""))
-    # Stacks are made from here, so that a new stack's salt goes into the copy and not into the checkout.
-    replace_text(folder / "Pulumi.yaml", (ROOT / "Pulumi.yaml").read_text())
+    copy = cloud.folder / "config" / committed.name
+    document = rehearsed(_read(committed), _read(committed_file(LOCAL)), stack)
+    if copy.exists() and (salt := _read(copy).get("encryptionsalt")):
+        document["encryptionsalt"] = salt
+    _write(copy, document)
+    # `pulumi stack init` runs beside the copy, so that a new stack's salt goes into the copy and not into the checkout.
+    replace_text(copy.with_name("Pulumi.yaml"), (ROOT / "Pulumi.yaml").read_text())
     return copy
 
 
-def rehearsed(committed: dict[str, Any], local: dict[str, Any], stack: str) -> dict[str, Any]:
-    """A stack's settings with what this machine has in place of what only the world outside has."""
-    config = dict(committed.get("config") or {})
-    theirs = local.get("config") or {}
-    if "slipway:accountId" in theirs:
-        config["slipway:accountId"] = theirs["slipway:accountId"]
-    for name, secret in product_of().secrets.items():
-        key = f"slipway:{key_of_secret(name)}"
-        if key in theirs:
-            config[key] = theirs[key]
-            if secret.check == "postgres-url":
-                config[key] = f"{theirs[key].rpartition('/')[0]}/{database_name(stack)}"
-    images = dict(config.get("slipway:images") or {})
-    if images.get("source", "build") == "build":
-        local_images = theirs.get("slipway:images") or {}
-        # What the local file leaves to its default is left to it here too: a pinned parent is on Docker Hub alone.
-        own = {name: value for name, value in images.items() if name not in IMAGES_FROM_LOCAL}
-        config["slipway:images"] = own | {
-            name: local_images[name] for name in IMAGES_FROM_LOCAL if name in local_images
+def rehearsed(committed: Mapping[str, Any], local: Mapping[str, Any], stack: str) -> dict[str, Any]:
+    """Return a stack's settings, with this machine's in place of what exists only outside it."""
+    config, ours = dict(_group(committed, "config")), _group(local, "config")
+    secrets = {f"slipway:{key_of_secret(name)}": secret for name, secret in product_of().secrets.items()}
+    config |= {key: ours[key] for key in (ACCOUNT, *secrets) if key in ours}
+    for key, secret in secrets.items():
+        if key in ours and secret.check == "postgres-url":
+            config[key] = f"{ours[key].rpartition('/')[0]}/{database_name(stack)}"
+    images = config.get(IMAGES) or {}
+    if isinstance(images, dict) and _are_built(images):
+        # A setting that the local file leaves to its default is left to it here too: its value is for outside.
+        config[IMAGES] = {key: value for key, value in images.items() if key not in IMAGES_FROM_LOCAL} | {
+            key: value for key, value in _group(ours, IMAGES).items() if key in IMAGES_FROM_LOCAL
         }
-    rest = {key: value for key, value in committed.items() if key not in (*BACKEND_KEYS, "config")}
-    return {**rest, "config": config}
+    return {**{key: value for key, value in committed.items() if key not in BACKEND_KEYS}, "config": config}
 
 
 def unpinned_file(cloud: Cloud, config: Path) -> Path:
-    """A copy of a settings file that builds the base, whichever version of it the stack pins."""
+    """Return a copy of a settings file that builds the base, whichever version of it the stack pins."""
     document = _read(config)
-    (document.get("config") or {}).get("slipway:images", {}).pop("baseVersion", None)
-    folder = cloud.folder / "unpinned"
-    folder.mkdir(parents=True, exist_ok=True)
-    copy = folder / config.name
-    copy.write_text(yaml.safe_dump(document, sort_keys=True))
+    images = _group(document, "config", IMAGES)
+    if images.pop("baseVersion", None):
+        document["config"][IMAGES] = images
+    copy = cloud.folder / "unpinned" / config.name
+    _write(copy, document)
     return copy
 
 
+def _are_built(images: Mapping[str, Any]) -> bool:
+    return bool(images.get("source", "build") == "build")
+
+
+def _group(document: Mapping[str, Any], *keys: str) -> dict[str, Any]:
+    """Return the group of settings under the keys; empty if it is missing or no group, which the program reports."""
+    group: Mapping[str, Any] = document
+    for key in keys:
+        found = group.get(key)
+        group = found if isinstance(found, dict) else {}
+    return dict(group)
+
+
 def _read(file: Path) -> dict[str, Any]:
-    found = yaml.safe_load(file.read_text()) or {}
-    if not isinstance(found, dict):
-        raise UserError(f"{file.name} is not a stack's settings file: it must be a YAML map with the key `config`.")
-    return found
+    """Read a settings file. Raise UserError if it is no YAML mapping."""
+    try:
+        return read_mapping(file)
+    except YamlError as error:
+        raise UserError(str(error)) from None
+
+
+def _write(file: Path, document: Mapping[str, Any]) -> None:
+    file.parent.mkdir(parents=True, exist_ok=True)
+    replace_text(file, yaml.safe_dump(document, sort_keys=True))

@@ -80,12 +80,23 @@ def test_what_has_a_name_is_found_by_it() -> None:
     assert found("aws:ecr/repository:Repository", {"name": "slipway/api"}) == "slipway/api"
     boto3.client("logs", "us-east-1").create_log_group(logGroupName="/slipway/api")
     assert found("aws:cloudwatch/logGroup:LogGroup", {"name": "/slipway/api"}) == "/slipway/api"
+    assert found("aws:cloudwatch/logGroup:LogGroup", {"name": "/slipway"}) is None
 
 
 def test_what_has_a_tag_is_found_by_it() -> None:
     tags = [{"ResourceType": "vpc", "Tags": [{"Key": "Name", "Value": "slipway-dev-vpc"}]}]
     vpc = boto3.client("ec2", "us-east-1").create_vpc(CidrBlock="10.20.0.0/16", TagSpecifications=tags)["Vpc"]["VpcId"]
     assert found("aws:ec2/vpc:Vpc", {"tags": {"Name": "slipway-dev-vpc"}}) == vpc
+
+
+def test_an_instance_is_found_until_it_is_terminated() -> None:
+    ec2 = boto3.client("ec2", "us-east-1")
+    tags = [{"ResourceType": "instance", "Tags": [{"Key": "Name", "Value": "host"}]}]
+    launched = ec2.run_instances(ImageId="ami-12c6146b", MinCount=1, MaxCount=1, TagSpecifications=tags)
+    instance = launched["Instances"][0]["InstanceId"]
+    assert found("aws:ec2/instance:Instance", {"tags": {"Name": "host"}}) == instance
+    ec2.terminate_instances(InstanceIds=[instance])
+    assert found("aws:ec2/instance:Instance", {"tags": {"Name": "host"}}) is None
 
 
 def test_a_queue_is_found_by_its_url() -> None:
