@@ -11,13 +11,12 @@ from devcloud.util.console import row, say
 from devcloud.util.processes import traced
 from images.lock import LOCKS
 from infra import generate
-from infra import settings as settings_module
 from infra.builds import base_version
-from infra.builds.content import ContentError
 from infra.builds.plan import MIB, plan_builds
-from infra.product import ProductError, product_of
-from infra.releases.release import ReleaseError, read_release_file
-from infra.settings import Settings, SettingsError
+from infra.lib.errors import InputError
+from infra.product import product_of
+from infra.releases.release import read_release_file
+from infra.settings import Settings, load_file
 from infra.settings.models import key_of_secret
 from infra.settings.stack_file import project_name, read_values
 
@@ -32,18 +31,14 @@ HADOLINT_IGNORED = (
 @cli.command()
 def validate(command: Command) -> int:
     """Check settings, locks, Dockerfiles, contexts; build nothing."""
-    try:
-        product_of()
-    except ProductError as error:
-        say(str(error))
-        return 1
+    product_of()  # alone, if it is wrong: everything else is read by it
     problems: list[str] = []
     for stack in stack_config.stacks():
         try:
             _check_committed(stack)
-            settings = settings_module.load_file(stack_config.config_file(command.cloud, stack), stack)
+            settings = load_file(stack_config.config_file(command.cloud, stack), stack)
             contexts = ", ".join(_contexts(settings)) if settings.images.builds else ""
-        except (SettingsError, ContentError, ReleaseError) as error:
+        except InputError as error:
             problems += [f"Pulumi.{stack}.yaml: {line}" for line in str(error).splitlines()]
         else:
             row(stack, f"settings are right; {f'contexts: {contexts}' if contexts else 'builds nothing'}")
@@ -69,7 +64,7 @@ def _check_committed(stack: str) -> None:
     unset = {f"{project}:{key_of_secret(name)}" for name in product_of().secrets} - values.keys() - encrypted
     if unset:
         row(stack, f"not set yet: {', '.join(sorted(unset))}; `pulumi up` will ask for them")
-    settings = settings_module.load_file(file, stack, unset=unset)
+    settings = load_file(file, stack, unset=unset)
     if not settings.images.builds:
         release = ROOT / settings.images.source
         if release.exists():

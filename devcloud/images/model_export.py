@@ -5,11 +5,10 @@ here has byte for byte the model that the image has. It is kept under a hash of 
 that is copied in later stages does not count.
 """
 
-import contextlib
 import hashlib
 import os
 import re
-from collections.abc import Iterator, Mapping
+from collections.abc import Mapping
 from pathlib import Path
 
 from devcloud.bootstrap import ROOT
@@ -22,7 +21,7 @@ from devcloud.toolchain import some
 from devcloud.toolchain.standins import take_docker_hubs_place
 from devcloud.util.console import UserError, say, step
 from devcloud.util.files import made_whole
-from infra.builds import content, staging
+from infra.builds import staging
 from infra.builds.plan import BuildPlan, plan_builds
 from infra.lib.canonical_json import canonical_json
 from infra.settings import Settings
@@ -103,9 +102,9 @@ def _build(cloud: Cloud, base: BuildPlan, worker: BuildPlan, dockerfile: str, fo
         supervisor.bring_up(programs)
         take_docker_hubs_place(cloud.cache, tools["buildctl"], cloud.buildkit_address, registry, say)
         reference = f"{registry}/base:{base.content_tag}"
-        with _staged(base):
+        with staging.staged(base.files, ROOT / base.context):
             _run(tools, cloud, _request(base, f"type=image,name={reference},push=true", platform))
-        with made_whole(folder) as draft, _staged(worker):
+        with made_whole(folder) as draft, staging.staged(worker.files, ROOT / worker.context):
             request = _request(worker, f"type=local,dest={draft}", platform, _exporting(cloud, dockerfile))
             _run(tools, cloud, request, reference)
             missing = [name for name in NEEDED if not (draft / INSIDE / name).exists()]
@@ -115,16 +114,6 @@ def _build(cloud: Cloud, base: BuildPlan, worker: BuildPlan, dockerfile: str, fo
                 )
     finally:
         supervisor.stop()
-
-
-@contextlib.contextmanager
-def _staged(plan: BuildPlan) -> Iterator[None]:
-    """An image's context, as it was listed, for as long as it is built from."""
-    try:
-        with staging.staged(plan.files, ROOT / plan.context):
-            yield
-    except content.ContentError as error:
-        raise UserError(str(error)) from None
 
 
 def _request(plan: BuildPlan, export: str, platform: str, dockerfile_folder: Path | None = None) -> Request:

@@ -104,13 +104,13 @@ class Progress:
                 for line in lines:
                     self._take(json.loads(line))
                 if time.monotonic() - self._spoke > HEARTBEAT_SECONDS:
-                    self._tell_what_takes_long()
+                    self._say_what_takes_long()
 
     def _say(self, subject: str, text: str) -> None:
         self._spoke = time.monotonic()
         row(subject, text)
 
-    def _tell_what_takes_long(self) -> None:
+    def _say_what_takes_long(self) -> None:
         now = time.monotonic()
         if not self._begun:
             self._say("pulumi", f"planning ... {seconds(now - self._started)}")
@@ -127,7 +127,7 @@ class Progress:
         elif "resOpFailedEvent" in event:
             self._begun.pop(event["resOpFailedEvent"]["metadata"]["urn"], None)
         elif "diagnosticEvent" in event:
-            self._hear(event["diagnosticEvent"])
+            self._diagnose(event["diagnosticEvent"])
         elif "summaryEvent" in event:
             self.result.changes = event["summaryEvent"].get("resourceChanges") or {}
 
@@ -150,7 +150,7 @@ class Progress:
         else:
             self._say(DOING.get(operation, operation), f"{_name(urn)} ({metadata['type']}): {seconds(took)}")
 
-    def _hear(self, diagnostic: dict[str, Any]) -> None:
+    def _diagnose(self, diagnostic: dict[str, Any]) -> None:
         message, severity = _plain(diagnostic["message"]), diagnostic["severity"]
         if build := self._build(diagnostic.get("urn", "")):
             for line in message.splitlines():

@@ -30,11 +30,11 @@ class Runs:
         self.state = state
 
     def run(
-        self, stack: str, command: Sequence[str], hear: Callable[[str], object], *, env: Mapping[str, str], cwd: Path
+        self, stack: str, command: Sequence[str], on_line: Callable[[str], object], *, env: Mapping[str, str], cwd: Path
     ) -> int:
         """Run a command in a session of its own, on record until it ends. Return its exit code.
 
-        `hear` is called with each line of output. Ctrl-C is passed on to Pulumi, which then saves its state.
+        `on_line` is called with each line of output. Ctrl-C is passed on to Pulumi, which then saves its state.
         """
         self.folder.mkdir(parents=True, exist_ok=True)
         owner = os.getpid()
@@ -60,7 +60,7 @@ class Runs:
         output = process.stdout or ()
         try:
             for line in output:
-                hear(line)
+                on_line(line)
         except KeyboardInterrupt:
             row("pulumi", "ending, so that nothing is lost ...")
             process.send_signal(signal.SIGINT)

@@ -14,10 +14,9 @@ from devcloud.pulumi.progress import Progress, Result
 from devcloud.pulumi.run import Runs
 from devcloud.util.console import UserError, row, say
 from devcloud.util.processes import output
-from infra import settings as settings_module
 from infra.builds import base_version
-from infra.outputs import OutputsError, StackOutputs, parse
-from infra.settings import Settings, SettingsError
+from infra.outputs import StackOutputs, parse
+from infra.settings import Settings, load_file
 
 PROJECT = "slipway"
 NO_RESOURCES = ("pulumi:pulumi:Stack", "pulumi:providers:")
@@ -106,14 +105,11 @@ class Stack:
 
     def show(self, command: str, *arguments: str) -> int:
         """Run a command of Pulumi whose own output is the answer. Return its exit code."""
-        return self._run(command, *arguments, hear=lambda line: print(line, end="", flush=True))
+        return self._run(command, *arguments, on_line=lambda line: print(line, end="", flush=True))
 
     def outputs(self) -> StackOutputs:
-        """Return the stack's outputs. Raise UserError if another version of the program deployed it."""
-        try:
-            return parse(self.name, self.raw_outputs())
-        except OutputsError as error:
-            raise UserError(str(error)) from None
+        """Return the stack's outputs. Raise OutputsError if another version of the program deployed it."""
+        return parse(self.name, self.raw_outputs())
 
     def raw_outputs(self) -> dict[str, Any]:
         """Return the stack's outputs as Pulumi has them."""
@@ -123,11 +119,8 @@ class Stack:
         return found
 
     def settings(self) -> Settings:
-        """Return its settings without secrets. Raise UserError with every problem in them."""
-        try:
-            return settings_module.load_file(self.config, self.name)
-        except SettingsError as error:
-            raise UserError(str(error)) from None
+        """Return its settings without secrets. Raise SettingsError with every problem in them."""
+        return load_file(self.config, self.name)
 
     def pins(self, image: str) -> bool:
         """Return whether its settings pin a version of an image instead of building it."""
@@ -150,7 +143,7 @@ class Stack:
         # Line by line, so that `make logs` shows a run that is under way.
         with log.open("w", buffering=1) as said, Progress(events) as progress:
             arguments = ("--color", "never", "--event-log", str(events), *arguments)
-            code = self._run(command, *arguments, hear=said.write)
+            code = self._run(command, *arguments, on_line=said.write)
         result = progress.result
         if code != 0:
             errors = [error for error in result.errors if error not in GENERAL_ERRORS]
@@ -161,12 +154,12 @@ class Stack:
             )
         return result
 
-    def _run(self, command: str, *arguments: str, hear: Callable[[str], object]) -> int:
+    def _run(self, command: str, *arguments: str, on_line: Callable[[str], object]) -> int:
         """Run Pulumi on the stack, on record. Return its exit code."""
         call = ["pulumi", command, "--stack", self.name, "--config-file", str(self.config), "--non-interactive"]
         # Pulumi knows `--event-log` only if its debugging commands are on.
         environment = {**self.environment, "PULUMI_DEBUG_COMMANDS": "1"}
-        return self._runs.run(self.name, [*call, *arguments], hear, env=environment, cwd=ROOT)
+        return self._runs.run(self.name, [*call, *arguments], on_line, env=environment, cwd=ROOT)
 
     def _pulumi(self, *arguments: str, cwd: Path = ROOT, stdin: str | None = None) -> str:
         call = ["pulumi", *arguments, "--non-interactive"]

@@ -15,7 +15,7 @@ from devcloud.bootstrap import ROOT
 from devcloud.cloud.cloud import Cloud
 from devcloud.util.console import UserError
 from devcloud.util.files import replace_text
-from infra.lib.yaml_file import YamlError, read_mapping
+from infra.lib.yaml_file import read_mapping
 from infra.product import product_of
 from infra.settings.models import key_of_secret
 
@@ -43,7 +43,7 @@ def committed_file(stack: str) -> Path:
 
 def images(stack: str) -> dict[str, Any]:
     """Return the settings of images in a stack's file, without the defaults."""
-    return _group(_read(committed_file(stack)), "config", IMAGES)
+    return _group(read_mapping(committed_file(stack)), "config", IMAGES)
 
 
 def builds(stack: str) -> bool:
@@ -62,8 +62,8 @@ def config_file(cloud: Cloud, stack: str) -> Path:
     if stack == LOCAL:
         return committed
     copy = cloud.folder / "config" / committed.name
-    document = rehearsed(_read(committed), _read(committed_file(LOCAL)), stack)
-    if copy.exists() and (salt := _read(copy).get("encryptionsalt")):
+    document = rehearsed(read_mapping(committed), read_mapping(committed_file(LOCAL)), stack)
+    if copy.exists() and (salt := read_mapping(copy).get("encryptionsalt")):
         document["encryptionsalt"] = salt
     _write(copy, document)
     # `pulumi stack init` runs beside the copy, so that a new stack's salt goes into the copy and not into the checkout.
@@ -90,7 +90,7 @@ def rehearsed(committed: Mapping[str, Any], local: Mapping[str, Any], stack: str
 
 def unpinned_file(cloud: Cloud, config: Path) -> Path:
     """Return a copy of a settings file that builds the base, whichever version of it the stack pins."""
-    document = _read(config)
+    document = read_mapping(config)
     images = _group(document, "config", IMAGES)
     if images.pop("baseVersion", None):
         document["config"][IMAGES] = images
@@ -110,14 +110,6 @@ def _group(document: Mapping[str, Any], *keys: str) -> dict[str, Any]:
         found = group.get(key)
         group = found if isinstance(found, dict) else {}
     return dict(group)
-
-
-def _read(file: Path) -> dict[str, Any]:
-    """Read a settings file. Raise UserError if it is no YAML mapping."""
-    try:
-        return read_mapping(file)
-    except YamlError as error:
-        raise UserError(str(error)) from None
 
 
 def _write(file: Path, document: Mapping[str, Any]) -> None:

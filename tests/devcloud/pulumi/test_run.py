@@ -120,8 +120,8 @@ def test_the_lock_of_a_living_engine_stays(runs: Runs) -> None:
         engine.wait()
 
 
-def run(runs: Runs, script: str, hear: Callable[[str], object] = lambda _: None) -> int:
-    return runs.run("local", ["sh", "-c", script], hear, env=dict(os.environ), cwd=Path("/"))
+def run(runs: Runs, script: str, on_line: Callable[[str], object] = lambda _: None) -> int:
+    return runs.run("local", ["sh", "-c", script], on_line, env=dict(os.environ), cwd=Path("/"))
 
 
 def test_a_run_is_on_record_while_it_lasts(runs: Runs) -> None:

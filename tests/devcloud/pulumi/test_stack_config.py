@@ -10,6 +10,7 @@ from devcloud.bootstrap import ROOT
 from devcloud.cloud.cloud import Cloud
 from devcloud.pulumi import stack_config
 from devcloud.util.console import UserError
+from infra.lib.errors import InputError
 from infra.lib.yaml_file import read_mapping
 
 LOCAL: dict[str, Any] = {
@@ -114,7 +115,7 @@ def test_a_rehearsal_reads_yaml_as_pulumi_does(checkout: Path) -> None:
 
 def test_a_file_with_a_key_twice_is_refused(checkout: Path) -> None:
     (checkout / "Pulumi.dev.yaml").write_text("config:\n  slipway:region: a\n  slipway:region: b\n")
-    with pytest.raises(UserError, match=r"Pulumi\.dev\.yaml is not YAML \(line 2: slipway:region is given twice\)"):
+    with pytest.raises(InputError, match=r"Pulumi\.dev\.yaml is not YAML \(line 2: slipway:region is given twice\)"):
         stack_config.builds("dev")
 
 
