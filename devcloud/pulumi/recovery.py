@@ -6,7 +6,6 @@ or tag, and taken into the state if it exists.
 """
 
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass
 from typing import Any
 
 from botocore.exceptions import ClientError
@@ -18,61 +17,33 @@ Finder = Callable[[AwsClients, Mapping[str, Any]], str | None]
 """Return the id of the resource with these inputs. If there is none, return None, or fail as the AWS call does."""
 
 
-@dataclass(frozen=True)
-class Pending:
-    """A creation that began and did not end."""
-
-    urn: str
-    type: str
-    inputs: Mapping[str, Any]
-
-
-def pending_creates(state: Mapping[str, Any]) -> list[Pending]:
-    """Return the creations that began and did not end, from a stack's exported state.
-
-    Leave out replacements of a resource that still exists: by name or tag, that one would be found, which the state has
-    already. Pulumi begins such a creation again.
-    """
-    deployment = _deployment(state)
-    known = {resource["urn"] for resource in _resources(state) if not resource.get("pendingReplacement")}
-    creations = [one["resource"] for one in deployment.get("pending_operations") or [] if one["type"] == "creating"]
-    return [Pending(one["urn"], one["type"], one.get("inputs") or {}) for one in creations if one["urn"] not in known]
-
-
 def interrupted(state: Mapping[str, Any]) -> bool:
     """Return whether a run was killed while it changed something: the state must be refreshed."""
     return bool(_deployment(state).get("pending_operations"))
 
 
-def find(pending: list[Pending], aws: AwsClients) -> dict[str, str]:
-    """Return the ids of the resources that exist, by URN, and print each."""
-    found: dict[str, str] = {}
-    for resource in pending:
-        identity = _identify(resource, aws)
-        row(
-            "recover", f"{_name(resource.urn)}: {'exists, taken into the state' if identity else 'to be created again'}"
-        )
-        if identity:
-            found[resource.urn] = identity
-    return found
-
-
-def adopted(state: Mapping[str, Any], found: Mapping[str, str]) -> dict[str, Any]:
-    """Return the state with the resources that exist, by their ids, and nothing pending.
+def recovered(state: Mapping[str, Any], aws: AwsClients) -> dict[str, Any]:
+    """Return a stack's state with the resources that a killed run created, by their ids, and nothing pending.
 
     A refresh then reads the rest of them. (`pulumi refresh --import-pending-creates` marks a creation as an import,
-    which Pulumi 3.259 then forgets.)
+    which Pulumi 3.259 then forgets.) Print what is done about each.
     """
-    deployment = dict(state["deployment"])
-    operations = deployment.pop("pending_operations", None) or []
-    taken_in = [
-        {**operation["resource"], "id": found[operation["resource"]["urn"]]}
-        for operation in operations
-        if operation["type"] == "creating" and operation["resource"]["urn"] in found
-    ]
+    # If a resource that was to be replaced still exists, its name or tag would find it, and the state has it already:
+    # Pulumi begins such a creation again.
+    known = {resource["urn"] for resource in _resources(state) if not resource.get("pendingReplacement")}
+    found: dict[str, dict[str, Any]] = {}
+    for operation in _deployment(state).get("pending_operations") or []:
+        resource = operation["resource"]
+        if operation["type"] == "creating" and resource["urn"] not in known:
+            identity = _identify(resource, aws)
+            done = "exists, taken into the state" if identity else "to be created again"
+            row("recover", f"{_name(resource)}: {done}")
+            if identity:
+                found[resource["urn"]] = {**resource, "id": identity}
     # A resource that was deleted to be replaced by one of them does not exist any more.
     kept = [resource for resource in _resources(state) if resource["urn"] not in found]
-    return {**state, "deployment": {**deployment, "resources": [*kept, *taken_in]}}
+    deployment = {key: value for key, value in _deployment(state).items() if key != "pending_operations"}
+    return {**state, "deployment": {**deployment, "resources": [*kept, *found.values()]}}
 
 
 def unread(state: Mapping[str, Any]) -> list[str]:
@@ -82,7 +53,7 @@ def unread(state: Mapping[str, Any]) -> list[str]:
     property, and replace them.
     """
     return [
-        _name(resource["urn"])
+        _name(resource)
         for resource in _resources(state)
         if resource.get("id") and resource["type"] in FINDERS and not resource.get("outputs")
     ]
@@ -96,17 +67,18 @@ def _resources(state: Mapping[str, Any]) -> list[dict[str, Any]]:
     return _deployment(state).get("resources") or []
 
 
-def _name(urn: str) -> str:
-    return urn.rpartition("::")[2]
+def _name(resource: Mapping[str, Any]) -> str:
+    name: str = resource["urn"].rpartition("::")[2]
+    return name
 
 
-def _identify(resource: Pending, aws: AwsClients) -> str | None:
+def _identify(resource: Mapping[str, Any], aws: AwsClients) -> str | None:
     """Return the id by which the provider reads a resource, or None if it is to be created again.
 
     That is right too for a type that is not in FINDERS: it is created by an idempotent call, or is not of AWS.
     """
     try:
-        return FINDERS[resource.type](aws, resource.inputs)
+        return FINDERS[resource["type"]](aws, resource.get("inputs") or {})
     except (ClientError, KeyError, IndexError):
         return None
 

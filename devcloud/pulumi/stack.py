@@ -68,7 +68,7 @@ class Stack:
         state = self._export()
         interrupted = recovery.interrupted(state)
         if interrupted:
-            state = recovery.adopted(state, recovery.find(recovery.pending_creates(state), self.cloud.aws))
+            state = recovery.recovered(state, self.cloud.aws)
             self._pulumi("stack", "import", "--stack", self.name, stdin=json.dumps(state))
         if interrupted or recovery.unread(state):
             self._follow("refresh", "--yes", "--skip-preview", what="reading what a killed run left")
