@@ -78,7 +78,7 @@ def down(command: Command) -> None:
         return
     stack = command.stack()
     stack.end_dead_run()
-    if stack.resources():
+    if stack.name in with_resources(command.cloud):
         stack.prepare()
         result = stack.destroy()
         row("deleted", f"{result.changes.get('delete', 0)} resources in {seconds(result.seconds)}")

@@ -39,7 +39,7 @@ def _build(command: Command, image: str) -> None:
         # Of itself, a stack that pins a version of the base builds none.
         stack.config = stack_config.unpinned_file(command.cloud, stack.config)
     parent = images[image].base
-    chain = [image] if parent is None or stack.pins(parent) else [parent, image]
+    chain = [image] if parent is None or parent in base_version.unresolved(stack.settings()) else [parent, image]
     if any(images[name].extra == "torch" for name in chain):
         disk_space.check(command.cloud.cache, stack.settings, RegistryReader(command.cloud))
     # A component is a resource too: what is made for the first time needs its parent among the targets.

@@ -69,7 +69,7 @@ def env(command: Command) -> None:
 @click.option("--tests", is_flag=True, help="Prepare what the tests need too: a browser and Node.")
 def toolchain(command: Command, tests: bool) -> None:
     """Find or make every tool, and what base images are made of."""
-    command.tells = True
+    command.verbose = True
     _ = command.toolchain
     if tests:
         ensure_for_tests(command.cloud.cache, say)

@@ -14,7 +14,6 @@ from devcloud.pulumi.progress import Progress, Result
 from devcloud.pulumi.run import Runs
 from devcloud.util.console import UserError, row, say
 from devcloud.util.processes import output
-from infra.builds import base_version
 from infra.outputs import StackOutputs, parse
 from infra.settings import Settings, load_file
 
@@ -40,8 +39,6 @@ def with_resources(cloud: Cloud) -> dict[str, int]:
 
 
 def _resources(state_file: Path) -> int:
-    if not state_file.exists():
-        return 0
     checkpoint = json.loads(state_file.read_text())["checkpoint"]
     resources = (checkpoint.get("latest") or {}).get("resources") or []
     return sum(not resource["type"].startswith(NO_RESOURCES) for resource in resources)
@@ -121,14 +118,6 @@ class Stack:
     def settings(self) -> Settings:
         """Return its settings without secrets. Raise SettingsError with every problem in them."""
         return load_file(self.config, self.name)
-
-    def pins(self, image: str) -> bool:
-        """Return whether its settings pin a version of an image instead of building it."""
-        return image in base_version.unresolved(self.settings())
-
-    def resources(self) -> int:
-        """Return how many resources the stack has."""
-        return _resources(self._state_file)
 
     def _export(self) -> dict[str, Any]:
         found: dict[str, Any] = json.loads(self._pulumi("stack", "export", "--stack", self.name))
