@@ -64,7 +64,7 @@ def base(command: Command, wanted: str) -> None:
             f"commit that made {wanted}, or start it by `{base_version.START.format(wanted)}`."
         )
     _build(command, base_version.image_of(ROOT))
-    row("version", f"is {version} now: a stack pins it by slipway:images.baseVersion")
+    row("version", f"is {version} now: a stack pins it by {stack_config.key('images')}.baseVersion")
 
 
 @cli.command()

@@ -59,9 +59,8 @@ def _check_committed(stack: str) -> None:
     A secret that is not set is no problem here: a new team sets its own before its first `up`, which asks for them.
     """
     file = stack_config.committed_file(stack)
-    project = project_name(ROOT / "Pulumi.yaml")
-    values, encrypted = read_values(file, project)
-    unset = {f"{project}:{key_of_secret(name)}" for name in product_of().secrets} - values.keys() - encrypted
+    values, encrypted = read_values(file, project_name(ROOT / "Pulumi.yaml"))
+    unset = {stack_config.key(key_of_secret(name)) for name in product_of().secrets} - values.keys() - encrypted
     if unset:
         row(stack, f"not set yet: {', '.join(sorted(unset))}; `pulumi up` will ask for them")
     settings = load_file(file, stack, unset=unset)

@@ -16,8 +16,8 @@ from devcloud.util.console import UserError, row, say
 from devcloud.util.processes import output
 from infra.outputs import StackOutputs, parse
 from infra.settings import Settings, load_file
+from infra.settings.stack_file import project_name
 
-PROJECT = "slipway"
 NO_RESOURCES = ("pulumi:pulumi:Stack", "pulumi:providers:")
 """Beginnings of the types that Pulumi puts into the state itself: even a run that was refused leaves them."""
 REPOSITORY_TYPE = "aws:ecr/repository:Repository"
@@ -29,7 +29,7 @@ LAST_LINES = 20
 
 def state_folder(cloud: Cloud) -> Path:
     """Return the folder in which a cloud's backend keeps the states of the program's stacks."""
-    return cloud.state / ".pulumi" / "stacks" / PROJECT
+    return cloud.state / ".pulumi" / "stacks" / project_name(ROOT / "Pulumi.yaml")
 
 
 def with_resources(cloud: Cloud) -> dict[str, int]:

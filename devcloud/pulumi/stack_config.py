@@ -18,13 +18,17 @@ from devcloud.util.files import replace_text
 from infra.lib.yaml_file import read_mapping
 from infra.product import product_of
 from infra.settings.models import key_of_secret
+from infra.settings.stack_file import project_name
 
 LOCAL = "local"
-ACCOUNT = "slipway:accountId"
-IMAGES = "slipway:images"
 IMAGES_FROM_LOCAL = ("builder", "parents", "torch", "models", "compression", "compressionLevel", "buildSecrets")
 """Settings of images that say from and with what this machine builds."""
 BACKEND_KEYS = ("secretsprovider", "encryptedkey", "encryptionsalt")
+
+
+def key(name: str) -> str:
+    """Return the key of a setting, such as `slipway:images`: Pulumi puts the project's name before it."""
+    return f"{project_name(ROOT / 'Pulumi.yaml')}:{name}"
 
 
 def stacks() -> list[str]:
@@ -43,7 +47,7 @@ def committed_file(stack: str) -> Path:
 
 def images(stack: str) -> dict[str, Any]:
     """Return the settings of images in a stack's file, without the defaults."""
-    return _group(read_mapping(committed_file(stack)), "config", IMAGES)
+    return _group(read_mapping(committed_file(stack)), "config", key("images"))
 
 
 def builds(stack: str) -> bool:
@@ -74,26 +78,26 @@ def config_file(cloud: Cloud, stack: str) -> Path:
 def rehearsed(committed: Mapping[str, Any], local: Mapping[str, Any], stack: str) -> dict[str, Any]:
     """Return a stack's settings, with this machine's in place of what exists only outside it."""
     config, ours = dict(_group(committed, "config")), _group(local, "config")
-    secrets = {f"slipway:{key_of_secret(name)}": secret for name, secret in product_of().secrets.items()}
-    config |= {key: ours[key] for key in (ACCOUNT, *secrets) if key in ours}
-    for key, secret in secrets.items():
-        if key in ours and secret.check == "postgres-url":
-            config[key] = f"{ours[key].rpartition('/')[0]}/{database_name(stack)}"
-    images = config.get(IMAGES) or {}
+    secrets = {key(key_of_secret(name)): secret for name, secret in product_of().secrets.items()}
+    config |= {name: ours[name] for name in (key("accountId"), *secrets) if name in ours}
+    for name, secret in secrets.items():
+        if name in ours and secret.check == "postgres-url":
+            config[name] = f"{ours[name].rpartition('/')[0]}/{database_name(stack)}"
+    images = config.get(key("images")) or {}
     if isinstance(images, dict) and _are_built(images):
         # A setting that the local file leaves to its default is left to it here too: its value is for outside.
-        config[IMAGES] = {key: value for key, value in images.items() if key not in IMAGES_FROM_LOCAL} | {
-            key: value for key, value in _group(ours, IMAGES).items() if key in IMAGES_FROM_LOCAL
+        config[key("images")] = {name: value for name, value in images.items() if name not in IMAGES_FROM_LOCAL} | {
+            name: value for name, value in _group(ours, key("images")).items() if name in IMAGES_FROM_LOCAL
         }
-    return {**{key: value for key, value in committed.items() if key not in BACKEND_KEYS}, "config": config}
+    return {**{name: value for name, value in committed.items() if name not in BACKEND_KEYS}, "config": config}
 
 
 def unpinned_file(cloud: Cloud, config: Path) -> Path:
     """Return a copy of a settings file that builds the base, whichever version of it the stack pins."""
     document = read_mapping(config)
-    images = _group(document, "config", IMAGES)
+    images = _group(document, "config", key("images"))
     if images.pop("baseVersion", None):
-        document["config"][IMAGES] = images
+        document["config"][key("images")] = images
     copy = cloud.folder / "unpinned" / config.name
     _write(copy, document)
     return copy
@@ -106,8 +110,8 @@ def _are_built(images: Mapping[str, Any]) -> bool:
 def _group(document: Mapping[str, Any], *keys: str) -> dict[str, Any]:
     """Return the group of settings under the keys; empty if it is missing or no group, which the program reports."""
     group: Mapping[str, Any] = document
-    for key in keys:
-        found = group.get(key)
+    for name in keys:
+        found = group.get(name)
         group = found if isinstance(found, dict) else {}
     return dict(group)
 

@@ -8,7 +8,7 @@ import yaml
 
 from devcloud.bootstrap import ROOT
 from devcloud.cloud.cloud import Cloud
-from devcloud.pulumi import stack_config
+from devcloud.pulumi import stack, stack_config
 from devcloud.util.console import UserError
 from infra.lib.errors import InputError
 from infra.lib.yaml_file import read_mapping
@@ -125,8 +125,20 @@ def test_settings_of_images_that_are_no_group_are_left_for_the_program_to_refuse
     assert read_mapping(copy)["config"] == {"slipway:images": ["api"]}
 
 
+def test_a_project_of_another_name_has_its_own_keys_and_states(checkout: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(stack, "ROOT", checkout)
+    (checkout / "Pulumi.yaml").write_text("name: shop")
+    (checkout / "Pulumi.local.yaml").write_text("config: {'shop:accountId': '1', 'shop:images': {builder: b}}")
+    (checkout / "Pulumi.dev.yaml").write_text("config: {'shop:images': {builder: theirs, models: [m]}}")
+    cloud = Cloud("default", checkout)
+    config = read_mapping(stack_config.config_file(cloud, "dev"))["config"]
+    assert config == {"shop:accountId": "1", "shop:images": {"builder": "b"}}
+    assert stack_config.images("local") == {"builder": "b"}
+    assert stack.state_folder(cloud).name == "shop"
+
+
 def test_the_committed_files_name_no_emulator() -> None:
-    for stack in ("dev", "prod"):
-        text = (ROOT / f"Pulumi.{stack}.yaml").read_text()
+    for name in ("dev", "prod"):
+        text = (ROOT / f"Pulumi.{name}.yaml").read_text()
         assert "127.0.0.1" not in text
         assert "localhost" not in text
