@@ -11,9 +11,8 @@ from typing import Any
 import yaml
 
 from bench.plan import RANDOM
-from devcloud.pulumi.stack_config import key
-from devcloud.util.console import UserError
 from devcloud.images import dockerfile_graph
+from devcloud.pulumi.stack_config import key
 
 FILES, FILE_BYTES = 100, 100_000
 """Of the change of many files: 10 MB together."""

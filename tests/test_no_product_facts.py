@@ -16,7 +16,6 @@ EXCEPTIONS: dict[str, str] = {
     "devcloud/dev/dev.py": "runs this product's front end and worker without images, by their own commands",
     "devcloud/toolchain/standins.py": "a stand-in for Docker Hub's Caddy, which is also what our edge is called",
     "devcloud/cloud/services.py": "`auth` is a key of Docker's own configuration",
-    "devcloud/pulumi/progress.py": "`auth` is a step of BuildKit's",
     "devcloud/emulator/ecs.py": "`base` is a key of ECS's capacity provider strategy",
     "infra/components/network.py": "`worker` is a resource of the component, not the image",
     "infra/components/worker.py": "`base` is a key of ECS's capacity provider strategy",

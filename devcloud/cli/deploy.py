@@ -22,9 +22,8 @@ from devcloud.util.processes import output
 from devcloud.verify.smoke_test import SmokeTest
 from infra.builds import staging
 from infra.builds.plan import STAGING
-from infra.outputs import OutputsError, parse
+from infra.outputs import parse
 from infra.releases import promote as promotion
-from infra.releases.release import ReleaseError
 
 AWS = "aws"
 """No cloud on this machine: the account, credentials and state that the user's shell names."""
@@ -81,7 +80,7 @@ def down(command: Command) -> None:
         return
     stack = command.stack()
     stack.end_dead_run()
-    if stack.resources():
+    if stack.name in with_resources(command.cloud):
         stack.prepare()
         result = stack.destroy()
         row("deleted", f"{result.changes.get('delete', 0)} resources in {seconds(result.seconds)}")
@@ -136,7 +135,5 @@ def promote(command: Command, source: str, target: str) -> None:
             outputs = command.stack(source).outputs()
             ecr = command.cloud.aws.client("ecr", outputs.region)
         say(promotion.promote(source, target, outputs, ecr))
-    except (ReleaseError, OutputsError) as error:
-        raise UserError(str(error)) from None
     except (ClientError, BotoCoreError) as error:
         raise UserError(f"The registry did not take the promotion: {error}") from None

@@ -1,19 +1,24 @@
 """Commands that build and explain images, and those of the builder."""
 
+import contextlib
+import os
+
 import click
 
 from devcloud.bootstrap import ROOT
-from devcloud.cli import validate
 from devcloud.cli.context import Command, cli
+from devcloud.cloud.services import BUILDER
 from devcloud.images import cache as caches
 from devcloud.images import disk_space, dockerfile_graph
 from devcloud.images import report as explain
 from devcloud.images.registry import RegistryReader
 from devcloud.pulumi import stack_config
-from devcloud.util.console import UserError, WrongCallError, row, seconds
-from infra.builds import base_version
+from devcloud.util.console import MachineError, UserError, WrongCallError, row, say, seconds
+from devcloud.util.processes import output
+from infra.builds import base_version, buildx
 from infra.builds.plan import PARENT_ARGUMENT, plan_builds
 from infra.product import product_of
+from infra.settings.images import Images
 
 
 @cli.command()
@@ -34,7 +39,7 @@ def _build(command: Command, image: str) -> None:
         # Of itself, a stack that pins a version of the base builds none.
         stack.config = stack_config.unpinned_file(command.cloud, stack.config)
     parent = images[image].base
-    chain = [image] if parent is None or stack.pins(parent) else [parent, image]
+    chain = [image] if parent is None or parent in base_version.unresolved(stack.settings()) else [parent, image]
     if any(images[name].extra == "torch" for name in chain):
         disk_space.check(command.cloud.cache, stack.settings, RegistryReader(command.cloud))
     # A component is a resource too: what is made for the first time needs its parent among the targets.
@@ -88,7 +93,27 @@ def report(command: Command, wanted: str) -> None:
 @cli.command()
 def builder(command: Command) -> None:
     """Create the builder that the stack's settings name."""
-    validate.make_builder(stack_config.committed_file(command.stack_name))
+    images = stack_config.images(command.stack_name)
+    if not stack_config.builds(command.stack_name):
+        say(f"stack {command.stack_name} takes its images from {images['source']} and builds nothing")
+        return
+    name = images.get("builder", Images().builder)
+    if name == BUILDER:
+        say(f"builder {name} is the BuildKit of the cloud on this machine: `make up` starts it")
+        return
+    with contextlib.suppress(buildx.BuilderError):
+        buildx.check(stack_config.project(), name, os.environ)
+        say(f"builder {name} is there")
+        return
+    try:
+        output(["docker", "buildx", "version"])
+    except UserError:
+        raise MachineError(
+            f"The builder {name} needs Docker with its buildx plugin, and this machine has none: install Docker, "
+            "or use the cloud on this machine, which brings a builder of its own (`make up`)."
+        ) from None
+    output(["docker", "buildx", "create", "--name", name, "--driver", "docker-container", "--bootstrap"], timeout=300)
+    say(f"builder {name} is made")
 
 
 @cli.command()

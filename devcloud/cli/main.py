@@ -10,10 +10,9 @@ from devcloud.cli import deploy, images, inspect, validate  # noqa: F401  each d
 from devcloud.cli.context import Command, cli
 from devcloud.cloud.cloud import Cloud
 from devcloud.pulumi import stack_config
-from devcloud.util.console import UserError, say
+from devcloud.util.console import say
 from devcloud.util.registry import RegistryError
-from infra.product import ProductError
-from infra.settings import SettingsError
+from infra.lib.errors import InputError
 
 SERVICE_ERRORS = (RegistryError, BotoCoreError, ClientError, xmlrpc.client.Error, ConnectionError)
 """The exceptions of a command whose cloud loses a service under it."""
@@ -32,12 +31,9 @@ def main() -> int:
     except click.ClickException as wrong_call:
         wrong_call.show()
         return wrong_call.exit_code
-    except UserError as problem:
+    except InputError as problem:
         say(f"\n{problem}")
         return problem.exit_code
-    except (SettingsError, ProductError) as problem:
-        say(f"\n{problem}")
-        return 1
     except SERVICE_ERRORS as problem:
         say(f"\nA service of cloud {command.cloud.name} did not answer ({type(problem).__name__}: {problem}).")
         say("`make status` shows what runs and `make logs` what it said; `make up` starts what is down.")

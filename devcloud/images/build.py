@@ -32,7 +32,7 @@ class Request:
     parent: str | None = None
     """The image of the same contender that it is built FROM."""
     content_tag: str | None = None
-    """Where one is known before the build: the same tag, the same image, and no build."""
+    """The content tag, if it is known before the build: an image that has it already is not built."""
     target: str | None = None
     """The stage to build; None for the last one."""
 

@@ -19,7 +19,7 @@ from devcloud.toolchain import some
 from devcloud.toolchain.standins import take_docker_hubs_place
 from devcloud.util.console import UserError, say, step
 from devcloud.util.files import made_whole
-from infra.builds import content, staging
+from infra.builds import staging
 from infra.builds.plan import PARENT_ARGUMENT, BuildPlan, plan_builds
 from infra.lib.canonical_json import canonical_json
 from infra.settings import Settings
@@ -103,8 +103,5 @@ def _run(cloud: Cloud, tools: Mapping[str, Path], plan: BuildPlan, build: Reques
     """Build from the plan's context, which is staged until the build ends."""
     metadata = cloud.folder / "metadata.json"
     command = buildctl(build, cloud.buildkit_address, parent, metadata)
-    try:
-        with staging.staged(plan.files, build.context):
-            run([str(tools["buildctl"]), *command], {})
-    except content.ContentError as error:
-        raise UserError(str(error)) from None
+    with staging.staged(plan.files, build.context):
+        run([str(tools["buildctl"]), *command], {})

@@ -20,7 +20,7 @@ FEW = 3
 WORKS = ("ADD", "COPY", "RUN")
 """The instructions that take time."""
 NOISE = re.compile(r"^/bin/sh -c #\(nop\)\s*|\s*# buildkit$|(?<=^RUN )\|\d+ .*?(?=/bin/sh -c )|(?<=^RUN )/bin/sh -c ")
-"""What builders add to an instruction when they write it into an image's history."""
+"""Text that builders add to an instruction when they write it into an image's history."""
 
 
 @dataclass(frozen=True)

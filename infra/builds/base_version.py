@@ -14,6 +14,7 @@ from typing import Any
 from infra.builds.content import list_context
 from infra.builds.registry_tags import add_tag
 from infra.lib.canonical_json import canonical_json
+from infra.lib.errors import InputError
 from infra.product import product_of
 from infra.settings import Settings
 from infra.settings.patterns import SEMVER
@@ -22,7 +23,7 @@ HEADING = re.compile(rf"^## ({SEMVER}) \(inputs ([0-9a-f]{{16}})\)$", re.MULTILI
 START = 'make base-version VERSION={} CHANGE="what changed"'
 
 
-class VersionError(Exception):
+class VersionError(InputError):
     """A version cannot be used; the message is a sentence that says why, and what to do."""
 
 

@@ -4,11 +4,13 @@ import json
 from collections.abc import Mapping
 from pathlib import Path
 
+from infra.lib.errors import InputError
+
 UNFIT = "docker"
 """The driver that shares the engine's own builder: it exports no registry cache."""
 
 
-class BuilderError(Exception):
+class BuilderError(InputError):
     """The builder is missing or unfit; the message says what to do."""
 
 

@@ -3,6 +3,8 @@
 from collections.abc import Collection, Mapping, Sequence
 from types import MappingProxyType
 
+from infra.lib.errors import InputError
+
 FARGATE_ZONE_IDS: Mapping[str, frozenset[str]] = MappingProxyType(
     {
         "ap-northeast-1": frozenset({"apne1-az1", "apne1-az2", "apne1-az4"}),
@@ -16,7 +18,7 @@ differ from account to account, zone ids do not.
 """
 
 
-class ZoneError(Exception):
+class ZoneError(InputError):
     """No zone of the region has what the stack needs."""
 
 

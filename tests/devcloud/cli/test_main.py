@@ -9,6 +9,10 @@ import pytest
 from devcloud.cli import context, main
 from devcloud.cli.context import Command, cli
 from devcloud.util.console import MachineError, UserError, WrongCallError
+from infra.builds.base_version import VersionError
+from infra.builds.content import ContentError
+from infra.product import ProductError
+from infra.settings import SettingsError
 
 
 def run(monkeypatch: pytest.MonkeyPatch, cache: Path, *arguments: str) -> int:
@@ -85,6 +89,10 @@ def test_an_unfit_machine_ends_with_3(
         (UserError("x"), 1),
         (WrongCallError("x"), 2),
         (MachineError("x"), 3),
+        (SettingsError(["x"]), 1),
+        (ProductError(["x"]), 1),
+        (VersionError("x"), 1),
+        (ContentError("x"), 1),
         (ConnectionError("x"), 1),
         (BrokenPipeError(32, "x"), 1),
     ],

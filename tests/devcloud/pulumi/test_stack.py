@@ -39,7 +39,9 @@ def stack(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Stack:
     program.write_text(PULUMI)
     program.chmod(0o755)
     monkeypatch.setenv("PATH", f"{program.parent}{os.pathsep}{os.environ['PATH']}")
-    return Stack(Cloud("test", tmp_path / "cache"), "local", {})
+    cloud = Cloud("test", tmp_path / "cache")
+    cloud.folder.mkdir(parents=True)
+    return Stack(cloud, "local", {})
 
 
 def recorded(stack: Stack, *events: dict[str, Any], code: int = 0) -> None:
