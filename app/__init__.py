@@ -1,1 +1,1 @@
-"""What runs inside the images: the HTTP services, the worker, and the migrations of their database."""
+"""The code inside the images: the HTTP services, the worker, and the migrations of their database."""

@@ -27,6 +27,7 @@ from devcloud.util.console import UserError, row, say, seconds
 from devcloud.util.console import step as progress
 from devcloud.util.locks import locked, only_one
 from devcloud.util.processes import output
+from infra.lib.errors import InputError
 
 CLOUD = "bench"
 """A cloud of the bench's own: what `make up` left running is not touched."""
@@ -63,7 +64,7 @@ def main() -> int:
         with only_one(results_file.parent / "lock", "make bench"):
             measure(planned, results)
         return write(results)
-    except UserError as problem:
+    except InputError as problem:
         say(f"\n{problem}")
         return problem.exit_code
     except KeyboardInterrupt:

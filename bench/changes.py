@@ -4,7 +4,6 @@ The checkout is the bench's own copy, brought back to its commit after each meas
 """
 
 import random
-import re
 from collections.abc import Callable, Mapping
 from pathlib import Path
 from typing import Any
@@ -12,7 +11,8 @@ from typing import Any
 import yaml
 
 from bench.plan import RANDOM
-from devcloud.util.console import UserError
+from devcloud.images import dockerfile_graph
+from devcloud.pulumi.stack_config import key
 
 FILES, FILE_BYTES = 100, 100_000
 """Of the change of many files: 10 MB together."""
@@ -90,8 +90,7 @@ def system(root: Path, run: int) -> None:
     """A package of Debian's more, in the image that runs the model: in the worker's, and in each rival's of it."""
     package = SYSTEM_PACKAGES[(run - 1) % len(SYSTEM_PACKAGES)]
     for name in ("images/worker/Dockerfile", *RIVALS):
-        file = root / name
-        file.write_text(with_system_package(file.read_text(), package))
+        add_system_package(root / name, package)
 
 
 RIVALS = ("bench/rivals/monolith/Dockerfile", "bench/rivals/two-tier/Dockerfile")
@@ -125,18 +124,17 @@ def use_model(root: Path, name: str) -> None:
         _set_models(root, [{**ONE_MODEL, "name": RANDOM, "revision": "1"}])
 
 
-def with_system_package(dockerfile: str, package: str) -> str:
-    """A Dockerfile whose last stage installs a package of Debian's before all else that it does."""
-    stages = list(re.finditer(r"^FROM .*\n(?:ARG .*\n)*", dockerfile, re.MULTILINE))
-    if not stages:
-        raise UserError("A Dockerfile without a stage cannot get a system package.")
-    end = stages[-1].end()
-    install = (
-        "USER 0:0\n"
+def add_system_package(dockerfile: Path, package: str) -> None:
+    """Install a package of Debian's in the last stage of a Dockerfile, before everything else that it does."""
+    steps = dockerfile_graph.read(dockerfile, {}).last_stage[1:]  # the first is FROM
+    lines = dockerfile.read_text().splitlines()
+    place = steps[0].line - 1 if steps else len(lines)
+    lines[place:place] = [
+        "USER 0:0",
         "RUN apt-get update -qq && apt-get install -y -qq --no-install-recommends "
-        f"{package} && rm -rf /var/lib/apt/lists/*\n"
-    )
-    return dockerfile[:end] + install + dockerfile[end:]
+        f"{package} && rm -rf /var/lib/apt/lists/*",
+    ]
+    dockerfile.write_text("\n".join(lines) + "\n")
 
 
 def _append(file: Path, line: str) -> None:
@@ -156,11 +154,11 @@ def _settings(root: Path) -> tuple[Path, dict[str, Any]]:
 
 def _models(root: Path) -> list[dict[str, Any]]:
     _, document = _settings(root)
-    found: list[dict[str, Any]] = document["config"]["slipway:images"]["models"]
+    found: list[dict[str, Any]] = document["config"][key("images")]["models"]
     return found
 
 
 def _set_models(root: Path, models: list[dict[str, Any]]) -> None:
     file, document = _settings(root)
-    document["config"]["slipway:images"]["models"] = models
+    document["config"][key("images")]["models"] = models
     file.write_text(yaml.safe_dump(document, sort_keys=False))

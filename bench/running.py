@@ -22,6 +22,7 @@ import httpx
 from bench import load, memory
 from bench.plan import MONOLITH
 from devcloud.cloud.aws import REGION
+from devcloud.cloud.databases import DATABASE_USER, POSTGRES_PORT
 from devcloud.cloud.docker import Container
 from devcloud.cloud.services import Services
 from devcloud.util.console import UserError
@@ -184,7 +185,7 @@ class Running:
             **self.services.cloud.inside(),
             "SERVICE_TYPE": service,
             "PORT": str(API_PORT),
-            "DATABASE_URL": f"postgresql://slipway:slipway@{host}:5432/{DATABASE}",
+            "DATABASE_URL": f"postgresql://{DATABASE_USER}:{DATABASE_USER}@{host}:{POSTGRES_PORT}/{DATABASE}",
             "REDIS_URL": f"redis://{host}:6379/1",
             "JOBS_QUEUE_URL": f"http://{host}:{self.services.cloud.ports.aws}/123456789012/{self._queue}",
             "AWS_REGION": REGION,

@@ -9,7 +9,8 @@ import sys
 from devcloud.cli.context import Command
 from devcloud.cloud.cloud import Cloud
 from devcloud.pulumi.stack_config import LOCAL
-from devcloud.util.console import UserError, say
+from devcloud.util.console import say
+from infra.lib.errors import InputError
 
 
 def main() -> int:
@@ -20,7 +21,7 @@ def main() -> int:
         stack = command.stack()
         stack.prepare()
         result = stack.up()
-    except UserError as problem:
+    except InputError as problem:
         say(str(problem))
         return problem.exit_code
     builds = {image: build.seconds for image, build in result.builds.items()}

@@ -1,7 +1,7 @@
 """The cloud on this machine, and the commands of the Makefile. Each package may import only those above it.
 
 bootstrap   make the Python environment and start a module in it
-util        the console, processes, locks, files, waiting
+util        the console, processes, locks, files, waiting, a registry's client
 toolchain   find or make every program that is needed
 cloud       one cloud: ports, processes, Docker, databases, clients of the emulator
 images      build, explain and export images; the registry and the build cache

@@ -10,11 +10,8 @@ import pulumi
 from pulumi.runtime import config as pulumi_config
 
 from infra import ROOT
-from infra.builds import base_version, buildx, content
-from infra.lib import zones
-from infra.product import ProductError
-from infra.releases import host_document, release
-from infra.settings import Settings, SettingsError, load
+from infra.lib.errors import InputError
+from infra.settings import Settings, load
 
 
 def main() -> None:
@@ -25,16 +22,7 @@ def main() -> None:
         from infra.program import deploy
 
         deploy(settings)
-    except (
-        SettingsError,
-        ProductError,
-        content.ContentError,
-        release.ReleaseError,
-        host_document.HostDocumentError,
-        buildx.BuilderError,
-        base_version.VersionError,
-        zones.ZoneError,
-    ) as error:
+    except InputError as error:
         raise pulumi.RunError(str(error)) from None
 
 

@@ -6,6 +6,7 @@ from typing import Any
 from pydantic import ConfigDict, ValidationError
 from pydantic.alias_generators import to_camel
 
+from infra.lib.errors import InputError
 from infra.lib.messages import key_at
 from infra.lib.schema import Group
 
@@ -53,7 +54,7 @@ class StackOutputs(Output):
     monthly_budget_usd: int
 
 
-class OutputsError(Exception):
+class OutputsError(InputError):
     """A stack's outputs are not what this version of the program exports."""
 
 

@@ -44,6 +44,7 @@ def zones_of(settings: Settings, provider: aws.Provider) -> tuple[str, ...]:
     for instance_type, zone in zip(offered.instance_types, offered.locations, strict=True):
         offers[instance_type].add(zone)
     return zones.choose(
+        project=settings.project,
         region=settings.region,
         zone_ids=dict(zip(listed.names, listed.zone_ids, strict=True)),
         offers=offers,

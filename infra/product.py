@@ -13,6 +13,7 @@ from typing import Annotated, Literal, Self
 from pydantic import ConfigDict, Field, ValidationError, model_validator
 
 from infra import ROOT
+from infra.lib.errors import InputError
 from infra.lib.messages import sentence, shown
 from infra.lib.schema import Group, Legal
 from infra.lib.yaml_file import YamlError, read_mapping
@@ -272,7 +273,7 @@ class Product(Entry):
         return (*self.images[image].context, *(self.shared_code if code else ()), *code)
 
 
-class ProductError(Exception):
+class ProductError(InputError):
     """product.yaml is wrong; the message is one sentence a problem, each on a line of its own."""
 
     def __init__(self, problems: Iterable[str]) -> None:
@@ -302,6 +303,11 @@ def load(path: Path) -> Product:
 def product_of(root: Path = ROOT) -> Product:
     """Return the product of a checkout. Raises ProductError."""
     return load(root / FILE)
+
+
+def environment_variable(name: str) -> str:
+    """Return a name as environment variables are spelled: `database-url` -> `DATABASE_URL`."""
+    return name.upper().replace("-", "_")
 
 
 def _problems(product: Product) -> Iterator[str]:

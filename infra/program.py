@@ -27,9 +27,9 @@ from infra.components.secrets import Secrets, SecretsArgs
 from infra.components.worker import Worker, WorkerArgs
 from infra.lib import cost
 from infra.placement import zones_of
+from infra.product import environment_variable
 from infra.releases import graph, host_document, release
 from infra.settings import Settings
-from infra.settings.models import variable_of
 
 PROGRAM_FOLDER = Path(__file__).resolve().parent
 REGISTRY_GB = 4
@@ -59,7 +59,7 @@ def deploy(settings: Settings) -> None:
     )
     plans: Mapping[str, BuildPlan] = {}
     if settings.images.builds:
-        buildx.check(settings.images.builder, os.environ)
+        buildx.check(settings.project, settings.images.builder, os.environ)
         settings.build_secrets(os.environ)
         plans = plan_builds(settings, ROOT, base_version.unresolved(settings))
 
@@ -154,7 +154,7 @@ def deploy(settings: Settings) -> None:
                 queue_arn=jobs.arn,
                 log_retention_days=settings.logs.retention_days,
                 environment={"AWS_REGION": settings.region, "JOBS_QUEUE_URL": jobs.url},
-                secrets={variable_of(secret): secrets.arns[secret] for secret in product.worker.secrets},
+                secrets={environment_variable(secret): secrets.arns[secret] for secret in product.worker.secrets},
                 secret_versions={secret: secrets.versions[secret] for secret in product.worker.secrets},
             ),
             # A failed release leaves the worker as it is, too.
@@ -176,9 +176,7 @@ def _pinned(settings: Settings, provider: aws.Provider) -> dict[str, release.Rel
             repository_name=repository, image_tag=version, opts=pulumi.InvokeOptions(provider=provider)
         )
     except Exception as error:  # noqa: BLE001  the engine raises nothing narrower for what a provider refuses
-        raise base_version.VersionError(
-            base_version.not_found(version, repository, settings.registry.owner, str(error))
-        ) from None
+        raise base_version.VersionError(base_version.not_found(settings, repository, str(error))) from None
     tag = base_version.content_tag(version, repository, found.image_tags)
     return {image: release.ReleasedImage(found.image_digest, tag)}
 
@@ -187,7 +185,7 @@ def _warnings(settings: Settings, plans: Mapping[str, BuildPlan]) -> Iterator[st
     """What is no error, and should be known before it is paid for."""
     for image in plans:
         if settings.product.images[image].extra == "torch" and settings.images.torch.source_in(ROOT) == "pypi":
-            yield cost.cuda_sentence(settings.images.size_budget_mb[image])
+            yield cost.cuda_sentence(settings.project, settings.images.size_budget_mb[image])
     if settings.product.versioned_image not in plans:
         return
     if problem := base_version.problem(ROOT):
@@ -321,8 +319,8 @@ def _export(
         else None,
         "databaseHost": network.host_address,
         "smokeTest": product.smoke_test,
-        "monthlyCostUsd": bill.total_usd,
-        "monthlyCostUsdByPart": bill.by_part(),
+        "monthlyCostUsd": cost.total(bill),
+        "monthlyCostUsdByPart": bill,
         "monthlyBudgetUsd": settings.budget.monthly_usd,
     }
     for name, value in outputs.items():

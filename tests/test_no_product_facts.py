@@ -1,20 +1,21 @@
-"""Slipway's own code names no service, no image and no port of the product."""
+"""Slipway's own code names no service, no image and no port of the product, and not the project."""
 
 import ast
-from collections.abc import Iterator
+import re
+from collections.abc import Iterable, Iterator
 from pathlib import Path
 
 import pytest
 
 from infra import ROOT
 from infra.product import product_of
+from infra.settings.stack_file import project_name
 
 EXCEPTIONS: dict[str, str] = {
     "bench": "measures this product against rivals, image by image: its rows are about the api and the worker",
     "devcloud/dev/dev.py": "runs this product's front end and worker without images, by their own commands",
     "devcloud/toolchain/standins.py": "a stand-in for Docker Hub's Caddy, which is also what our edge is called",
     "devcloud/cloud/services.py": "`auth` is a key of Docker's own configuration",
-    "devcloud/pulumi/progress.py": "`auth` is a step of BuildKit's",
     "devcloud/emulator/ecs.py": "`base` is a key of ECS's capacity provider strategy",
     "infra/components/network.py": "`worker` is a resource of the component, not the image",
     "infra/components/worker.py": "`base` is a key of ECS's capacity provider strategy",
@@ -22,7 +23,7 @@ EXCEPTIONS: dict[str, str] = {
     "infra/lib/cost.py": "`worker` is a line of the bill",
     "infra/program.py": "`worker` is a component, and a key of the outputs",
 }
-"""Where a word that the product uses means something else, or is meant; by file or folder."""
+"""Files and folders in which a word of the product means something else, or is meant."""
 
 
 def literals(tree: ast.Module) -> Iterator[object]:
@@ -41,21 +42,65 @@ def found_in(file: Path) -> set[object]:
     return {value for value in literals(ast.parse(file.read_text("utf-8"))) if value in names | ports}
 
 
-def excepted(path: str) -> str | None:
+def texts(file: Path) -> Iterator[str]:
+    """Yield the strings of a file, parts of formatted ones too, but no docstrings."""
+    tree = ast.parse(file.read_text("utf-8"))
+    docstrings = {id(node.value) for node in ast.walk(tree) if isinstance(node, ast.Expr)}
+    for node in ast.walk(tree):
+        if isinstance(node, ast.Constant) and isinstance(node.value, str) and id(node) not in docstrings:
+            yield node.value
+
+
+def files_with(pattern: str) -> set[str]:
+    """Return the files that have a match of a pattern in a string."""
+    return {path_of(file) for file in FILES if any(re.search(pattern, text) for text in texts(file))}
+
+
+def path_of(file: Path) -> str:
+    """Return the path of a file in the checkout."""
+    return file.relative_to(ROOT).as_posix()
+
+
+def excepted(path: str, exceptions: Iterable[str] = EXCEPTIONS) -> str | None:
     """Return the exception that a path falls under."""
-    return next((place for place in EXCEPTIONS if path == place or path.startswith(f"{place}/")), None)
+    return next((place for place in exceptions if path == place or path.startswith(f"{place}/")), None)
+
+
+OWN_NAMES: dict[str, str] = {
+    "devcloud/bootstrap.py": "the cache folder, and Slipway by its name",
+    "devcloud/cloud/cloud.py": "a cloud's network, and its passphrase",
+    "devcloud/cloud/databases.py": "the databases' user",
+    "devcloud/cloud/docker.py": "the label of a cloud's containers",
+    "devcloud/cloud/services.py": "the builder of a cloud",
+    "devcloud/dev/dev.py": "the database and the queues of `make dev`",
+    "infra/settings": "examples, and the builder that `make builder` makes",
+}
+"""Files and folders in which the tool names something of its own."""
 
 
 FILES = sorted(file for folder in ("devcloud", "bench", "infra") for file in (ROOT / folder).rglob("*.py"))
 
 
 def test_no_file_names_what_only_product_yaml_should() -> None:
-    paths = {file: file.relative_to(ROOT).as_posix() for file in FILES}
-    named = {path: found for file, path in paths.items() if not excepted(path) and (found := found_in(file))}
+    named = {path_of(file): found for file in FILES if not excepted(path_of(file)) and (found := found_in(file))}
     assert named == {}
 
 
 @pytest.mark.parametrize("place", EXCEPTIONS)
 def test_every_exception_is_needed(place: str) -> None:
-    files = [file for file in FILES if excepted(file.relative_to(ROOT).as_posix()) == place]
+    files = [file for file in FILES if excepted(path_of(file)) == place]
     assert any(found_in(file) for file in files)
+
+
+PROJECT = project_name(ROOT / "Pulumi.yaml")
+
+
+def test_a_settings_key_is_spelled_with_the_projects_name_of_pulumi_yaml() -> None:
+    # `slipway:index:` is the package of our components' types, whatever the project is called.
+    assert files_with(rf"(?<![\w.-]){PROJECT}:(?!index:)") == set()
+
+
+def test_no_file_names_the_project_but_for_the_tools_own_names() -> None:
+    # `.slipway` is our folder in a checkout.
+    found = files_with(rf"(?<![\w.]){PROJECT}(?!:)(?![a-z])")
+    assert {excepted(path, OWN_NAMES) or path for path in found} == set(OWN_NAMES)

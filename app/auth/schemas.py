@@ -1,4 +1,4 @@
-"""What goes into the auth service and what comes out."""
+"""Requests and responses of the auth service."""
 
 from datetime import datetime
 from typing import Annotated, Literal

@@ -19,9 +19,9 @@ class Opens(Protocol):
 
 
 class SignIn:
-    """What stands between a password and a token.
+    """Sign-up, sign-in and sign-out: exchange a password for a token.
 
-    Every method may raise limits.TooMany, and one of app.common.database.FAILURES where the database is away.
+    Every method may raise limits.TooMany, and one of app.common.database.FAILURES if the database is away.
     """
 
     def __init__(self, accounts: Accounts, sessions: Opens, limits: RateLimits, hashing: Passwords) -> None:

@@ -1,4 +1,4 @@
-"""What goes into the chat and what comes out."""
+"""Requests and responses of the chat."""
 
 from datetime import datetime
 from typing import Annotated, Literal

@@ -1,1 +1,1 @@
-"""What the services share: tables, jobs, sessions, the HTTP frame, logs, and settings from the environment."""
+"""Code that the services share: tables, jobs, sessions, the HTTP frame, logs, and settings from the environment."""

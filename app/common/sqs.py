@@ -1,4 +1,4 @@
-"""What SQS tells of a queue, as the services that ask for it read it."""
+"""Read the attributes that SQS has of a queue."""
 
 import json
 from collections.abc import Mapping

@@ -1,1 +1,1 @@
-"""What an operator looks at: jobs, queue, workers, release and failures on one page, rendered here."""
+"""The operators' dashboard: jobs, queue, workers, release and failures on one page, rendered here."""

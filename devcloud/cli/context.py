@@ -17,20 +17,20 @@ class Command:
     def __init__(self, cloud: Cloud, stack: str) -> None:
         self.cloud = cloud
         self.stack_name = stack
-        self.tells = False
+        self.verbose = False
         self._toolchain: Toolchain | None = None
 
     @property
     def toolchain(self) -> Toolchain:
-        """Every tool, found or made."""
+        """Every tool, found or built."""
         if self._toolchain is None:
-            # What only looks, or frees, must work on a full disk too.
-            problems = check_machine(self.cloud.cache, disk=self.tells)
+            # Commands that only show or delete something must work on a full disk too.
+            problems = check_machine(self.cloud.cache, disk=self.verbose)
             if problems:
                 raise MachineError("\n".join(problems))
-            # Each choice is told where it is made, and by `up`; a command that only looks is brief.
-            told = self.tells or not is_ready(self.cloud.cache)
-            self._toolchain = ensure(self.cloud.cache, say if told else lambda _: None)
+            # The choice of each tool is printed when it is made, and by `up`; other commands are brief.
+            verbose = self.verbose or not is_ready(self.cloud.cache)
+            self._toolchain = ensure(self.cloud.cache, say if verbose else lambda _: None)
         return self._toolchain
 
     @property
@@ -39,18 +39,18 @@ class Command:
         return Services(self.cloud, self.toolchain)
 
     def environment(self) -> dict[str, str]:
-        """What aims a program at the cloud."""
+        """Return the environment that aims a program at the cloud."""
         variables = self.cloud.variables(self.toolchain.bin, self.toolchain.pulumi_home)
         return self.cloud.environment(variables)
 
     def stack(self, name: str | None = None) -> Stack:
-        """A stack on the cloud, by default the one that was asked for."""
+        """Return a stack, by default the one that the call names, aimed at the cloud."""
         return Stack(self.cloud, name or self.stack_name, self.environment())
 
     def start(self) -> Services:
-        """Have the cloud running, with base images to build from."""
+        """Start the cloud, with base images to build from."""
         stack_config.committed_file(self.stack_name)
-        self.tells = True
+        self.verbose = True
         say("toolchain")
         tools = self.toolchain
         say(f"cloud {self.cloud.name}")
@@ -64,7 +64,7 @@ class Command:
         return services
 
     def running_services(self) -> Services:
-        """The cloud's processes, which must be running."""
+        """Return the cloud's processes. Raise UserError if the cloud is not running."""
         if not self.cloud.emulator_run_id_file.exists() or not self.services.running():
             raise UserError(f"Cloud {self.cloud.name} is not running: `make up` starts it.")
         return self.services
@@ -81,7 +81,7 @@ def _set_stack(context: click.Context, _option: click.Parameter, name: str | Non
 
 
 class Commands(click.Group):
-    """Commands that get their call as first argument, and take the group's options too: `devcloud up --cloud test`."""
+    """Commands that get their call as first argument, and take the group's options too, as `devcloud up --cloud x`."""
 
     def add_command(self, cmd: click.Command, name: str | None = None) -> None:
         """Add a command."""

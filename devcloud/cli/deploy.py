@@ -1,11 +1,11 @@
 """Commands that change a stack or end its cloud."""
 
-import os
+import json
 import shutil
-import subprocess
-import sys
 
+import boto3
 import click
+from botocore.exceptions import BotoCoreError, ClientError
 
 from devcloud.bootstrap import ROOT
 from devcloud.cli import summary
@@ -17,16 +17,18 @@ from devcloud.images.registry import RegistryReader
 from devcloud.plugins.bridges import stop_bridges
 from devcloud.pulumi import stack_config
 from devcloud.pulumi.stack import with_resources
-from devcloud.util.console import UserError, row, say, seconds
-from devcloud.util.processes import traced
+from devcloud.util.console import UserError, WrongCallError, row, say, seconds
+from devcloud.util.processes import output
 from devcloud.verify.smoke_test import SmokeTest
 from infra.builds import staging
 from infra.builds.plan import STAGING
+from infra.outputs import parse
+from infra.releases import promote as promotion
 
 AWS = "aws"
 """No cloud on this machine: the account, credentials and state that the user's shell names."""
 RETAINED_KIND = "task definitions"
-"""What `make down` leaves in the emulator: AWS never deletes revisions that ran."""
+"""Resources that `make down` leaves in the emulator: AWS never deletes revisions that ran."""
 
 
 @cli.command(context_settings=PASS_ON)
@@ -78,7 +80,7 @@ def down(command: Command) -> None:
         return
     stack = command.stack()
     stack.end_dead_run()
-    if stack.resources():
+    if stack.name in with_resources(command.cloud):
         stack.prepare()
         result = stack.destroy()
         row("deleted", f"{result.changes.get('delete', 0)} resources in {seconds(result.seconds)}")
@@ -115,11 +117,23 @@ def clean(command: Command) -> None:
 @cli.command()
 @click.option("--from", "source", metavar="STACK", required=True, help="The stack that runs the digests.")
 @click.option("--to", "target", metavar="STACK", required=True, help="The stack that is to run them.")
-def promote(command: Command, source: str, target: str) -> int:
+def promote(command: Command, source: str, target: str) -> None:
     """Promote the image digests of one stack to another.
 
     Use the cloud on this machine, or with `--cloud aws` the account and state that the shell names.
     """
-    environment = dict(os.environ) if command.cloud.name == AWS else command.environment()
-    call = [sys.executable, "-m", "infra.releases.promote", "--from", source, "--to", target]
-    return subprocess.run(traced(call), env=environment, check=False).returncode
+    if source == target:
+        raise WrongCallError(f"FROM and TO are both {source!r}: name two stacks, such as FROM=dev TO=prod.")
+    if problem := promotion.unfit(target):
+        raise WrongCallError(problem)
+    try:
+        if command.cloud.name == AWS:
+            found = output(["pulumi", "stack", "output", "--json", "--stack", source, "--non-interactive"], cwd=ROOT)
+            outputs = parse(source, json.loads(found))
+            ecr = boto3.client("ecr", region_name=outputs.region)
+        else:
+            outputs = command.stack(source).outputs()
+            ecr = command.cloud.aws.client("ecr", outputs.region)
+        say(promotion.promote(source, target, outputs, ecr))
+    except (ClientError, BotoCoreError) as error:
+        raise UserError(f"The registry did not take the promotion: {error}") from None

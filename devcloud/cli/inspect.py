@@ -42,13 +42,11 @@ def status(command: Command) -> int:
 @click.argument("service", default="")
 def logs(command: Command, service: str) -> None:
     """Show the end of every log, or more of one service's."""
-    files = sorted(command.cloud.logs.glob("*.log"))
-    if service:
-        files = [file for file in files if file.stem == service]
-    if not files:
-        known = ", ".join(file.stem for file in sorted(command.cloud.logs.glob("*.log"))) or "none yet"
+    files = {file.stem: file for file in sorted(command.cloud.logs.glob("*.log"))}
+    if not files or service not in ("", *files):
+        known = ", ".join(files) or "none yet"
         raise UserError(f"No log of {service or 'any service'} on cloud {command.cloud.name}; there are: {known}.")
-    for file in files:
+    for file in [files[service]] if service else files.values():
         print(f"==> {file}")
         print("\n".join(file.read_text(errors="replace").splitlines()[-(200 if service else 10) :]))
 
@@ -73,7 +71,7 @@ def env(command: Command) -> None:
 @click.option("--tests", is_flag=True, help="Prepare what the tests need too: a browser and Node.")
 def toolchain(command: Command, tests: bool) -> None:
     """Find or make every tool, and what base images are made of."""
-    command.tells = True
+    command.verbose = True
     _ = command.toolchain
     if tests:
         ensure_for_tests(command.cloud.cache, say)

@@ -4,16 +4,17 @@ import sys
 import xmlrpc.client
 
 import click
-import httpx
 from botocore.exceptions import BotoCoreError, ClientError
 
 from devcloud.cli import deploy, images, inspect, validate  # noqa: F401  each declares its commands
 from devcloud.cli.context import Command, cli
 from devcloud.cloud.cloud import Cloud
 from devcloud.pulumi import stack_config
-from devcloud.util.console import UserError, say
+from devcloud.util.console import say
+from devcloud.util.registry import RegistryError
+from infra.lib.errors import InputError
 
-SERVICE_ERRORS = (httpx.HTTPError, BotoCoreError, ClientError, xmlrpc.client.Error, ConnectionError)
+SERVICE_ERRORS = (RegistryError, BotoCoreError, ClientError, xmlrpc.client.Error, ConnectionError)
 """The exceptions of a command whose cloud loses a service under it."""
 
 
@@ -30,7 +31,7 @@ def main() -> int:
     except click.ClickException as wrong_call:
         wrong_call.show()
         return wrong_call.exit_code
-    except UserError as problem:
+    except InputError as problem:
         say(f"\n{problem}")
         return problem.exit_code
     except SERVICE_ERRORS as problem:

@@ -6,6 +6,7 @@ from devcloud.util.console import row, say, seconds
 from infra.outputs import StackOutputs
 
 MB = 1_000_000
+DONE = {"create": "created", "update": "updated", "delete": "deleted", "replace": "replaced", "same": "unchanged"}
 
 
 def show(outputs: StackOutputs, result: Result, registry: RegistryReader) -> None:
@@ -23,7 +24,9 @@ def show(outputs: StackOutputs, result: Result, registry: RegistryReader) -> Non
             f"  {image:<8} {outputs.content_tags[image]}  {digest[:19]}...  "
             f"{unpacked}{over} ({size.compressed / MB:.0f} MB compressed)  {how}"
         )
-    changes = ", ".join(f"{count} {_past(operation)}" for operation, count in sorted(result.changes.items()))
+    changes = ", ".join(
+        f"{count} {DONE.get(operation, operation)}" for operation, count in sorted(result.changes.items())
+    )
     say(f"resources  {changes} in {seconds(result.seconds)}")
     parts = ", ".join(
         f"{part} {usd:.2f}" for part, usd in sorted(outputs.monthly_cost_usd_by_part.items(), key=lambda item: -item[1])
@@ -35,8 +38,3 @@ def show(outputs: StackOutputs, result: Result, registry: RegistryReader) -> Non
     row("address", outputs.api_url)
     if outputs.worker:
         row("queue", outputs.worker.queue_url)
-
-
-def _past(operation: str) -> str:
-    known = {"create": "created", "update": "updated", "delete": "deleted", "replace": "replaced", "same": "unchanged"}
-    return known.get(operation, operation)

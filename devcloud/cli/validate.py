@@ -1,63 +1,48 @@
-"""`make validate`: settings, locks, Dockerfiles and contexts, checked without building anything."""
+"""`make validate`: check settings, locks, Dockerfiles and build contexts, without building anything."""
 
-import os
 import re
-import shutil
 import subprocess
-from pathlib import Path
-
-import yaml
+from collections.abc import Iterator
 
 from devcloud.bootstrap import ROOT
 from devcloud.cli.context import Command, cli
-from devcloud.cloud.services import BUILDER
 from devcloud.pulumi import stack_config
-from devcloud.util.console import MachineError, row, say
-from devcloud.util.processes import output, traced
+from devcloud.util.console import row, say
+from devcloud.util.processes import traced
 from images.lock import LOCKS
 from infra import generate
-from infra import settings as settings_module
-from infra.builds import base_version, buildx
-from infra.builds.content import ContentError
-from infra.builds.plan import MIB, BuildPlan, plan_builds
-from infra.product import ProductError, product_of
-from infra.releases.release import ReleaseError, read_release_file
-from infra.settings import Settings, SettingsError
-from infra.settings.images import Images
+from infra.builds import base_version
+from infra.builds.plan import MIB, plan_builds
+from infra.lib.errors import InputError
+from infra.product import product_of
+from infra.releases.release import read_release_file
+from infra.settings import Settings, load_file
 from infra.settings.models import key_of_secret
-from infra.settings.stack_file import project_name, read_values
+from infra.settings.stack_file import read_values
 
-# Rules of hadolint that do not hold here, each with its reason.
 HADOLINT_IGNORED = (
-    "DL3006",  # a parent is a build argument, whose tag and digest are in the settings
+    "DL3006",  # an image to build on is a build argument, whose tag and digest are in the settings
     "DL3013",  # versions are in locks
-    "DL3042",  # pip's cache is a cache mount: it is on purpose, and in no layer
+    "DL3042",  # pip's cache is a cache mount, which is in no layer
 )
+"""Rules of hadolint that do not apply here."""
 
 
 @cli.command()
 def validate(command: Command) -> int:
     """Check settings, locks, Dockerfiles, contexts; build nothing."""
-    try:
-        product_of()
-    except ProductError as error:
-        say(str(error))
-        return 1
+    product_of()  # alone, if it is wrong: everything else is read by it
     problems: list[str] = []
     for stack in stack_config.stacks():
         try:
-            _committed(stack)
-            settings = settings_module.load_file(stack_config.config_file(command.cloud, stack), stack)
-            plans = _plans(settings) if settings.images.builds else {}
-        except (SettingsError, ContentError, ReleaseError) as error:
+            _check_committed(stack)
+            settings = load_file(stack_config.config_file(command.cloud, stack), stack)
+            contexts = ", ".join(_contexts(settings)) if settings.images.builds else ""
+        except InputError as error:
             problems += [f"Pulumi.{stack}.yaml: {line}" for line in str(error).splitlines()]
-            continue
-        sizes = ", ".join(
-            f"{image} {sum(file.size for file in plan.files) / MIB:.1f} MiB ({_tag(plan, settings)})"
-            for image, plan in plans.items()
-        )
-        row(stack, f"settings are right; contexts: {sizes}" if plans else "settings are right; builds nothing")
-    problems += dockerfiles() + _locks() + _documents()
+        else:
+            row(stack, f"settings are right; {f'contexts: {contexts}' if contexts else 'builds nothing'}")
+    problems += dockerfiles() + _locks() + _generated()
     if problem := base_version.problem(ROOT):
         problems.append(problem)
     elif image := product_of().versioned_image:
@@ -68,18 +53,17 @@ def validate(command: Command) -> int:
     return 1 if problems else 0
 
 
-def _committed(stack: str) -> None:
+def _check_committed(stack: str) -> None:
     """Check a stack's committed settings, and the release file that they name.
 
-    A secret that nobody has set yet is no problem here: a new team sets its own before its first `up`, which asks.
+    A secret that is not set is no problem here: a new team sets its own before its first `up`, which asks for them.
     """
     file = stack_config.committed_file(stack)
-    project = project_name(ROOT / "Pulumi.yaml")
-    values, encrypted = read_values(file, project)
-    unset = {f"{project}:{key_of_secret(name)}" for name in product_of().secrets} - values.keys() - encrypted
+    values, encrypted = read_values(file, stack_config.project())
+    unset = {stack_config.key(key_of_secret(name)) for name in product_of().secrets} - values.keys() - encrypted
     if unset:
         row(stack, f"not set yet: {', '.join(sorted(unset))}; `pulumi up` will ask for them")
-    settings = settings_module.load_file(file, stack, unset=unset)
+    settings = load_file(file, stack, unset=unset)
     if not settings.images.builds:
         release = ROOT / settings.images.source
         if release.exists():
@@ -88,28 +72,17 @@ def _committed(stack: str) -> None:
             row(stack, f"{settings.images.source} is not there yet: `make promote FROM=<stack> TO={stack}` writes it")
 
 
-def _documents() -> list[str]:
-    """Return the generated files that are not current."""
-    stale = generate.stale()
-    if not stale:
-        row("docs", f"{', '.join(generate.files())} are what product.yaml and the settings say")
-    return [f"{path} is not what its source says: run `make generate`." for path in stale]
-
-
-def _plans(settings: Settings) -> dict[str, BuildPlan]:
-    """The builds, as far as they are known without the registry."""
-    return plan_builds(settings, ROOT, base_version.unresolved(settings))
-
-
-def _tag(plan: BuildPlan, settings: Settings) -> str:
-    """A content tag, where it can be known without the registry."""
-    if plan.parent in base_version.unresolved(settings):
-        return f"tag by the digest of {plan.parent} {settings.images.base_version}"
-    return plan.content_tag
+def _contexts(settings: Settings) -> Iterator[str]:
+    """Yield the size and the tag of each build context, as far as they are known without the registry."""
+    pinned = base_version.unresolved(settings)
+    for image, plan in plan_builds(settings, ROOT, pinned).items():
+        size = sum(file.size for file in plan.files) / MIB
+        tag = f"tag by the digest of {plan.parent} {pinned[plan.parent]}" if plan.parent in pinned else plan.content_tag
+        yield f"{image} {size:.1f} MiB ({tag})"
 
 
 def dockerfiles() -> list[str]:
-    """What hadolint has to say of the Dockerfiles, but for the rules that do not hold here."""
+    """Return hadolint's findings in the Dockerfiles of the product's images."""
     problems = []
     for image in product_of().images:
         file = f"images/{image}/Dockerfile"
@@ -121,7 +94,7 @@ def dockerfiles() -> list[str]:
 
 
 def hadolint(file: str) -> list[str]:
-    """What hadolint has to say of one Dockerfile, whose path is relative to the repository."""
+    """Return hadolint's findings in one Dockerfile, whose path is relative to the repository."""
     ignored = [argument for rule in HADOLINT_IGNORED for argument in ("--ignore", rule)]
     done = subprocess.run(
         traced(["hadolint", "--no-color", *ignored, file]), cwd=ROOT, capture_output=True, text=True, check=False
@@ -131,50 +104,29 @@ def hadolint(file: str) -> list[str]:
 
 
 def _locks() -> list[str]:
-    problems = []
+    """Return the locks that are older than their inputs, and the pins without a hash."""
+    problems = _unhashed("requirements.lock")
     for lock in LOCKS:
-        text = (ROOT / lock.path).read_text() if (ROOT / lock.path).exists() else ""
-        if text.partition("\n")[0] != lock.header():
+        exists = (ROOT / lock.path).exists()
+        if not exists or (ROOT / lock.path).read_text().partition("\n")[0] != lock.header():
             problems.append(f"{lock.path} was not made from {lock.source} as it is now: run `make lock`.")
-        problems += _unhashed(lock.path, text)
-    problems += _unhashed("requirements.lock", (ROOT / "requirements.lock").read_text())
+        problems += _unhashed(lock.path) if exists else []
     if not problems:
         row("locks", f"{len(LOCKS)} locks of images are made from their inputs as they are; every pin has its hashes")
     return problems
 
 
-def _unhashed(path: str, text: str) -> list[str]:
-    """The pins of a lock that no hash follows: what is installed under them could be anything."""
-    entries = re.split(r"^(?=[A-Za-z0-9])", re.sub(r"^\s*#.*$", "", text, flags=re.MULTILINE), flags=re.MULTILINE)
+def _unhashed(path: str) -> list[str]:
+    """Return the pins of a lock that no hash follows: anything could be installed for them."""
+    text = re.sub(r"^\s*#.*$", "", (ROOT / path).read_text(), flags=re.MULTILINE)
+    entries = re.split(r"^(?=[A-Za-z0-9])", text, flags=re.MULTILINE)
     bare = [entry.split()[0] for entry in entries if entry.strip() and "--hash=sha256:" not in entry]
     return [f"{path} pins {pin} without a hash: run `make lock`." for pin in bare]
 
 
-def make_builder(file: Path) -> None:
-    """Make the buildx builder that a stack's settings name. Raise MachineError if Docker or buildx is missing."""
-    config = yaml.safe_load(file.read_text()).get("config") or {}
-    images = config.get("slipway:images") or {}
-    if images.get("source", "build") != "build":
-        say(f"{file.name} takes its images from {images['source']} and builds nothing: it needs no builder")
-        return
-    name = images.get("builder", Images().builder)
-    if name == BUILDER:
-        say(f"builder {name} is the BuildKit of the cloud on this machine: `make up` starts it")
-        return
-    try:
-        buildx.check(name, os.environ)
-        say(f"builder {name} is there")
-        return
-    except buildx.BuilderError:
-        pass
-    docker = shutil.which("docker")
-    if (
-        docker is None
-        or subprocess.run(traced([docker, "buildx", "version"]), capture_output=True, check=False).returncode
-    ):
-        raise MachineError(
-            f"The builder {name} needs Docker with its buildx plugin, and this machine has none: install Docker, "
-            "or use the cloud on this machine, which brings a builder of its own (`make up`)."
-        )
-    output([docker, "buildx", "create", "--name", name, "--driver", "docker-container", "--bootstrap"], timeout=300)
-    say(f"builder {name} is made")
+def _generated() -> list[str]:
+    """Return the generated files that are not current."""
+    stale = generate.stale()
+    if not stale:
+        row("docs", f"{', '.join(generate.files())} are what product.yaml and the settings say")
+    return [f"{path} is not what its source says: run `make generate`." for path in stale]

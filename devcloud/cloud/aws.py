@@ -18,16 +18,16 @@ class AwsClients:
         self._session = boto3.Session(
             aws_access_key_id=CREDENTIALS["AWS_ACCESS_KEY_ID"],
             aws_secret_access_key=CREDENTIALS["AWS_SECRET_ACCESS_KEY"],
-            region_name=REGION,
         )
-        self._clients: dict[str, Any] = {}
+        self._clients: dict[tuple[str, str], Any] = {}
 
-    def client(self, service: str) -> Any:
-        if service not in self._clients:
-            self._clients[service] = self._session.client(  # type: ignore[call-overload]
-                service, endpoint_url=self._endpoint, config=Config(proxies={}, retries={"max_attempts": 1})
+    def client(self, service: str, region: str = REGION) -> Any:
+        """Return the client of a service."""
+        if (service, region) not in self._clients:
+            self._clients[service, region] = self._session.client(  # type: ignore[call-overload]
+                service, region, endpoint_url=self._endpoint, config=Config(proxies={}, retries={"max_attempts": 1})
             )
-        return self._clients[service]
+        return self._clients[service, region]
 
     def pages(self, service: str, operation: str, key: str, **parameters: Any) -> list[Any]:
         """Return all items of an operation under `key`, from all its pages."""

@@ -13,7 +13,7 @@ from pathlib import Path
 
 from devcloud.bootstrap import cache_folder
 from devcloud.cloud.aws import CREDENTIALS, REGION, AwsClients
-from devcloud.util.console import MachineError, UserError
+from devcloud.util.console import MachineError, WrongCallError
 from devcloud.util.files import replace_text
 from devcloud.util.locks import locked
 from devcloud.util.sockets import is_free
@@ -47,9 +47,9 @@ class Cloud:
 
     @classmethod
     def named(cls, name: str) -> "Cloud":
-        """The cloud of that name. Raise UserError for a name that could not be a folder's and a network's."""
+        """The cloud of that name. Raise WrongCallError for a name that could not be a folder's and a network's."""
         if not re.fullmatch(r"[a-z][a-z0-9-]{0,30}", name):
-            raise UserError(
+            raise WrongCallError(
                 f"CLOUD={name!r} is not a name for a cloud: use 1 to 31 lower-case letters, digits and hyphens, "
                 "beginning with a letter, for example CLOUD=default."
             )

@@ -35,6 +35,7 @@ from devcloud.util.processes import output
 from devcloud.util.sockets import check_ports, wait_for
 from devcloud.util.waiting import wait_until
 from infra import settings as settings_module
+from infra.lib.errors import InputError
 from infra.product import product_of
 
 CLOUD = "make-dev"
@@ -105,7 +106,7 @@ def main() -> int:
     interrupt_on_signals()
     try:
         return Dev(Cloud(CLOUD, cache_folder())).run(fresh=asked.fresh)
-    except UserError as problem:
+    except InputError as problem:
         say(f"\n{problem}")
         return problem.exit_code
     except KeyboardInterrupt:

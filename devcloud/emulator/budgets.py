@@ -7,6 +7,7 @@ from moto.budgets import urls
 from moto.budgets.exceptions import NotFoundException
 from moto.budgets.models import Budget, BudgetsBackend, Notification, budgets_backends
 from moto.budgets.responses import BudgetsResponse
+from moto.utilities.tagging_service import TaggingService
 
 from devcloud.emulator import moto_overrides
 
@@ -18,7 +19,7 @@ class TaggedBudgetsBackend(BudgetsBackend):
 
     def __init__(self, region_name: str, account_id: str) -> None:
         super().__init__(region_name, account_id)
-        self.tags: dict[str, dict[str, str]] = {}
+        self.tags = TaggingService("ResourceTags")
 
     def budget(self, account: str, name: str) -> Budget:
         """The budget itself, where moto only hands out copies."""
@@ -30,7 +31,7 @@ class TaggedBudgetsBackend(BudgetsBackend):
     def delete_budget(self, account_id: str, budget_name: str) -> None:
         """DeleteBudget: the tags go too."""
         super().delete_budget(account_id, budget_name)
-        self.tags.pop(budget_name, None)
+        self.tags.delete_all_tags_for_resource(budget_name)
 
 
 def same(one: dict[str, Any], other: dict[str, Any]) -> bool:
@@ -52,8 +53,7 @@ class Response(BudgetsResponse):
 
     def create_budget(self) -> str:
         answer = super().create_budget()
-        tags = {tag["Key"]: tag["Value"] for tag in self._get_param("ResourceTags") or []}
-        self._tags()[self._get_param("Budget")["BudgetName"]] = tags
+        self._tags().tag_resource(self._get_param("Budget")["BudgetName"], self._get_param("ResourceTags"))
         return answer
 
     def update_budget(self) -> str:
@@ -86,20 +86,17 @@ class Response(BudgetsResponse):
         return "{}"
 
     def list_tags_for_resource(self) -> str:
-        tags = self._tags().get(self._named_by_arn(), {})
-        return json.dumps({"ResourceTags": [{"Key": key, "Value": value} for key, value in tags.items()]})
+        return json.dumps(self._tags().list_tags_for_resource(self._named_by_arn()))
 
     def tag_resource(self) -> str:
-        tags = {tag["Key"]: tag["Value"] for tag in self._get_param("ResourceTags")}
-        self._tags().setdefault(self._named_by_arn(), {}).update(tags)
+        self._tags().tag_resource(self._named_by_arn(), self._get_param("ResourceTags"))
         return "{}"
 
     def untag_resource(self) -> str:
-        for key in self._get_param("ResourceTagKeys"):
-            self._tags().get(self._named_by_arn(), {}).pop(key, None)
+        self._tags().untag_resource_using_names(self._named_by_arn(), self._get_param("ResourceTagKeys"))
         return "{}"
 
-    def _tags(self) -> dict[str, dict[str, str]]:
+    def _tags(self) -> TaggingService:
         return cast(TaggedBudgetsBackend, self.backend).tags
 
     def _named_by_arn(self) -> str:

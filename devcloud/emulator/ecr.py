@@ -27,7 +27,7 @@ from moto.ecr.responses import ECRResponse
 
 from devcloud.emulator import lifecycle_policy, moto_overrides, mutability
 from devcloud.emulator.moto_overrides import AwsError
-from devcloud.emulator.registry import INDEX_TYPES, Manifest, Registry, RegistryError, digest_of, media_type_of
+from devcloud.util.registry import INDEX_TYPES, Manifest, Registry, RegistryError, digest_of, media_type_of
 
 TOKEN_LIFE = datetime.timedelta(hours=12)  # GetAuthorizationToken in the ECR API reference
 

@@ -28,7 +28,7 @@ from yarl import URL
 
 from devcloud.emulator import mutability
 from devcloud.emulator.addresses import address
-from devcloud.emulator.registry import MANIFEST_TYPES, digest_of
+from devcloud.util.registry import MANIFEST_TYPES, digest_of
 
 REGION = "us-east-1"
 BELIEVED_SECONDS = 2.0  # how long an answer of ECR's is taken for granted

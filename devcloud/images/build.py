@@ -21,7 +21,7 @@ class Request:
     image: str
     context: Path
     dockerfile: str
-    """Relative to the context, or to `dockerfile_folder` where there is one."""
+    """Relative to the context."""
     build_args: Mapping[str, str]
     export: str
     """The exporter's settings, as buildctl's --output takes them."""
@@ -32,23 +32,21 @@ class Request:
     parent: str | None = None
     """The image of the same contender that it is built FROM."""
     content_tag: str | None = None
-    """Where one is known before the build: the same tag, the same image, and no build."""
-    dockerfile_folder: Path | None = None
+    """The content tag, if it is known before the build: an image that has it already is not built."""
+    target: str | None = None
+    """The stage to build; None for the last one."""
 
 
 def buildctl(request: Request, address: str, parent: str | None, metadata: Path) -> list[str]:
-    """The arguments of buildctl for one build; `parent` is the reference of the image that it is built FROM."""
+    """Return the arguments of buildctl for one build; `parent` is the reference of the image that it is built FROM."""
     arguments = dict(request.build_args)
     if parent:
         arguments[PARENT_ARGUMENT] = parent
     command = ["--addr", address, "build", "--frontend", "dockerfile.v0", "--progress", "plain"]
-    command += [
-        "--local",
-        f"context={request.context}",
-        "--local",
-        f"dockerfile={request.dockerfile_folder or request.context}",
-    ]
+    command += ["--local", f"context={request.context}", "--local", f"dockerfile={request.context}"]
     command += ["--opt", f"filename={request.dockerfile}", "--opt", f"platform={request.platform}"]
+    if request.target:
+        command += ["--opt", f"target={request.target}"]
     for name, value in sorted(arguments.items()):
         command += ["--opt", f"build-arg:{name}={value}"]
     if request.cache:

@@ -35,4 +35,4 @@ def check(cache: Path, load_settings: Callable[[], Settings], registry: Registry
     if any(
         registry.digest(f"{settings.registry.namespace}/{base}", builds[base].content_tag) is None for base in bases
     ):
-        raise MachineError(f"{problem} CPU torch, chosen by slipway:images.torch, needs a tenth of that.")
+        raise MachineError(f"{problem} CPU torch, chosen by {settings.project}:images.torch, needs a tenth of that.")

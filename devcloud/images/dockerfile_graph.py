@@ -1,21 +1,22 @@
-"""What a change rebuilds: a Dockerfile as a graph of steps, and what each of them is made from.
+"""Read a Dockerfile as a graph of steps, to say what a change rebuilds.
 
-BuildKit runs a step again where the step before it, a stage that it copies from, a file that it reads or a build
-argument that it knows has changed; so the graph says beforehand, for each input, what that will be. The parser is
-BuildKit's own.
+BuildKit repeats a step if the step before it, a stage that it copies from, a file that it reads or a build argument
+that it knows has changed. The instructions are read by BuildKit's own parser. BuildKit's own graph
+(`frontend.convertllb`) would need a running daemon and the parent images, and has no build arguments any more:
+tests/cloud/test_dockerfile_graph.py compares the two.
 """
 
 import fnmatch
 import re
-from collections.abc import Iterable, Iterator, Mapping, Sequence
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 from pathlib import Path
 
 import dockerfile
 
+from devcloud.util.console import UserError
+
 MAKES_A_LAYER = ("ADD", "COPY", "RUN", "WORKDIR")
-WORKS = ("ADD", "COPY", "RUN")
-"""The instructions that take time when they are done again."""
 VARIABLE = re.compile(r"\$(?:\{(\w+)[^}]*\}|(\w+))")
 WHOLE_CONTEXT = ""
 """The path that stands for every file of the context."""
@@ -23,39 +24,39 @@ WHOLE_CONTEXT = ""
 
 @dataclass(frozen=True)
 class Step:
-    """One instruction of a stage that takes part in the image."""
+    """One instruction of a stage."""
 
     number: int
-    """Its place in the Dockerfile, counted in instructions."""
+    """Its place among the steps of the Dockerfile."""
     stage: str
     keyword: str
     text: str
     """The instruction, on one line."""
     line: int
-    """Where it stands in the Dockerfile, from 1."""
+    """The line of the Dockerfile where it begins, from 1."""
     below: int | None
-    """The step that it is done on top of: the one before it in its stage, or the last of its parent stage."""
-    others: tuple[int, ...]
+    """The step before it in its stage; for FROM, the last step of the parent stage."""
+    others: tuple[int, ...] = ()
     """The last steps of the stages that it copies from or mounts."""
-    arguments: frozenset[str]
+    arguments: frozenset[str] = frozenset()
     """The build arguments that its result depends on."""
-    reads: tuple[str, ...]
-    """What it reads of the context: files, folders or patterns."""
+    reads: tuple[str, ...] = ()
+    """The files, folders or patterns of the context that it reads."""
 
     @property
     def after(self) -> tuple[int, ...]:
-        """The steps that it needs."""
+        """Return the steps that it needs."""
         return self.others if self.below is None else (self.below, *self.others)
 
     @property
     def chooses(self) -> bool:
-        """Whether it is a FROM whose parent is a stage: an argument in it chooses among stages."""
+        """Return whether it is a FROM whose parent is a stage: an argument in it chooses among stages."""
         return self.keyword == "FROM" and self.below is not None
 
 
 @dataclass(frozen=True)
 class Build:
-    """The steps that the last stage needs, in the order of the Dockerfile."""
+    """The steps that one stage needs, in the order of the Dockerfile."""
 
     steps: tuple[Step, ...]
     arguments: Mapping[str, str]
@@ -63,19 +64,19 @@ class Build:
 
     @property
     def last_stage(self) -> tuple[Step, ...]:
-        """The steps whose layers are the image's own."""
+        """Return the steps whose layers are the image's own."""
         return tuple(step for step in self.steps if step.stage == self.steps[-1].stage)
 
     def readers(self, path: str) -> tuple[Step, ...]:
-        """The steps that read a file of the context."""
-        return tuple(step for step in self.steps if any(covers(source, path) for source in step.reads))
+        """Return the steps that read a file of the context."""
+        return tuple(step for step in self.steps if any(_covers(source, path) for source in step.reads))
 
     def users(self, argument: str) -> tuple[Step, ...]:
-        """The steps whose result depends on a build argument."""
+        """Return the steps whose result depends on a build argument."""
         return tuple(step for step in self.steps if argument in step.arguments)
 
     def again(self, changed: Iterable[Step]) -> tuple[Step, ...]:
-        """These steps and all that need them: what runs again when they do."""
+        """Return the steps that run again: those that changed, and all that need them."""
         again = {step.number for step in changed}
         for step in self.steps:
             if again.intersection(step.after):
@@ -83,175 +84,141 @@ class Build:
         return tuple(step for step in self.steps if step.number in again)
 
     def made_of(self, changed: Iterable[Step]) -> tuple[Step, ...]:
-        """The steps of the last stage whose own files come of what changed.
+        """Return the steps of the last stage whose own files depend on what changed.
 
-        A COPY runs again where the layer below it is another, but it puts the same files on top: with fixed times
-        these are the same bytes, and no new layer. A RUN may do anything with what is below.
+        A COPY runs again if the layer below it is new, but it puts the same files on top: with fixed times these are
+        the same bytes, and no new layer. A RUN may do anything with the files below it.
         """
+        changed = set(changed)
         again = {step.number for step in self.again(changed)}
-        at_once = {step.number for step in changed}
         return tuple(
             step
             for step in self.last_stage
-            if step.number in again
-            and (step.keyword == "RUN" or step.number in at_once or again.intersection(step.others))
+            if step in changed or again.intersection(step.others) or (step.keyword == "RUN" and step.number in again)
         )
 
-    def groups(self, files: Sequence[str]) -> dict[tuple[Step, ...], list[str]]:
-        """The files of a context, together where the same steps read them; those that none reads under `()`."""
+    def groups(self, files: Iterable[str]) -> dict[tuple[Step, ...], list[str]]:
+        """Return the files of a context by the steps that read them; files that no step reads are under `()`."""
         found: dict[tuple[Step, ...], list[str]] = {}
         for file in sorted(files):
             found.setdefault(self.readers(file), []).append(file)
         return found
 
 
-class _Reader:
-    """Reads a Dockerfile from top to bottom, as BuildKit does."""
+def read(path: Path, arguments: Mapping[str, str], target: str | None = None) -> Build:
+    """Read the build that a Dockerfile describes with these build arguments: of a stage, or of the last one.
 
-    def __init__(self, given: Mapping[str, str]) -> None:
-        self.given = given
-        self.steps: list[Step] = []
-        self.defaults: dict[str, str] = {}
-        """Arguments before the first stage: what FROM may name, and what a stage may take over."""
-        self.ends: dict[str, int] = {}
-        """The last step of each stage, by its name and its number."""
-        self.scopes: dict[str, dict[str, str]] = {}
-        self.values: dict[str, str] = {}
-
-    def read(self, commands: Sequence[dockerfile.Command]) -> None:
-        """Take every instruction in turn."""
-        stage, stages = "", 0
-        for command in commands:
-            keyword = command.cmd.upper()
-            if keyword == "FROM":
-                name, stages = str(stages), stages + 1
-                if len(command.value) == 3:
-                    name = command.value[2]
-                self._begin(command, name, stages - 1)
-                stage = name
-            elif not stage:
-                self._declare(command, self.defaults)
-            else:
-                self._add(command, stage)
-
-    def _begin(self, command: dockerfile.Command, name: str, number: int) -> None:
-        parent = self._expand(command.value[0], self.defaults)
-        used = self._named(command.value[0], self.defaults)
-        self.scopes[name] = dict(self.scopes.get(parent, {}))
-        self._append(command, name, self.ends.get(parent), (), used, ())
-        self.ends[str(number)] = self.ends[name]
-
-    def _add(self, command: dockerfile.Command, stage: str) -> None:
-        keyword, scope = command.cmd.upper(), self.scopes[stage]
-        below = self.ends[stage]
-        if keyword == "ARG":
-            self._declare(command, scope)
-            self._append(command, stage, below, (), frozenset(), ())
-            return
-        used = self._named(command.original, scope)
-        reads: tuple[str, ...] = ()
-        others: tuple[int, ...] = ()
-        if keyword == "RUN":
-            # A RUN has every argument of its stage in its environment, whether or not it names it.
-            used |= frozenset(scope)
-            mounts = [_options(flag) for flag in command.flags if flag.startswith("--mount=")]
-            binds = [mount for mount in mounts if mount.get("type", "bind") == "bind"]
-            sources = (mount.get("source", WHOLE_CONTEXT) for mount in binds if "from" not in mount)
-            reads = tuple(self._expand(source, scope) for source in sources)
-            others = self._stages(mount["from"] for mount in mounts if "from" in mount)
-        elif keyword in ("ADD", "COPY"):
-            origin = [flag.removeprefix("--from=") for flag in command.flags if flag.startswith("--from=")]
-            others = self._stages(self._expand(name, scope) for name in origin)
-            reads = () if origin else tuple(self._expand(source, scope) for source in command.value[:-1])
-        self._append(command, stage, below, others, used, reads)
-
-    def _append(
-        self,
-        command: dockerfile.Command,
-        stage: str,
-        below: int | None,
-        others: tuple[int, ...],
-        used: frozenset[str],
-        reads: tuple[str, ...],
-    ) -> None:
-        number = len(self.steps)
-        self.steps.append(
-            Step(
-                number=number,
-                stage=stage,
-                keyword=command.cmd.upper(),
-                text=" ".join(command.original.split()),
-                line=command.start_line,
-                below=below,
-                others=others,
-                arguments=used,
-                reads=tuple(map(_clean, reads)),
-            )
-        )
-        self.ends[stage] = number
-
-    def _declare(self, command: dockerfile.Command, scope: dict[str, str]) -> None:
-        for declared in command.value:
-            name, has_default, default = declared.partition("=")
-            value = self.given.get(name, default if has_default else self.defaults.get(name))
-            if value is not None:
-                scope[name] = self.values[name] = value
-
-    def _stages(self, names: Iterable[str]) -> tuple[int, ...]:
-        """The last steps of stages; an image from outside has none."""
-        return tuple(self.ends[name] for name in names if name in self.ends)
-
-    @staticmethod
-    def _named(text: str, scope: Mapping[str, str]) -> frozenset[str]:
-        return frozenset(name for pair in VARIABLE.findall(text) for name in pair if name in scope)
-
-    @staticmethod
-    def _expand(text: str, scope: Mapping[str, str]) -> str:
-        return VARIABLE.sub(lambda found: scope.get(found[1] or found[2], ""), text)
-
-
-def read(path: Path, arguments: Mapping[str, str]) -> Build:
-    """The build that a Dockerfile describes with these build arguments; stages that it leaves alone are left out.
-
-    Raises dockerfile.GoParseError for what is no Dockerfile.
+    Stages that it does not need are left out. Raise UserError if the file is no Dockerfile or has no such stage.
     """
+    try:
+        commands = dockerfile.parse_file(str(path))
+    except (dockerfile.GoIOError, dockerfile.GoParseError) as error:
+        raise UserError(f"{path} cannot be read as a Dockerfile ({error}): correct it.") from None
     reader = _Reader(arguments)
-    reader.read(dockerfile.parse_file(str(path)))
-    needed = set(_needed(reader.steps))
+    for command in commands:
+        reader.take(command)
+    last = reader.ends.get(target or reader.stage)
+    if last is None:
+        raise UserError(f"{path} has no stage that begins with `FROM ...{f' AS {target}' if target else ''}`: add it.")
+    needed = {last}
+    for step in reversed(reader.steps):
+        if step.number in needed:
+            needed.update(step.after)
     steps = tuple(step for step in reader.steps if step.number in needed)
     used = frozenset[str]().union(*(step.arguments for step in steps))
     return Build(steps, {name: value for name, value in reader.values.items() if name in used})
 
 
-def _needed(steps: Sequence[Step]) -> Iterator[int]:
-    """The last step, and every step that it needs."""
-    waiting, seen = [len(steps) - 1], set[int]()
-    while waiting:
-        number = waiting.pop()
-        if number not in seen:
-            seen.add(number)
-            yield number
-            waiting += steps[number].after
+class _Reader:
+    """Takes the instructions of a Dockerfile from top to bottom, as BuildKit does."""
+
+    def __init__(self, given: Mapping[str, str]) -> None:
+        self.given = given
+        self.steps: list[Step] = []
+        self.stage = self.number = ""
+        """Name and number of the stage that instructions belong to; empty before the first FROM."""
+        self.ends: dict[str, int] = {}
+        """The last step of each stage, by name and by number."""
+        self.scopes: dict[str, dict[str, str]] = {"": {}}
+        """The build arguments that each stage knows; those before the first FROM are under the empty name."""
+        self.values: dict[str, str] = {}
+
+    def take(self, command: dockerfile.Command) -> None:
+        """Take the next instruction."""
+        keyword = command.cmd.upper()
+        if keyword == "ARG":
+            self._declare(command.value)
+            return
+        if keyword == "FROM":
+            self._begin(*command.value)
+        scope = self.scopes["" if keyword == "FROM" else self.stage]
+        origins, sources = _inputs(command, keyword)
+        step = Step(
+            number=len(self.steps),
+            stage=self.stage,
+            keyword=keyword,
+            text=" ".join(command.original.split()),
+            line=command.start_line,
+            below=self.ends.get(self.stage),
+            # An origin that is no stage is an image from outside.
+            others=tuple(self.ends[name] for origin in origins if (name := _expand(origin, scope)) in self.ends),
+            # A RUN has every argument of its stage in its environment, named or not.
+            arguments=frozenset(scope) if keyword == "RUN" else _named(command.original, scope),
+            reads=tuple(_expand(source, scope).removeprefix("./").strip("/") for source in sources),
+        )
+        self.steps.append(step)
+        self.ends[self.stage] = self.ends[self.number] = step.number
+
+    def _begin(self, image: str, _as: str = "", name: str = "") -> None:
+        parent = _expand(image, self.scopes[""])
+        self.number = str(len(self.scopes) - 1)
+        self.stage = name or self.number
+        self.scopes[self.stage] = dict(self.scopes.get(parent, {}))
+        if parent in self.ends:
+            self.ends[self.stage] = self.ends[parent]
+
+    def _declare(self, declarations: Iterable[str]) -> None:
+        for declaration in declarations:
+            name, has_default, default = declaration.partition("=")
+            value = self.given.get(name, default if has_default else self.scopes[""].get(name))
+            if value is not None:
+                self.scopes[self.stage][name] = self.values[name] = value
 
 
-def _options(flag: str) -> dict[str, str]:
-    """What `--mount=type=bind,source=wheels,...` says; BuildKit knows `src` for `source` too."""
-    pairs = (option.partition("=") for option in flag.removeprefix("--mount=").split(","))
-    options = {name: value for name, _, value in pairs}
-    if "src" in options:
-        options["source"] = options.pop("src")
-    return options
+def _inputs(command: dockerfile.Command, keyword: str) -> tuple[list[str], list[str]]:
+    """Return the stages or images that an instruction copies from or mounts, and what it reads of the context."""
+    if keyword == "RUN":
+        mounts = [dict(option.partition("=")[::2] for option in flag.split(",")) for flag in _flags(command, "mount")]
+        binds = [mount for mount in mounts if mount.get("type", "bind") == "bind" and "from" not in mount]
+        return (
+            [mount["from"] for mount in mounts if "from" in mount],
+            [mount.get("source", mount.get("src", WHOLE_CONTEXT)) for mount in binds],
+        )
+    if keyword in ("ADD", "COPY"):
+        origins = _flags(command, "from")
+        return origins, [] if origins else list(command.value[:-1])
+    return [], []
 
 
-def _clean(source: str) -> str:
-    """A source without what does not count: a leading `./`, slashes around it."""
-    plain = source.strip("/").removeprefix("./")
-    return WHOLE_CONTEXT if plain == "." else plain
+def _flags(command: dockerfile.Command, name: str) -> list[str]:
+    """Return the values of `--name=value` in an instruction."""
+    start = f"--{name}="
+    return [flag.removeprefix(start) for flag in command.flags if flag.startswith(start)]
 
 
-def covers(source: str, path: str) -> bool:
-    """Whether a source of COPY holds a file: it is the file, a folder above it, or a pattern for either."""
-    if source == WHOLE_CONTEXT:
-        return True
+def _named(text: str, scope: Mapping[str, str]) -> frozenset[str]:
+    """Return the build arguments that a text names."""
+    return frozenset(name for pair in VARIABLE.findall(text) for name in pair if name in scope)
+
+
+def _expand(text: str, scope: Mapping[str, str]) -> str:
+    """Replace the build arguments in a text by their values."""
+    return VARIABLE.sub(lambda found: scope.get(found[1] or found[2], ""), text)
+
+
+def _covers(source: str, path: str) -> bool:
+    """Return whether a source of COPY holds a file: it is the file, a folder above it, or a pattern for either."""
     parts, wanted = path.split("/"), source.split("/")
-    return len(parts) >= len(wanted) and all(map(fnmatch.fnmatchcase, parts, wanted))
+    return source in (WHOLE_CONTEXT, ".") or (
+        len(parts) >= len(wanted) and all(map(fnmatch.fnmatchcase, parts, wanted))
+    )

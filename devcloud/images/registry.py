@@ -1,20 +1,19 @@
-"""What the registry behind this cloud's ECR holds: manifests, sizes, tags."""
+"""Read images from the registry behind a cloud's ECR: manifests, configurations, sizes."""
 
+import json
 import struct
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
-import httpx
-
 from devcloud.cloud.cloud import Cloud
-from devcloud.emulator.registry import MANIFEST_TYPES
+from devcloud.util.console import UserError
+from devcloud.util.registry import Registry
 
-MANIFESTS = ", ".join(MANIFEST_TYPES)
 GZIP_TRAILER_BYTES = 4
 GZIP_MODULUS = 2**32
 GZIP_OVERHEAD_BYTES = 1024
-"""More than gzip adds to what it cannot compress, for layers of some kilobytes."""
+"""More than gzip adds to a layer of some kilobytes that it cannot compress."""
 
 
 @dataclass(frozen=True)
@@ -33,58 +32,36 @@ class Size:
 
 
 def unwrapped(isize: int, compressed: int) -> int:
-    """A layer's size in bytes from its gzip trailer, which counts modulo 4 GiB: layers hardly grow when compressed."""
+    """Return a layer's size from its gzip trailer, which counts modulo 4 GiB: layers hardly grow when compressed."""
     return isize if isize + GZIP_OVERHEAD_BYTES >= compressed else unwrapped(isize + GZIP_MODULUS, compressed)
 
 
-class RegistryReader:
-    """Reads the registry directly, on loopback."""
+class RegistryReader(Registry):
+    """The registry of a cloud, on loopback, and what images in it are made of."""
 
     def __init__(self, cloud: Cloud) -> None:
-        self._client = httpx.Client(base_url=f"http://127.0.0.1:{cloud.ports.registry}/v2", timeout=30, trust_env=False)
+        super().__init__(f"http://127.0.0.1:{cloud.ports.registry}")
 
-    def repositories(self) -> list[str]:
-        """The names of all repositories that were ever pushed to."""
-        found: list[str] = self._client.get("/_catalog", params={"n": 1000}).json().get("repositories") or []
-        return found
-
-    def tags(self, repository: str) -> list[str]:
-        answer = self._client.get(f"/{repository}/tags/list")
-        return sorted(answer.json().get("tags") or []) if answer.is_success else []
-
-    def digest(self, repository: str, reference: str) -> str | None:
-        """The digest that a tag names, or None."""
-        answer = self._client.head(f"/{repository}/manifests/{reference}", headers={"Accept": MANIFESTS})
-        return answer.headers.get("Docker-Content-Digest") if answer.is_success else None
-
-    def manifest(self, repository: str, reference: str) -> dict[str, Any]:
-        """A manifest, by tag or digest."""
-        answer = self._client.get(f"/{repository}/manifests/{reference}", headers={"Accept": MANIFESTS})
-        answer.raise_for_status()
-        found: dict[str, Any] = answer.json()
-        return found
+    def image(self, repository: str, reference: str) -> dict[str, Any]:
+        """Return the manifest of an image, by tag or digest. Raise UserError if the registry has none."""
+        if manifest := self.manifest(repository, reference):
+            return manifest.content
+        raise UserError(f"The registry has no image {reference} in {repository}: `make up` builds and pushes it.")
 
     def size(self, repository: str, reference: str) -> Size:
-        """An image's size; the unpacked one from each gzip layer's trailer (RFC 1952, ISIZE), unpacking none."""
-        layers = self.manifest(repository, reference)["layers"]
-        return Size.total([self.layer_size(repository, layer) for layer in layers])
+        """Return an image's size; the unpacked one from each gzip layer's trailer (RFC 1952, ISIZE)."""
+        return Size.total([self.layer_size(repository, layer) for layer in self.image(repository, reference)["layers"]])
 
-    def layer_size(self, repository: str, layer: dict[str, Any]) -> Size:
-        """The size of one layer, as a manifest describes it."""
-        gzip = layer["mediaType"].endswith("gzip")
-        return Size(layer["size"], self._isize(repository, layer) if gzip else None)
+    def layer_size(self, repository: str, layer: Mapping[str, Any]) -> Size:
+        """Return the size of one layer, as a manifest describes it."""
+        compressed: int = layer["size"]
+        if not layer["mediaType"].endswith("gzip"):
+            return Size(compressed, None)
+        trailer = self.blob(repository, layer["digest"], compressed - GZIP_TRAILER_BYTES)[-GZIP_TRAILER_BYTES:]
+        (isize,) = struct.unpack("<I", trailer)
+        return Size(compressed, unwrapped(isize, compressed))
 
-    def config(self, repository: str, manifest: dict[str, Any]) -> dict[str, Any]:
-        """An image's configuration: what it runs, and the history of its layers."""
-        answer = self._client.get(f"/{repository}/blobs/{manifest['config']['digest']}")
-        answer.raise_for_status()
-        found: dict[str, Any] = answer.json()
+    def config(self, repository: str, manifest: Mapping[str, Any]) -> dict[str, Any]:
+        """Return an image's configuration: what it runs, and the history of its layers."""
+        found: dict[str, Any] = json.loads(self.blob(repository, manifest["config"]["digest"]))
         return found
-
-    def _isize(self, repository: str, layer: dict[str, Any]) -> int:
-        last = layer["size"] - 1
-        span = {"Range": f"bytes={last - GZIP_TRAILER_BYTES + 1}-{last}"}
-        answer = self._client.get(f"/{repository}/blobs/{layer['digest']}", headers=span)
-        answer.raise_for_status()
-        (size,) = struct.unpack("<I", answer.content[-GZIP_TRAILER_BYTES:])
-        return unwrapped(int(size), layer["size"])

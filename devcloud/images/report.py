@@ -1,12 +1,13 @@
-"""`make report`: an image explained, in Markdown: its layers, what made them, and what a change would rebuild."""
+"""`make report`: explain an image in Markdown: its layers, what made them, and what a change would rebuild."""
 
 import os
 import re
+from collections import Counter
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
-from devcloud.images.dockerfile_graph import MAKES_A_LAYER, WORKS, Build, Step
+from devcloud.images.dockerfile_graph import MAKES_A_LAYER, Build, Step
 from devcloud.images.registry import RegistryReader, Size
 from devcloud.util.console import UserError
 from infra.builds.plan import BuildPlan
@@ -16,8 +17,10 @@ MB = 1_000_000
 LONGEST_TEXT = 100
 LONGEST_VALUE = 40
 FEW = 3
+WORKS = ("ADD", "COPY", "RUN")
+"""The instructions that take time."""
 NOISE = re.compile(r"^/bin/sh -c #\(nop\)\s*|\s*# buildkit$|(?<=^RUN )\|\d+ .*?(?=/bin/sh -c )|(?<=^RUN )/bin/sh -c ")
-"""What builders add to an instruction when they write it into an image's history."""
+"""Text that builders add to an instruction when they write it into an image's history."""
 
 
 @dataclass(frozen=True)
@@ -46,10 +49,10 @@ class Image:
 
 
 def fetch(registry: RegistryReader, name: str, outputs: StackOutputs) -> Image:
-    """An image of a stack, by the digest in the stack's outputs."""
+    """Return an image of a stack, by the digest in the stack's outputs."""
     reference: str = outputs.images[name]
     repository, _, digest = reference.partition("/")[2].partition("@")
-    manifest = registry.manifest(repository, digest)
+    manifest = registry.image(repository, digest)
     config = registry.config(repository, manifest)
     sizes = [registry.layer_size(repository, layer) for layer in manifest["layers"]]
     return Image(
@@ -63,7 +66,10 @@ def fetch(registry: RegistryReader, name: str, outputs: StackOutputs) -> Image:
 
 
 def layers_of(manifest: Mapping[str, Any], config: Mapping[str, Any], sizes: Sequence[Size]) -> tuple[Layer, ...]:
-    """The layers of a manifest, each with the instruction that made it. Raise UserError if the two do not agree."""
+    """Return the layers of a manifest, each with the instruction that made it.
+
+    Raise UserError if the image's history does not describe them.
+    """
     made = [_plain(entry.get("created_by", "")) for entry in config["history"] if not entry.get("empty_layer")]
     if len(made) != len(manifest["layers"]):
         raise UserError(
@@ -83,11 +89,11 @@ def _plain(created_by: str) -> str:
 
 
 def own_layers(layers: Sequence[Layer], build: Build) -> dict[int, Step]:
-    """The step that made each layer of the image's own, by the layer's number; the rest are its parent's."""
+    """Return the step that made each of the image's own layers, by the layer's number. The rest are its parent's."""
     steps = [step for step in build.last_stage if step.keyword in MAKES_A_LAYER]
     own: dict[int, Step] = {}
     for layer in reversed(layers):
-        # A WORKDIR that was there already made no layer.
+        # A WORKDIR that existed before made no layer.
         while steps and steps[-1].keyword == "WORKDIR" and not layer.made_by.startswith("WORKDIR"):
             steps.pop()
         if not steps or not layer.made_by.startswith(steps[-1].keyword):
@@ -97,7 +103,7 @@ def own_layers(layers: Sequence[Layer], build: Build) -> dict[int, Step]:
 
 
 def render(image: Image, build: Build, plan: BuildPlan | None) -> str:
-    """The report of one image. Without a plan (a stack that builds nothing) it says nothing of changes to files."""
+    """Return the report of one image. Without a plan (a stack that builds nothing) it leaves out changes."""
     own = own_layers(image.layers, build)
     lines = [f"# {image.name}", "", *_summary(image), "", "## Layers", "", *_layer_table(image, own)]
     if plan is not None:
@@ -117,69 +123,60 @@ def _summary(image: Image) -> Iterator[str]:
 
 
 def _layer_table(image: Image, own: Mapping[int, Step]) -> Iterator[str]:
-    yield from _table(
-        ("layer", "unpacked", "compressed", "made by", "digest"),
-        (
-            (
-                str(layer.number),
-                "" if layer.size.unpacked is None else _size(layer.size.unpacked),
-                _size(layer.size.compressed),
-                _made_by(layer, own.get(layer.number), image.name),
-                f"`{layer.digest.removeprefix('sha256:')[:12]}`",
-            )
-            for layer in image.layers
-        ),
-        right=(0, 1, 2),
-    )
-
-
-def _made_by(layer: Layer, step: Step | None, image: str) -> str:
-    if step is None:
+    def made_by(layer: Layer) -> str:
+        if step := own.get(layer.number):
+            return f"{_code(step.text)} (images/{image.name}/Dockerfile, line {step.line})"
         return f"parent: {_code(layer.made_by)}" if layer.made_by else "parent"
-    return f"{_code(step.text)} (images/{image}/Dockerfile, line {step.line})"
+
+    rows = [
+        (
+            str(layer.number),
+            "" if layer.size.unpacked is None else _size(layer.size.unpacked),
+            _size(layer.size.compressed),
+            made_by(layer),
+            f"`{layer.digest.removeprefix('sha256:')[:12]}`",
+        )
+        for layer in image.layers
+    ]
+    return _table(("layer", "unpacked", "compressed", "made by", "digest"), rows, right=(0, 1, 2))
 
 
 def _change_table(image: Image, build: Build, plan: BuildPlan, own: Mapping[int, Step]) -> Iterator[str]:
     sizes = {file.path: file.size for file in plan.files}
-    rows: list[tuple[str, str, str, str]] = []
-    groups = build.groups([*sizes])
+    groups = build.groups(sizes)
+    unread = [file for file in groups.pop((), []) if file != plan.dockerfile]
+    rows = []
     for readers, files in sorted(groups.items(), key=lambda item: item[1]):
-        if readers:
-            held = f"{len(files)} files, " if len(files) > 1 else ""
-            total = _size(sum(sizes[file] for file in files))
-            rows.append((_named(files), f"{held}{total}", *_consequence(image, build, readers, own)))
+        held = f"{len(files)} files, " if len(files) > 1 else ""
+        total = _size(sum(sizes[file] for file in files))
+        rows.append((_named(files), f"{held}{total}", *_consequence(image, build, readers, own)))
     for argument, value in build.arguments.items():
-        users = build.users(argument)
         shown = _code(value, LONGEST_VALUE) if value else "empty"
-        rows.append((f"argument {_code(argument)}", shown, *_consequence(image, build, users, own)))
+        rows.append((f"argument {_code(argument)}", shown, *_consequence(image, build, build.users(argument), own)))
     yield from _table(("a change to", "which is now", "runs again", "new layers, compressed"), rows)
     yield ""
     yield "What stands above a new layer is put on it as it was, and pushed to nobody: files carry fixed times."
     yield "A change of the Dockerfile runs again what it changed, and all that needs it."
-    unread = [file for file in groups.get((), []) if file != plan.dockerfile]
     if unread:
         yield f"No step reads {', '.join(map(_code, unread))}: a change there is a new tag of the same image."
 
 
 def _consequence(image: Image, build: Build, changed: Sequence[Step], own: Mapping[int, Step]) -> tuple[str, str]:
-    """The steps that run again, counted by stage; and the new layers that come of it."""
+    """Return the steps that run again, counted by stage, and the new layers that result."""
     again, made = build.again(changed), build.made_of(changed)
-    last = build.steps[-1].stage
-    counts: dict[str, int] = {}
-    for step in again:
-        if step.keyword in WORKS and step.stage != last:
-            counts[step.stage] = counts.get(step.stage, 0) + 1
-    parent = any(step.keyword == "FROM" and step.stage == last for step in again)
-    new = [layer for layer in image.layers if own.get(layer.number) in made or (parent and layer.number not in own)]
+    last = build.last_stage[0]
+    counts = Counter(step.stage for step in again if step.keyword in WORKS and step.stage != last.stage)
     chosen = [f"another stage for {step.stage}" for step in changed if step.chooses]
     stages = [f"{stage} ({count} step{'s' if count > 1 else ''})" for stage, count in counts.items()]
-    runs = ", ".join(chosen + stages) or "nothing"
+    # Layers that are not the image's own come from its FROM, the first step of the last stage.
+    new = [layer for layer in image.layers if (own[layer.number] in made if layer.number in own else last in again)]
     numbers = ", ".join(str(layer.number) for layer in new)
-    return runs, f"{numbers}: {_size(Size.total([layer.size for layer in new]).compressed)}" if new else "none"
+    pushed = f"{numbers}: {_size(sum(layer.size.compressed for layer in new))}" if new else "none"
+    return ", ".join(chosen + stages) or "nothing", pushed
 
 
 def _named(files: Sequence[str]) -> str:
-    """A group of files: by their names where they are few, else by the folder that holds them all."""
+    """Return a name for a group of files: their own names if they are few, else the folder that holds them all."""
     if len(files) <= FEW:
         return ", ".join(map(_code, files))
     folder = os.path.commonpath(files)
@@ -187,7 +184,7 @@ def _named(files: Sequence[str]) -> str:
 
 
 def _size(size: int) -> str:
-    """Bytes as a person reads them, in the units of Docker: 1 kB is 1,000."""
+    """Format bytes in Docker's units: 1 kB is 1,000."""
     for unit, factor in (("MB", MB), ("kB", 1000)):
         if size >= factor:
             value = size / factor
@@ -197,22 +194,16 @@ def _size(size: int) -> str:
 
 def _code(text: str, longest: int = LONGEST_TEXT) -> str:
     short = text if len(text) <= longest else f"{text[:longest]}..."
-    # A bar would end a table's cell, wherever it stands.
+    # A bar would end a table's cell, even in code.
     return f"`{short}`".replace("|", "\\|")
 
 
 def _table(head: Sequence[str], rows: Iterable[Sequence[str]], right: Sequence[int] = ()) -> Iterator[str]:
-    """A Markdown table that is aligned in a terminal too; columns in `right` hold numbers."""
+    """Yield a Markdown table that is aligned in a terminal too; columns in `right` hold numbers."""
     cells = [head, *rows]
-    widths = [max(len(row[column]) for row in cells) for column in range(len(head))]
-
-    def line(row: Sequence[str]) -> str:
-        padded = (
-            cell.rjust(width) if column in right else cell.ljust(width)
-            for column, (cell, width) in enumerate(zip(row, widths, strict=True))
-        )
-        return f"| {' | '.join(padded)} |"
-
-    yield line(head)
+    widths = [max(map(len, column)) for column in zip(*cells, strict=True)]
+    aligned = [f"{'>' if column in right else '<'}{width}" for column, width in enumerate(widths)]
+    head_line, *lines = (f"| {' | '.join(map(format, row, aligned))} |" for row in cells)
+    yield head_line
     yield f"|{'|'.join('-' * (width + 1) + (':' if column in right else '-') for column, width in enumerate(widths))}|"
-    yield from map(line, cells[1:])
+    yield from lines

@@ -11,8 +11,7 @@ import hashlib
 import os
 import sys
 import threading
-from collections.abc import Iterator, MutableSequence
-from contextlib import contextmanager
+from collections.abc import MutableSequence
 from importlib import metadata
 from pathlib import Path
 from typing import Any, NoReturn
@@ -68,8 +67,7 @@ class Forwarder(provider_pb2_grpc.ResourceProviderServicer):
         if known is not None:
             return provider_pb2.CheckResponse.FromString(known)
         settings_to_bridge(request.olds, request.news)
-        with self._call(context) as stub:
-            response: provider_pb2.CheckResponse = stub.CheckConfig(request)
+        response: provider_pb2.CheckResponse = self._ask("CheckConfig", request, context)
         settings_to_pulumi(response.inputs)
         if not response.failures:
             bridge.remember(question, response.SerializeToString())
@@ -81,8 +79,7 @@ class Forwarder(provider_pb2_grpc.ResourceProviderServicer):
         """What other settings would mean for the resources."""
         self._connect("", context)
         settings_to_bridge(request.olds, request.news, request.old_inputs)
-        with self._call(context) as stub:
-            response: provider_pb2.DiffResponse = stub.DiffConfig(request)
+        response: provider_pb2.DiffResponse = self._ask("DiffConfig", request, context)
         return response
 
     def Configure(  # noqa: N802
@@ -96,8 +93,7 @@ class Forwarder(provider_pb2_grpc.ResourceProviderServicer):
             return provider_pb2.ConfigureResponse.FromString(known)
         settings_to_bridge(request.args)
         self._spoiled = True  # unless it succeeds: the provider cannot be configured again
-        with self._call(context) as stub:
-            response: provider_pb2.ConfigureResponse = stub.Configure(request)
+        response: provider_pb2.ConfigureResponse = self._ask("Configure", request, context)
         self._spoiled = False
         bridge.configured(settings)
         bridge.remember("configure", response.SerializeToString())
@@ -110,8 +106,7 @@ class Forwarder(provider_pb2_grpc.ResourceProviderServicer):
         properties = Properties(request.tok)
         properties.to_bridge(request.args)
         request.tok = token(request.tok)
-        with self._call(context) as stub:
-            response: provider_pb2.InvokeResponse = stub.Invoke(request)
+        response: provider_pb2.InvokeResponse = self._ask("Invoke", request, context)
         properties.to_pulumi(getattr(response, "return"))
         _failures_to_pulumi(response.failures, properties)
         return response
@@ -121,8 +116,7 @@ class Forwarder(provider_pb2_grpc.ResourceProviderServicer):
     ) -> provider_pb2.CheckResponse:
         properties = self._to_bridge(request, request.olds, request.news)
         prefix = aws_names.name_for_prefix(request.news)
-        with self._call(context) as stub:
-            response: provider_pb2.CheckResponse = stub.Check(request)
+        response: provider_pb2.CheckResponse = self._ask("Check", request, context)
         aws_names.prefix_for_name(response.inputs, prefix)
         properties.to_pulumi(response.inputs)
         _failures_to_pulumi(response.failures, properties)
@@ -133,8 +127,7 @@ class Forwarder(provider_pb2_grpc.ResourceProviderServicer):
     ) -> provider_pb2.DiffResponse:
         properties = self._to_bridge(request, request.olds, request.news, request.old_inputs)
         _rename_all(request.ignoreChanges, properties.path_to_bridge)
-        with self._call(context) as stub:
-            response: provider_pb2.DiffResponse = stub.Diff(request)
+        response: provider_pb2.DiffResponse = self._ask("Diff", request, context)
         for names in (response.replaces, response.stables, response.diffs):
             _rename_all(names, properties.path_to_pulumi)
         for path in list(response.detailedDiff):
@@ -148,8 +141,7 @@ class Forwarder(provider_pb2_grpc.ResourceProviderServicer):
         self, request: provider_pb2.CreateRequest, context: grpc.ServicerContext
     ) -> provider_pb2.CreateResponse:
         properties = self._to_bridge(request, request.properties)
-        with self._call(context) as stub:
-            response: provider_pb2.CreateResponse = stub.Create(request)
+        response: provider_pb2.CreateResponse = self._ask("Create", request, context)
         properties.to_pulumi(response.properties, response.id)
         return response
 
@@ -157,8 +149,7 @@ class Forwarder(provider_pb2_grpc.ResourceProviderServicer):
         self, request: provider_pb2.ReadRequest, context: grpc.ServicerContext
     ) -> provider_pb2.ReadResponse:
         properties = self._to_bridge(request, request.properties, request.inputs)
-        with self._call(context) as stub:
-            response: provider_pb2.ReadResponse = stub.Read(request)
+        response: provider_pb2.ReadResponse = self._ask("Read", request, context)
         if response.id:
             properties.to_pulumi(response.properties, response.id)
             properties.to_pulumi(response.inputs)
@@ -169,8 +160,7 @@ class Forwarder(provider_pb2_grpc.ResourceProviderServicer):
     ) -> provider_pb2.UpdateResponse:
         properties = self._to_bridge(request, request.olds, request.news, request.old_inputs)
         _rename_all(request.ignoreChanges, properties.path_to_bridge)
-        with self._call(context) as stub:
-            response: provider_pb2.UpdateResponse = stub.Update(request)
+        response: provider_pb2.UpdateResponse = self._ask("Update", request, context)
         properties.to_pulumi(response.properties, request.id)
         return response
 
@@ -178,8 +168,8 @@ class Forwarder(provider_pb2_grpc.ResourceProviderServicer):
         self, request: provider_pb2.DeleteRequest, context: grpc.ServicerContext
     ) -> empty_pb2.Empty:
         self._to_bridge(request, request.properties, request.old_inputs)
-        with self._call(context) as stub:
-            return stub.Delete(request)
+        deleted: empty_pb2.Empty = self._ask("Delete", request, context)
+        return deleted
 
     def release(self) -> None:
         """Let go of the bridge, once."""
@@ -225,15 +215,14 @@ class Forwarder(provider_pb2_grpc.ResourceProviderServicer):
                 context.abort(grpc.StatusCode.UNAVAILABLE, f"The AWS provider cannot run: {error}.")
             return self._bridge
 
-    @contextmanager
-    def _call(self, context: grpc.ServicerContext) -> Iterator[provider_pb2_grpc.ResourceProviderStub]:
-        """A call to the bridge, with its failure passed on as it is."""
+    def _ask(self, call: str, request: Any, context: grpc.ServicerContext) -> Any:
+        """Return the bridge's answer to a call. Its failure is passed on as it is."""
         if self._stub is None:
             context.abort(grpc.StatusCode.FAILED_PRECONDITION, "The AWS provider was called before it was configured.")
         with self._lock:
             self._in_flight += 1
         try:
-            yield self._stub
+            return getattr(self._stub, call)(request)
         except grpc.RpcError as error:
             _pass_on(error, context)
         finally:

@@ -4,7 +4,7 @@ The official language host is part of Pulumi's download and no module of its own
 program is in the `pulumi` package, though: this host starts an interpreter of its own for each run (see program), as
 the official one does, and reports the outcome in the same words.
 
-    python -m devcloud.plugins.language_host [ENGINE]    the engine starts it, by a launcher
+    python -m devcloud.plugins.language_host ENGINE    the engine starts it, by a launcher
 """
 
 import os
@@ -22,8 +22,6 @@ from google.protobuf import empty_pb2
 from devcloud.plugins import plugin
 from devcloud.plugins.protocol import language_pb2, language_pb2_grpc, plugin_pb2
 
-ERROR_WAS_SHOWN = 32
-"""Exit code of a run whose error is in the engine's log already; the official host's own number."""
 WORKERS = 4
 _START_A_RUN = "import sys; sys.path.insert(0, {!r}); from devcloud.plugins.program import main; main()"
 
@@ -31,7 +29,9 @@ _START_A_RUN = "import sys; sys.path.insert(0, {!r}); from devcloud.plugins.prog
 class LanguageHost(language_pb2_grpc.LanguageRuntimeServicer):
     """The engine's questions about Python programs, and its order to run one."""
 
-    def __init__(self) -> None:
+    def __init__(self, engine: str) -> None:
+        """`engine` is the address by which a program logs to the engine."""
+        self._engine = engine
         self._lock = threading.Lock()
         self._runs: set[subprocess.Popen[bytes]] = set()
 
@@ -77,7 +77,7 @@ class LanguageHost(language_pb2_grpc.LanguageRuntimeServicer):
     ) -> language_pb2.RunResponse:
         """Run a program to its end. Its output reaches the engine as ours does."""
         checkout = str(Path(__file__).parents[2])
-        command = [sys.executable, "-P", "-c", _START_A_RUN.format(checkout)]
+        command = [sys.executable, "-P", "-c", _START_A_RUN.format(checkout), self._engine]
         # In a process group of its own: the engine's SIGINT is for us, and a program shows no KeyboardInterrupt.
         with self._lock:
             run = subprocess.Popen(command, stdin=subprocess.PIPE, process_group=0)
@@ -89,7 +89,7 @@ class LanguageHost(language_pb2_grpc.LanguageRuntimeServicer):
                 self._runs.discard(run)
         if run.returncode == 0:
             return language_pb2.RunResponse()
-        if run.returncode == ERROR_WAS_SHOWN:
+        if run.returncode == plugin.ERROR_WAS_SHOWN:
             return language_pb2.RunResponse(bail=True)
         if run.returncode < 0:
             return language_pb2.RunResponse(error=f"Program was ended by signal {-run.returncode}")
@@ -108,7 +108,7 @@ class LanguageHost(language_pb2_grpc.LanguageRuntimeServicer):
 
 
 def main() -> None:
-    host = LanguageHost()
+    host = LanguageHost(sys.argv[1])
     plugin.serve(
         lambda server: language_pb2_grpc.add_LanguageRuntimeServicer_to_server(host, server),
         workers=WORKERS,

@@ -23,6 +23,8 @@ MESSAGE_OPTIONS = [
     ("grpc.max_send_message_length", LARGEST_MESSAGE),
 ]
 PARENT_CHECK_SECONDS = 1.0
+ERROR_WAS_SHOWN = 32
+"""Exit code of a program whose error is in the engine's log already; the official language host's own number."""
 
 
 class _Leave(BaseException):

@@ -1,6 +1,6 @@
 """One run of a Pulumi program, in an interpreter of its own: what the language host starts (see there).
 
-python -m devcloud.plugins.program    with the engine's RunRequest on standard input
+python -m devcloud.plugins.program ENGINE    with the engine's RunRequest on standard input
 """
 
 import asyncio
@@ -20,8 +20,6 @@ from pulumi.runtime.proto import language_pb2
 
 from devcloud.plugins import plugin
 
-ERROR_WAS_SHOWN = 32
-"""Exit code of a run whose error is in the engine's log already; the official host's own number."""
 PARALLEL_DEFAULT = 16
 """Operations side by side where the engine sets no limit of its own."""
 _CHECKOUT = str(Path(__file__).parents[2])
@@ -30,11 +28,13 @@ _CHECKOUT = str(Path(__file__).parents[2])
 def main() -> None:
     """Run the program that standard input asks for, and leave with its outcome."""
     plugin.end_with_parent()
-    sys.exit(run_program(language_pb2.RunRequest.FromString(sys.stdin.buffer.read())))
+    sys.exit(run_program(language_pb2.RunRequest.FromString(sys.stdin.buffer.read()), sys.argv[1]))
 
 
-def run_program(request: language_pb2.RunRequest) -> int:
-    """Run the program of a request in this process; what the process should exit with.
+def run_program(request: language_pb2.RunRequest, engine: str) -> int:
+    """Run the program of a request in this process. Return what the process should exit with.
+
+    It logs to the address `engine`. (The request's `args` are the program's own.)
 
     A `pulumi.RunError` shows its message alone, as it is meant for the program's user; any other exception is a bug
     of the program, and shows its traceback.
@@ -44,7 +44,7 @@ def run_program(request: language_pb2.RunRequest) -> int:
         stack=request.stack,
         root_directory=request.info.root_directory or request.pwd,
         parallel=request.parallel,
-        engine_address=request.args[0] if request.args else "",
+        engine_address=engine,
         monitor_address=request.monitor_address,
         preview=request.dryRun,
         organization=request.organization or "organization",
@@ -79,7 +79,7 @@ def run_program(request: language_pb2.RunRequest) -> int:
     finally:
         sys.stdout.flush()
         sys.stderr.flush()
-    return ERROR_WAS_SHOWN
+    return plugin.ERROR_WAS_SHOWN
 
 
 def _execute(script: Path) -> None:

@@ -21,26 +21,41 @@ DOING = {
     "import": "importing",
     "refresh": "reading",
 }
-COMPONENTS = ("pulumi:", "slipway:")
-"""What is made of other resources, or of none: not told of."""
+COMPONENTS = ("pulumi:", "slipway:index:")
+"""Beginnings of the types that only group other resources: they are not reported."""
 QUIET = ("same", "read", "read-discard", "refresh")
-BUILD_STEP = re.compile(r"^#\d+ \[(?P<step>[^\]]+)\] (?P<what>.+)")
+"""Operations that are not reported."""
+BUILD_STEP = re.compile(r"^#(?P<number>\d+) \[(?P<step>(?!internal|auth)[^\]]+)\] (?P<what>(?!FROM).+)")
 BUILD_RESULT = re.compile(r"^#(?P<number>\d+) (?P<result>CACHED|DONE [\d.]+s)")
 
 
 @dataclass
 class Build:
-    """The build of one image."""
+    """The build of one image, as BuildKit's log tells it."""
 
     seconds: float = 0
     cached_steps: int = 0
     run_steps: int = 0
+    step: str = ""
+    """The step that began last."""
+    _open: set[str] = field(default_factory=set)
+    """BuildKit's numbers of the steps that have not ended."""
 
     @property
     def how(self) -> str:
         """`cached`, or `built`, with the count of steps that ran."""
         total = self.cached_steps + self.run_steps
         return f"built ({self.run_steps} of {total} steps)" if self.run_steps else "cached"
+
+    def read(self, line: str) -> None:
+        """Take in a line of BuildKit's log."""
+        if found := BUILD_STEP.match(line):
+            self.step = f"{found['step']}: {found['what'][:60]}"
+            self._open.add(found["number"])
+        elif (found := BUILD_RESULT.match(line)) and found["number"] in self._open:
+            self._open.remove(found["number"])
+            self.cached_steps += found["result"] == "CACHED"
+            self.run_steps += found["result"] != "CACHED"
 
 
 @dataclass
@@ -49,77 +64,59 @@ class Result:
 
     changes: dict[str, int] = field(default_factory=dict)
     """How many resources were created, updated, deleted, replaced, or stayed the same."""
-    touched: dict[str, str] = field(default_factory=dict)
-    """The operation on each resource that was not left alone, by the resource's name."""
     builds: dict[str, Build] = field(default_factory=dict)
     """By the image's name."""
     errors: list[str] = field(default_factory=list)
     program_said: list[str] = field(default_factory=list)
-    """What the program printed on its standard error: a traceback, where it has a bug."""
+    """The program's standard error: a traceback, if it has a bug."""
     seconds: float = 0
-
-    @property
-    def changed(self) -> bool:
-        """Whether anything was done."""
-        return any(count for operation, count in self.changes.items() if operation != "same")
 
 
 class Progress:
-    """Follows an event log while the engine writes it, prints a line for each thing done, and sums up."""
+    """Follow an event log while Pulumi writes it: print a line for each operation, and sum up."""
 
-    def __init__(self, log: Path, *, quiet: bool = False) -> None:
+    def __init__(self, log: Path) -> None:
         self.log = log
-        self.quiet = quiet
         self.result = Result()
-        self._begun: dict[str, tuple[float, str, str]] = {}
-        self._building: dict[str, str] = {}
-        self._steps: dict[tuple[str, str], str] = {}
-        self._done = threading.Event()
-        self._spoke = time.monotonic()
-        self._started = time.monotonic()
+        self._begun: dict[str, tuple[float, str]] = {}
+        """The time and the operation of each resource that is being changed, by URN, the oldest first."""
+        self._ended = threading.Event()
+        self._started = self._spoke = time.monotonic()
         self._thread = threading.Thread(target=self._follow, daemon=True)
 
     def __enter__(self) -> "Progress":
-        self.log.unlink(missing_ok=True)
+        self.log.write_bytes(b"")
         self._thread.start()
         return self
 
     def __exit__(self, *_: object) -> None:
-        self._done.set()
+        self._ended.set()
         self._thread.join()
         self.result.seconds = time.monotonic() - self._started
 
     def _follow(self) -> None:
-        rest = ""
-        position = 0
-        while True:
-            last_look = self._done.is_set()
-            if self.log.exists():
-                with self.log.open(errors="replace") as log:
-                    log.seek(position)
-                    rest += log.read()
-                    position = log.tell()
-                *lines, rest = rest.split("\n")
+        rest = b""
+        ended = False
+        with self.log.open("rb") as log:
+            while not ended:
+                ended = self._ended.wait(0.1)  # looked at before the log: what Pulumi wrote last is read too
+                *lines, rest = (rest + log.read()).split(b"\n")
                 for line in lines:
-                    if line:
-                        self._take(json.loads(line))
-            if last_look:
-                return
-            if time.monotonic() - self._spoke > HEARTBEAT_SECONDS:
-                self._tell_what_takes_long()
-            self._done.wait(0.1)
+                    self._take(json.loads(line))
+                if time.monotonic() - self._spoke > HEARTBEAT_SECONDS:
+                    self._say_what_takes_long()
 
     def _say(self, subject: str, text: str) -> None:
         self._spoke = time.monotonic()
-        if not self.quiet:
-            row(subject, text)
+        row(subject, text)
 
-    def _tell_what_takes_long(self) -> None:
+    def _say_what_takes_long(self) -> None:
         now = time.monotonic()
         if not self._begun:
             self._say("pulumi", f"planning ... {seconds(now - self._started)}")
-        for urn, (begun, operation, _) in sorted(self._begun.items(), key=lambda item: item[1][0])[:3]:
-            step = f", {self._building[urn]}" if urn in self._building else ""
+        for urn, (begun, operation) in list(self._begun.items())[:3]:
+            build = self._build(urn)
+            step = f", {build.step}" if build and build.step else ""
             self._say(DOING.get(operation, operation), f"{_name(urn)} ... {seconds(now - begun)}{step}")
 
     def _take(self, event: dict[str, Any]) -> None:
@@ -130,60 +127,56 @@ class Progress:
         elif "resOpFailedEvent" in event:
             self._begun.pop(event["resOpFailedEvent"]["metadata"]["urn"], None)
         elif "diagnosticEvent" in event:
-            self._hear(event["diagnosticEvent"])
+            self._diagnose(event["diagnosticEvent"])
         elif "summaryEvent" in event:
             self.result.changes = event["summaryEvent"].get("resourceChanges") or {}
 
     def _begin(self, metadata: dict[str, Any]) -> None:
-        urn, operation = metadata["urn"], metadata["op"]
-        if operation not in QUIET and not metadata["type"].startswith(COMPONENTS):
-            self._begun[urn] = (time.monotonic(), operation, metadata["type"])
+        if _is_reported(metadata):
+            urn = metadata["urn"]
+            self._begun[urn] = (time.monotonic(), metadata["op"])
             if metadata["type"] == IMAGE_TYPE:
                 self.result.builds[_image(urn)] = Build()
 
     def _end(self, metadata: dict[str, Any]) -> None:
         urn, operation = metadata["urn"], metadata["op"]
-        begun, _, kind = self._begun.pop(urn, (time.monotonic(), operation, metadata["type"]))
-        if operation in QUIET or kind.startswith(COMPONENTS):
+        begun, _ = self._begun.pop(urn, (time.monotonic(), operation))
+        if not _is_reported(metadata):
             return
         took = time.monotonic() - begun
-        self.result.touched[_name(urn)] = operation
-        if kind == IMAGE_TYPE:
-            build = self.result.builds.setdefault(_image(urn), Build())
+        if build := self._build(urn):
             build.seconds = took
             self._say("image", f"{_image(urn)}: {build.how}, {seconds(took)}")
         else:
-            self._say(DOING.get(operation, operation), f"{_name(urn)} ({kind}): {seconds(took)}")
+            self._say(DOING.get(operation, operation), f"{_name(urn)} ({metadata['type']}): {seconds(took)}")
 
-    def _hear(self, diagnostic: dict[str, Any]) -> None:
-        urn, message = diagnostic.get("urn", ""), _plain(diagnostic["message"])
-        if f"${IMAGE_TYPE}" in urn or f"::{IMAGE_TYPE}" in urn:
+    def _diagnose(self, diagnostic: dict[str, Any]) -> None:
+        message, severity = _plain(diagnostic["message"]), diagnostic["severity"]
+        if build := self._build(diagnostic.get("urn", "")):
             for line in message.splitlines():
-                self._hear_builder(urn, line)
-        # The program's own refusals come by its standard error.
-        refused = diagnostic["severity"] == "info#err" and message.startswith("error: ")
-        if diagnostic["severity"] == "error" or refused:
-            text = message.removeprefix("error: ").strip()
+                build.read(line)
+        if severity == "error":
+            text = message.strip()
             if text and text not in self.result.errors:
                 self.result.errors.append(text)
-        elif diagnostic["severity"] == "info#err":
+        elif severity == "info#err":
             self.result.program_said += message.splitlines()
-        elif diagnostic["severity"] == "warning" and not self.quiet:
+        elif severity == "warning":
             say(f"  warning     {message.strip()}")
 
-    def _hear_builder(self, urn: str, line: str) -> None:
-        number = line.split(" ", 1)[0]
-        if found := BUILD_STEP.match(line):
-            if not found["step"].startswith(("internal", "auth")) and not found["what"].startswith("FROM"):
-                self._building[urn] = f"{found['step']}: {found['what'][:60]}"
-                self._steps[(urn, number)] = found["step"]
-        elif found := BUILD_RESULT.match(line):
-            build = self.result.builds.get(_image(urn))
-            if build and self._steps.pop((urn, number), None):
-                if found["result"] == "CACHED":
-                    build.cached_steps += 1
-                else:
-                    build.run_steps += 1
+    def _build(self, urn: str) -> Build | None:
+        """Return the build that a resource is, if it is one and has begun."""
+        return self.result.builds.get(_image(urn)) if f"{IMAGE_TYPE}::" in urn else None
+
+
+def count_errors(log: Path) -> int:
+    """Return the number of errors in the event log of a run that ended well."""
+    events = map(json.loads, log.read_bytes().splitlines())
+    return sum(event.get("diagnosticEvent", {}).get("severity") == "error" for event in events)
+
+
+def _is_reported(metadata: dict[str, Any]) -> bool:
+    return metadata["op"] not in QUIET and not metadata["type"].startswith(COMPONENTS)
 
 
 def _name(urn: str) -> str:
@@ -195,5 +188,5 @@ def _image(urn: str) -> str:
 
 
 def _plain(message: str) -> str:
-    """Without the engine's colour marks."""
+    """Return a message without Pulumi's colour marks."""
     return re.sub(r"<\{%[^%]*%\}>", "", message)

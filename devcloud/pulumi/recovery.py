@@ -1,11 +1,11 @@
-"""Resources whose creation a killed run did not live to record: found by name or tag and imported, or cleared.
+"""Recover resources whose creation a killed run did not live to record.
 
-The engine notes a creation before it begins. Where the run is killed in the middle, the resource may exist without
-the state knowing its id: creating it again would fail, or leave the first one behind for good.
+Pulumi notes each creation before it begins. If the run is killed meanwhile, the resource may exist, but the state does
+not know its id: to create it again would fail, or leave the first one behind for good. So each is looked up by its name
+or tag, and taken into the state if it exists.
 """
 
-from collections.abc import Callable, Mapping
-from dataclasses import dataclass
+from collections.abc import Callable, Mapping, Sequence
 from typing import Any
 
 from botocore.exceptions import ClientError
@@ -14,154 +14,113 @@ from devcloud.cloud.aws import AwsClients
 from devcloud.util.console import row
 
 Finder = Callable[[AwsClients, Mapping[str, Any]], str | None]
-"""Return the id of a resource that has these inputs, or None."""
-
-
-@dataclass(frozen=True)
-class Pending:
-    """A creation that was begun."""
-
-    urn: str
-    type: str
-    inputs: Mapping[str, Any]
-
-    @property
-    def name(self) -> str:
-        return self.urn.rpartition("::")[2]
-
-
-def pending_creates(state: Mapping[str, Any]) -> list[Pending]:
-    """The creations that a stack's exported state says were begun and not ended.
-
-    One that was to replace a resource which is still there is left out: what its name or tag would find is that
-    resource, which the state has. The engine begins that creation again.
-    """
-    deployment = state.get("deployment") or {}
-    known = {
-        resource["urn"] for resource in deployment.get("resources") or [] if not resource.get("pendingReplacement")
-    }
-    return [
-        Pending(operation["resource"]["urn"], operation["resource"]["type"], operation["resource"].get("inputs") or {})
-        for operation in deployment.get("pending_operations") or []
-        if operation["type"] == "creating" and operation["resource"]["urn"] not in known
-    ]
+"""Return the id of the resource with these inputs. If there is none, return None, or fail as the AWS call does."""
 
 
 def interrupted(state: Mapping[str, Any]) -> bool:
-    """Whether a run was killed while it created, changed or deleted something: what is there has to be read."""
-    return bool((state.get("deployment") or {}).get("pending_operations"))
+    """Return whether a run was killed while it changed something: the state must be refreshed."""
+    return bool(_deployment(state).get("pending_operations"))
 
 
-def find(pending: list[Pending], aws: AwsClients) -> dict[str, str]:
-    """Return the ids of those resources that exist, by URN, and print each."""
-    found: dict[str, str] = {}
-    for resource in pending:
-        identity = identify(resource, aws)
-        row("recover", f"{resource.name}: {'exists, taken into the state' if identity else 'to be created again'}")
-        if identity:
-            found[resource.urn] = identity
-    return found
+def recovered(state: Mapping[str, Any], aws: AwsClients) -> dict[str, Any]:
+    """Return a stack's state with the resources that a killed run created, by their ids, and nothing pending.
 
-
-def adopted(state: Mapping[str, Any], found: Mapping[str, str]) -> dict[str, Any]:
-    """The state with the resources that exist in it, by their ids, and nothing pending any more.
-
-    A refresh then reads what they are. (`pulumi refresh --import-pending-creates` marks a creation as an import, which
-    the engine of 3.259 then forgets.)
+    A refresh then reads the rest of them. (`pulumi refresh --import-pending-creates` marks a creation as an import,
+    which Pulumi 3.259 then forgets.) Print what is done about each.
     """
-    deployment = dict(state["deployment"])
-    operations = deployment.pop("pending_operations", None) or []
-    resources = [
-        {**operation["resource"], "id": found[operation["resource"]["urn"]]}
-        for operation in operations
-        if operation["type"] == "creating" and operation["resource"]["urn"] in found
-    ]
-    # What was deleted to be replaced by one of them is there no more.
-    kept = [resource for resource in deployment.get("resources") or [] if resource["urn"] not in found]
-    deployment["resources"] = [*kept, *resources]
-    return {**state, "deployment": deployment}
+    # If a resource that was to be replaced still exists, its name or tag would find it, and the state has it already:
+    # Pulumi begins such a creation again.
+    known = {resource["urn"] for resource in _resources(state) if not resource.get("pendingReplacement")}
+    found: dict[str, dict[str, Any]] = {}
+    for operation in _deployment(state).get("pending_operations") or []:
+        resource = operation["resource"]
+        if operation["type"] == "creating" and resource["urn"] not in known:
+            identity = _identify(resource, aws)
+            done = "exists, taken into the state" if identity else "to be created again"
+            row("recover", f"{_name(resource)}: {done}")
+            if identity:
+                found[resource["urn"]] = {**resource, "id": identity}
+    # A resource that was deleted to be replaced by one of them does not exist any more.
+    kept = [resource for resource in _resources(state) if resource["urn"] not in found]
+    deployment = {key: value for key, value in _deployment(state).items() if key != "pending_operations"}
+    return {**state, "deployment": {**deployment, "resources": [*kept, *found.values()]}}
 
 
 def unread(state: Mapping[str, Any]) -> list[str]:
-    """The names of resources that are in a state by their ids, but were never read: nothing is known of them.
+    """Return the names of resources whose ids are in the state, but nothing else: they were adopted, not refreshed.
 
-    A run that was killed after it took them in, and before its refresh was done, leaves them so. An `up` would take
-    each for one that changed in everything, and replace it.
+    A run that is killed after it adopted them and before its refresh leaves them so. An `up` would see a change in each
+    property, and replace them.
     """
-    resources = (state.get("deployment") or {}).get("resources") or []
     return [
-        resource["urn"].rpartition("::")[2]
-        for resource in resources
+        _name(resource)
+        for resource in _resources(state)
         if resource.get("id") and resource["type"] in FINDERS and not resource.get("outputs")
     ]
 
 
-def identify(resource: Pending, aws: AwsClients) -> str | None:
-    """Return the id by which the provider reads a resource, or None if it does not exist.
+def _deployment(state: Mapping[str, Any]) -> Mapping[str, Any]:
+    return state.get("deployment") or {}
 
-    A kind that is not in FINDERS is either made by an idempotent call (a policy put in its place, a rule that is read
-    back by its parts) or is no AWS resource: creating it again is right.
+
+def _resources(state: Mapping[str, Any]) -> list[dict[str, Any]]:
+    return _deployment(state).get("resources") or []
+
+
+def _name(resource: Mapping[str, Any]) -> str:
+    name: str = resource["urn"].rpartition("::")[2]
+    return name
+
+
+def _identify(resource: Mapping[str, Any], aws: AwsClients) -> str | None:
+    """Return the id by which the provider reads a resource, or None if it is to be created again.
+
+    That is right too for a type that is not in FINDERS: it is created by an idempotent call, or is not of AWS.
     """
-    finder = FINDERS.get(resource.type)
-    if finder is None:
-        return None
     try:
-        return finder(aws, resource.inputs)
+        return FINDERS[resource["type"]](aws, resource.get("inputs") or {})
     except (ClientError, KeyError, IndexError):
         return None
 
 
-def _named(operation: str, argument: str, service: str) -> Finder:
-    """For a resource whose id is its name: exists where describing it succeeds."""
+def _named(service: str, operation: str, argument: str) -> Finder:
+    """Find a resource whose id is its name, by an operation that fails if it does not exist."""
 
-    def find(aws: AwsClients, inputs: Mapping[str, Any]) -> str | None:
+    def find(aws: AwsClients, inputs: Mapping[str, Any]) -> str:
         name: str = inputs["name"]
-        many = argument.endswith("s")
-        answer = getattr(aws.client(service), operation)(**{argument: [name] if many else name})
-        lists = [value for value in answer.values() if isinstance(value, list)]
-        return None if many and not any(lists) else name
+        getattr(aws.client(service), operation)(**{argument: [name] if argument.endswith("s") else name})
+        return name
 
     return find
 
 
-def _tagged(operation: str, key: str, identity: str) -> Finder:
-    """Find an EC2 object by its Name tag."""
+def _tagged(operation: str, *path: str, also: Sequence[Mapping[str, object]] = ()) -> Finder:
+    """Find an EC2 object by its Name tag, and `also` by other filters.
+
+    `path` leads to its id in the answer, through the first item of each list.
+    """
 
     def find(aws: AwsClients, inputs: Mapping[str, Any]) -> str:
-        filters = [{"Name": "tag:Name", "Values": [inputs["tags"]["Name"]]}]
+        filters = [{"Name": "tag:Name", "Values": [inputs["tags"]["Name"]]}, *also]
         answer = getattr(aws.client("ec2"), operation)(Filters=filters)
-        found: str = answer[key][0][identity]
+        for key in path[:-1]:
+            answer = answer[key][0]
+        found: str = answer[path[-1]]
         return found
 
     return find
 
 
-def _parameter(aws: AwsClients, inputs: Mapping[str, Any]) -> str | None:
-    """Deletes a parameter that the killed run made, to be made again: there is nothing in it but its inputs.
+def _parameter(aws: AwsClients, inputs: Mapping[str, Any]) -> None:
+    """Delete a parameter: the state could not take it in, and it holds nothing but its inputs.
 
-    Taken into the state it would be read into `value` and not `insecure_value`, and every later plan would show a
-    change. Only a cloud on this machine is ever recovered, so no parameter of anybody else's is in reach.
+    It would be read into `value` instead of `insecure_value`, and every later plan would show a change. Only a cloud on
+    this machine is ever recovered, so this reaches nobody else's parameters.
     """
     aws.client("ssm").delete_parameter(Name=inputs["name"])
-    return None
 
 
-def _instance(aws: AwsClients, inputs: Mapping[str, Any]) -> str | None:
-    filters = [
-        {"Name": "tag:Name", "Values": [inputs["tags"]["Name"]]},
-        {"Name": "instance-state-name", "Values": ["pending", "running", "stopping", "stopped"]},
-    ]
-    reservations = aws.client("ec2").describe_instances(Filters=filters)["Reservations"]
-    found: str = reservations[0]["Instances"][0]["InstanceId"]
-    return found
-
-
-def _log_group(aws: AwsClients, inputs: Mapping[str, Any]) -> str | None:
-    groups = aws.client("logs").describe_log_groups(logGroupNamePrefix=inputs["name"])["logGroups"]
-    return inputs["name"] if any(group["logGroupName"] == inputs["name"] for group in groups) else None
-
-
-def _queue(aws: AwsClients, inputs: Mapping[str, Any]) -> str | None:
+def _queue(aws: AwsClients, inputs: Mapping[str, Any]) -> str:
     url: str = aws.client("sqs").get_queue_url(QueueName=inputs["name"])["QueueUrl"]
     return url
 
@@ -177,19 +136,15 @@ def _service(aws: AwsClients, inputs: Mapping[str, Any]) -> str | None:
     return next((f"{cluster}/{inputs['name']}" for service in services if service["status"] == "ACTIVE"), None)
 
 
+NOT_TERMINATED = {"Name": "instance-state-name", "Values": ["pending", "running", "stopping", "stopped"]}
+
 FINDERS: Mapping[str, Finder] = {
-    "aws:ecr/repository:Repository": _named("describe_repositories", "repositoryNames", "ecr"),
-    "aws:iam/role:Role": _named("get_role", "RoleName", "iam"),
-    "aws:iam/instanceProfile:InstanceProfile": _named("get_instance_profile", "InstanceProfileName", "iam"),
-    "aws:ssm/document:Document": _named("describe_document", "Name", "ssm"),
-    "aws:ssm/parameter:Parameter": _parameter,
-    "aws:cloudwatch/logGroup:LogGroup": _log_group,
-    "aws:sqs/queue:Queue": _queue,
-    "aws:ecs/cluster:Cluster": _cluster,
-    "aws:ecs/service:Service": _service,
-    "aws:ec2/instance:Instance": _instance,
-    "aws:ec2/vpc:Vpc": _tagged("describe_vpcs", "Vpcs", "VpcId"),
-    "aws:ec2/subnet:Subnet": _tagged("describe_subnets", "Subnets", "SubnetId"),
+    "aws:cloudwatch/logGroup:LogGroup": _named("logs", "describe_log_streams", "logGroupName"),
+    "aws:ebs/volume:Volume": _tagged("describe_volumes", "Volumes", "VolumeId"),
+    "aws:ec2/eip:Eip": _tagged("describe_addresses", "Addresses", "AllocationId"),
+    "aws:ec2/instance:Instance": _tagged(
+        "describe_instances", "Reservations", "Instances", "InstanceId", also=[NOT_TERMINATED]
+    ),
     "aws:ec2/internetGateway:InternetGateway": _tagged(
         "describe_internet_gateways", "InternetGateways", "InternetGatewayId"
     ),
@@ -198,12 +153,21 @@ FINDERS: Mapping[str, Finder] = {
     "aws:ec2/networkInterface:NetworkInterface": _tagged(
         "describe_network_interfaces", "NetworkInterfaces", "NetworkInterfaceId"
     ),
-    "aws:ec2/eip:Eip": _tagged("describe_addresses", "Addresses", "AllocationId"),
-    "aws:ebs/volume:Volume": _tagged("describe_volumes", "Volumes", "VolumeId"),
-    "aws:vpc/securityGroupIngressRule:SecurityGroupIngressRule": _tagged(
-        "describe_security_group_rules", "SecurityGroupRules", "SecurityGroupRuleId"
-    ),
+    "aws:ec2/subnet:Subnet": _tagged("describe_subnets", "Subnets", "SubnetId"),
+    "aws:ec2/vpc:Vpc": _tagged("describe_vpcs", "Vpcs", "VpcId"),
+    "aws:ecr/repository:Repository": _named("ecr", "describe_repositories", "repositoryNames"),
+    "aws:ecs/cluster:Cluster": _cluster,
+    "aws:ecs/service:Service": _service,
+    "aws:iam/instanceProfile:InstanceProfile": _named("iam", "get_instance_profile", "InstanceProfileName"),
+    "aws:iam/role:Role": _named("iam", "get_role", "RoleName"),
+    "aws:sqs/queue:Queue": _queue,
+    "aws:ssm/document:Document": _named("ssm", "describe_document", "Name"),
+    "aws:ssm/parameter:Parameter": _parameter,
     "aws:vpc/securityGroupEgressRule:SecurityGroupEgressRule": _tagged(
         "describe_security_group_rules", "SecurityGroupRules", "SecurityGroupRuleId"
     ),
+    "aws:vpc/securityGroupIngressRule:SecurityGroupIngressRule": _tagged(
+        "describe_security_group_rules", "SecurityGroupRules", "SecurityGroupRuleId"
+    ),
 }
+"""By type. Types that an idempotent call creates (a policy that is put in its place) need none."""

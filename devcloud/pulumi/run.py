@@ -1,24 +1,25 @@
-"""Runs of the engine: one at a time for a stack, each on record, so that a dead one can be cleared away."""
+"""Run Pulumi's CLI: one run at a time for a stack, each on record, so that the next one can clear up a killed one."""
 
 import contextlib
 import json
 import os
 import signal
 import subprocess
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
 import psutil
 
 from devcloud.util.console import UserError, row
+from devcloud.util.files import replace_text
 from devcloud.util.processes import alive, command_line, is_same, started_at, traced
 from devcloud.util.waiting import wait_until
 
 OWNER = "SLIPWAY_RUN_OWNER"
-"""The variable by which a run's processes know who started them: pid, and its start (see processes.started_at)."""
+"""The variable that tells a run's processes who started them: pid, and its start (see processes.started_at)."""
 GRACE_SECONDS = 20
-"""How long a run that is ended may take to save its state."""
+"""How long a run may take to save its state once it is told to end."""
 
 
 class Runs:
@@ -28,15 +29,17 @@ class Runs:
         self.folder = folder
         self.state = state
 
-    @contextlib.contextmanager
-    def start(
-        self, stack: str, arguments: Sequence[str], *, env: Mapping[str, str], cwd: Path
-    ) -> Iterator["subprocess.Popen[str]"]:
-        """Start the engine in a session of its own, on record until it ends; Ctrl-C is passed on to it."""
+    def run(
+        self, stack: str, command: Sequence[str], on_line: Callable[[str], object], *, env: Mapping[str, str], cwd: Path
+    ) -> int:
+        """Run a command in a session of its own, on record until it ends. Return its exit code.
+
+        `on_line` is called with each line of output. Ctrl-C is passed on to Pulumi, which then saves its state.
+        """
         self.folder.mkdir(parents=True, exist_ok=True)
         owner = os.getpid()
         process = subprocess.Popen(
-            traced(arguments),
+            traced(command),
             env={**env, OWNER: f"{owner} {started_at(owner)}"},
             cwd=cwd,
             text=True,
@@ -46,41 +49,43 @@ class Runs:
             start_new_session=True,
             errors="replace",
         )
-        record = self.folder / f"{stack}.json"
-        record.write_text(
-            json.dumps(
-                {
-                    "session": process.pid,
-                    "started": started_at(process.pid),
-                    "owner": owner,
-                    "ownerStarted": started_at(owner),
-                    "command": " ".join(arguments[:2]),
-                }
-            )
-        )
+        record = {
+            "session": process.pid,
+            "started": started_at(process.pid),
+            "owner": owner,
+            "ownerStarted": started_at(owner),
+            "command": " ".join(command[:2]),
+        }
+        replace_text(self._file(stack), json.dumps(record))
+        output = process.stdout or ()
         try:
-            yield process
+            for line in output:
+                on_line(line)
         except KeyboardInterrupt:
             row("pulumi", "ending, so that nothing is lost ...")
             process.send_signal(signal.SIGINT)
             raise
         finally:
-            # Read to its end: a process whose output nobody takes may never come to one.
-            for _ in process.stdout or ():
-                pass
+            for _ in output:
+                pass  # a process whose output nobody reads may never end
             if process.wait() < 0:
-                # Killed: its plugins have heard nothing. The official ones look every five minutes whether it is there.
+                # Its plugins were not told that it was killed: the official ones check that every five minutes.
                 _end_session(process.pid)
-            record.unlink(missing_ok=True)
+            self._file(stack).unlink(missing_ok=True)
+        return process.returncode
 
-    def clear_dead(self, stack: str) -> bool:
-        """End what a run that was killed left behind, and remove its lock. Whether there was any.
+    def clear_dead(self, stack: str) -> None:
+        """Wait for a run of ours to end; end what a killed one left behind, and remove its lock.
 
-        A living run of ours is waited for: where only `make` was killed, what it started goes on by itself. Raises
-        UserError where a run that is not ours works on the stack.
+        If only `make` was killed, its run goes on by itself, and is waited for. Raise UserError if a run that is not
+        ours works on the stack.
         """
         self._wait_for_living(stack)
-        found = self._end_recorded(stack)
+        if run := self._record(stack):
+            # The leader may be gone, but its plugins may live: the number of their session is not used again.
+            if started_at(run["session"]) in ("", run["started"]):
+                _end_session(run["session"])
+            self._file(stack).unlink(missing_ok=True)
         for lock in (self.state / ".pulumi" / "locks").rglob(f"{stack}/*.json"):
             holder = _holder(lock)
             if _is_orphan(holder):
@@ -92,25 +97,21 @@ class Runs:
                 )
             lock.unlink()
             row("pulumi", f"removed the lock of process {holder}, which is dead")
-            found = True
-        return found
 
-    def _recorded(self, stack: str) -> dict[str, Any] | None:
-        """What is on record of a stack's run; None where no run is."""
-        record = self.folder / f"{stack}.json"
+    def _file(self, stack: str) -> Path:
+        return self.folder / f"{stack}.json"
+
+    def _record(self, stack: str) -> dict[str, Any]:
+        """Return the record of a stack's run, empty if there is none or a crash cut it short."""
         try:
-            found: dict[str, Any] = json.loads(record.read_text())
-        except FileNotFoundError:
-            return None
-        except ValueError:  # killed while it was written
-            return {"session": 0, "started": "", "owner": 0, "ownerStarted": "", "command": "a run"}
+            found: dict[str, Any] = json.loads(self._file(stack).read_text())
+        except (FileNotFoundError, ValueError):
+            return {}
         return found
 
     def _wait_for_living(self, stack: str) -> None:
-        """Wait while a run of ours works on the stack, and say so."""
-
         def living() -> dict[str, Any] | None:
-            run = self._recorded(stack)
+            run = self._record(stack)
             return run if run and is_same(run["owner"], run["ownerStarted"]) else None
 
         def say_so() -> None:
@@ -120,21 +121,9 @@ class Runs:
 
         wait_until(lambda: not living(), pause=0.2, meanwhile=say_so)
 
-    def _end_recorded(self, stack: str) -> bool:
-        record = self.folder / f"{stack}.json"
-        run = self._recorded(stack)
-        if run is None:
-            return False
-        session = run["session"]
-        # The leader may be gone while its plugins live on: they stay in its session, whose id is not given anew.
-        if session and started_at(session) in ("", run["started"]):
-            _end_session(session)
-        record.unlink(missing_ok=True)
-        return True
-
 
 def _end_session(session: int) -> None:
-    """Ask the engine to stop and save its state; end what is left."""
+    """Tell Pulumi to stop and save its state; kill what does not end."""
     if not (processes := _session_members(session)):
         return
     row("pulumi", f"ending {len(processes)} process(es) of a run that was killed")
@@ -146,14 +135,6 @@ def _end_session(session: int) -> None:
             return
 
 
-def _holder(lock: Path) -> int:
-    """The process that a lock of the engine's names; 0 where it was cut short."""
-    try:
-        return int(json.loads(lock.read_text()).get("pid", 0))
-    except ValueError:
-        return 0
-
-
 def _session_members(session: int) -> list[int]:
     found = []
     for pid in psutil.pids():
@@ -161,6 +142,14 @@ def _session_members(session: int) -> list[int]:
             if os.getsid(pid) == session and alive(pid):
                 found.append(pid)
     return found
+
+
+def _holder(lock: Path) -> int:
+    """Return the process that one of Pulumi's locks names, 0 if the lock was cut short."""
+    try:
+        return int(json.loads(lock.read_text()).get("pid", 0))
+    except ValueError:
+        return 0
 
 
 def _is_orphan(pid: int) -> bool:

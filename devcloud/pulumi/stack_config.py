@@ -1,10 +1,11 @@
-"""The settings of a stack as this machine's cloud can run them.
+"""The settings of a stack, as this machine's cloud can run them.
 
-`local` runs from its committed file. Any other stack is rehearsed from a copy of its file in the cache folder: the
-same settings, but what only the world outside has (a pinned parent on Docker Hub, a model hub, real secrets, a real
-account) is taken from the local stack's file. The committed files name no emulator and stay as they are.
+`local` runs from its committed file. Any other stack is rehearsed from a copy of its file in the cache folder: the same
+settings, but what exists only outside this machine (a pinned image on Docker Hub, a model hub, real secrets, a real
+account) is taken from the local stack's file. The committed files name no emulator, and are not changed.
 """
 
+from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
@@ -12,96 +13,114 @@ import yaml
 
 from devcloud.bootstrap import ROOT
 from devcloud.cloud.cloud import Cloud
-from devcloud.util.console import UserError
+from devcloud.util.console import WrongCallError
 from devcloud.util.files import replace_text
+from infra.lib.yaml_file import read_mapping
 from infra.product import product_of
-from infra.settings.models import key_of_secret
+from infra.settings.models import attribute_of, key_of_secret
+from infra.settings.stack_file import project_name
 
 LOCAL = "local"
 IMAGES_FROM_LOCAL = ("builder", "parents", "torch", "models", "compression", "compressionLevel", "buildSecrets")
-"""What a build on this machine is made from and with."""
+"""Settings of images that say from and with what this machine builds."""
 BACKEND_KEYS = ("secretsprovider", "encryptedkey", "encryptionsalt")
 
 
+def project() -> str:
+    """Return the project's name, as Pulumi.yaml has it."""
+    return project_name(ROOT / "Pulumi.yaml")
+
+
+def key(setting: str) -> str:
+    """Return the full key of a setting in a stack's file: `images` -> `slipway:images`."""
+    return f"{project()}:{setting}"
+
+
 def stacks() -> list[str]:
-    """The stacks that have a settings file."""
+    """Return the stacks that have a settings file."""
     return sorted(file.name.split(".")[1] for file in ROOT.glob("Pulumi.*.yaml"))
 
 
 def committed_file(stack: str) -> Path:
-    """A stack's settings file. Raise UserError if there is none."""
-    file = ROOT / f"Pulumi.{stack}.yaml"
+    """Return a stack's settings file. Raise WrongCallError if there is none."""
     if stack not in stacks():
-        raise UserError(
+        raise WrongCallError(
             f"STACK={stack!r} has no settings file: write Pulumi.{stack}.yaml, or use one of {', '.join(stacks())}."
         )
-    return file
+    return ROOT / f"Pulumi.{stack}.yaml"
+
+
+def images(stack: str) -> dict[str, Any]:
+    """Return the settings of images in a stack's file, without the defaults."""
+    return _group(read_mapping(committed_file(stack)), "config", key("images"))
 
 
 def builds(stack: str) -> bool:
-    """Whether a stack builds its images; otherwise it takes them from a release file."""
-    images = (_read(committed_file(stack)).get("config") or {}).get("slipway:images") or {}
-    return not isinstance(images, dict) or images.get("source", "build") == "build"
+    """Return whether a stack builds its images, rather than taking them from a release file."""
+    return _are_built(images(stack))
 
 
 def database_name(stack: str) -> str:
-    """A database for each stack: stacks on one cloud share a server and nothing else."""
-    return "slipway" if stack == LOCAL else f"slipway_{stack.replace('-', '_')}"
+    """Return the name of a stack's database, the project's for the local stack: stacks share a server, no database."""
+    return attribute_of(project() if stack == LOCAL else f"{project()}-{stack}")
 
 
 def config_file(cloud: Cloud, stack: str) -> Path:
-    """The settings file to run a stack on a cloud with, written anew where it is a copy."""
+    """Return the settings file to run a stack on a cloud with. If it is a copy, write it."""
     committed = committed_file(stack)
     if stack == LOCAL:
         return committed
-    folder = cloud.folder / "config"
-    folder.mkdir(parents=True, exist_ok=True)
-    copy = folder / committed.name
-    salt = _read(copy).get("encryptionsalt") if copy.exists() else None
-    text = yaml.safe_dump(rehearsed(_read(committed), _read(ROOT / f"Pulumi.{LOCAL}.yaml"), stack), sort_keys=True)
-    replace_text(copy, text + (f"encryptionsalt: {salt}\n" if salt else ""))
-    # Stacks are made from here, so that a new stack's salt goes into the copy and not into the checkout.
-    replace_text(folder / "Pulumi.yaml", (ROOT / "Pulumi.yaml").read_text())
+    copy = cloud.folder / "config" / committed.name
+    document = rehearsed(read_mapping(committed), read_mapping(committed_file(LOCAL)), stack)
+    if copy.exists() and (salt := read_mapping(copy).get("encryptionsalt")):
+        document["encryptionsalt"] = salt
+    _write(copy, document)
+    # `pulumi stack init` runs beside the copy, so that a new stack's salt goes into the copy and not into the checkout.
+    replace_text(copy.with_name("Pulumi.yaml"), (ROOT / "Pulumi.yaml").read_text())
     return copy
 
 
-def rehearsed(committed: dict[str, Any], local: dict[str, Any], stack: str) -> dict[str, Any]:
-    """A stack's settings with what this machine has in place of what only the world outside has."""
-    config = dict(committed.get("config") or {})
-    theirs = local.get("config") or {}
-    if "slipway:accountId" in theirs:
-        config["slipway:accountId"] = theirs["slipway:accountId"]
-    for name, secret in product_of().secrets.items():
-        key = f"slipway:{key_of_secret(name)}"
-        if key in theirs:
-            config[key] = theirs[key]
-            if secret.check == "postgres-url":
-                config[key] = f"{theirs[key].rpartition('/')[0]}/{database_name(stack)}"
-    images = dict(config.get("slipway:images") or {})
-    if images.get("source", "build") == "build":
-        local_images = theirs.get("slipway:images") or {}
-        # What the local file leaves to its default is left to it here too: a pinned parent is on Docker Hub alone.
-        own = {name: value for name, value in images.items() if name not in IMAGES_FROM_LOCAL}
-        config["slipway:images"] = own | {
-            name: local_images[name] for name in IMAGES_FROM_LOCAL if name in local_images
+def rehearsed(committed: Mapping[str, Any], local: Mapping[str, Any], stack: str) -> dict[str, Any]:
+    """Return a stack's settings, with this machine's in place of what exists only outside it."""
+    config, ours = dict(_group(committed, "config")), _group(local, "config")
+    secrets = {key(key_of_secret(name)): secret for name, secret in product_of().secrets.items()}
+    config |= {name: ours[name] for name in (key("accountId"), *secrets) if name in ours}
+    for name, secret in secrets.items():
+        if name in ours and secret.check == "postgres-url":
+            config[name] = f"{ours[name].rpartition('/')[0]}/{database_name(stack)}"
+    images = config.get(key("images")) or {}
+    if isinstance(images, dict) and _are_built(images):
+        # A setting that the local file leaves to its default is left to it here too: its value is for outside.
+        config[key("images")] = {name: value for name, value in images.items() if name not in IMAGES_FROM_LOCAL} | {
+            name: value for name, value in _group(ours, key("images")).items() if name in IMAGES_FROM_LOCAL
         }
-    rest = {key: value for key, value in committed.items() if key not in (*BACKEND_KEYS, "config")}
-    return {**rest, "config": config}
+    return {**{name: value for name, value in committed.items() if name not in BACKEND_KEYS}, "config": config}
 
 
 def unpinned_file(cloud: Cloud, config: Path) -> Path:
-    """A copy of a settings file that builds the base, whichever version of it the stack pins."""
-    document = _read(config)
-    (document.get("config") or {}).get("slipway:images", {}).pop("baseVersion", None)
-    folder = cloud.folder / "unpinned"
-    folder.mkdir(parents=True, exist_ok=True)
-    copy = folder / config.name
-    copy.write_text(yaml.safe_dump(document, sort_keys=True))
+    """Return a copy of a settings file that builds the base, whichever version of it the stack pins."""
+    document = read_mapping(config)
+    images = _group(document, "config", key("images"))
+    if images.pop("baseVersion", None):
+        document["config"][key("images")] = images
+    copy = cloud.folder / "unpinned" / config.name
+    _write(copy, document)
     return copy
 
 
-def _read(file: Path) -> dict[str, Any]:
-    found = yaml.safe_load(file.read_text()) or {}
-    if not isinstance(found, dict):
-        raise UserError(f"{file.name} is not a stack's settings file: it must be a YAML map with the key `config`.")
-    return found
+def _are_built(images: Mapping[str, Any]) -> bool:
+    return bool(images.get("source", "build") == "build")
+
+
+def _group(document: Mapping[str, Any], *keys: str) -> dict[str, Any]:
+    """Return the group of settings under the keys; empty if it is missing or no group, which the program reports."""
+    group: Mapping[str, Any] = document
+    for name in keys:
+        found = group.get(name)
+        group = found if isinstance(found, dict) else {}
+    return dict(group)
+
+
+def _write(file: Path, document: Mapping[str, Any]) -> None:
+    file.parent.mkdir(parents=True, exist_ok=True)
+    replace_text(file, yaml.safe_dump(document, sort_keys=True))

@@ -70,7 +70,7 @@ def install(packages: Sequence[str], cache: Path, work: Work) -> None:
         if not missing:
             return
         with work.step(f"installing {', '.join(missing)}"), _services_stay_off():
-            if not _known(missing):
+            if not _known(missing, work):
                 _update(work)
             done = _apt(work, missing)
             if done.returncode != 0:
@@ -88,12 +88,7 @@ def install(packages: Sequence[str], cache: Path, work: Work) -> None:
 def unpack(package: str, folder: Path, work: Work) -> None:
     """Put a package's files in a folder, without installing it. Raise MachineError if it cannot be had."""
     with tempfile.TemporaryDirectory() as downloads:
-        Path(downloads).chmod(0o777)  # apt downloads as a user of its own
-        command = ["apt-get", "-qq", *TRIES, "download", package]
-        done = work.run(command, cwd=Path(downloads))
-        if done.returncode != 0:
-            _update(work)
-            done = work.run(command, cwd=Path(downloads))
+        done = _download(package, Path(downloads), work)
         for archive in Path(downloads).glob("*.deb"):
             done = work.run(["dpkg-deb", "--extract", str(archive), str(folder)])
     if done.returncode != 0 or not any(folder.iterdir()):
@@ -104,32 +99,25 @@ def unpack(package: str, folder: Path, work: Work) -> None:
 
 
 def cannot_download(packages: Sequence[str]) -> str:
-    """Why apt cannot get a package of these, found out by getting the first; empty where it can."""
-    with tempfile.TemporaryDirectory() as folder:
-        Path(folder).chmod(0o777)  # apt downloads as a user of its own
-        for attempt in ("as it is", "after an update"):
-            if attempt == "after an update":
-                _plain(["apt-get", "-qq", *TRIES, "update"], folder)
-            done = _plain(["apt-get", "-qq", *TRIES, "download", packages[0]], folder)
-            if done.returncode == 0:
-                return ""
-    return ending(done.stdout, 1)
+    """Return why apt cannot get a package of these, found out by getting the first; empty if it can."""
+    with tempfile.TemporaryDirectory() as folder, Work(lambda _: None) as work:
+        done = _download(packages[0], Path(folder), work)
+    return "" if done.returncode == 0 else ending(done.stdout, 1)
 
 
-def _known(packages: Sequence[str]) -> bool:
-    return all(_plain(["apt-cache", "show", package], "/").returncode == 0 for package in packages)
+def _download(package: str, folder: Path, work: Work) -> subprocess.CompletedProcess[str]:
+    """Download a package into a folder, if need be after an update of the lists."""
+    folder.chmod(0o777)  # apt downloads as a user of its own
+    command = ["apt-get", "-qq", *TRIES, "download", package]
+    done = work.run(command, cwd=folder)
+    if done.returncode != 0:
+        _update(work)
+        done = work.run(command, cwd=folder)
+    return done
 
 
-def _plain(command: Sequence[str], folder: str) -> subprocess.CompletedProcess[str]:
-    return subprocess.run(
-        traced(command),
-        text=True,
-        cwd=folder,
-        stdout=subprocess.PIPE,
-        stderr=subprocess.STDOUT,
-        timeout=120,
-        check=False,
-    )
+def _known(packages: Sequence[str], work: Work) -> bool:
+    return all(work.run(["apt-cache", "show", package]).returncode == 0 for package in packages)
 
 
 def _update(work: Work) -> None:

@@ -13,14 +13,13 @@ from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
-import httpx
-
 from devcloud.toolchain import debian, node, pypi, versions
 from devcloud.toolchain.work import Report, Work
 from devcloud.util.console import MachineError, UserError, ending
 from devcloud.util.files import made_whole, replace_text
 from devcloud.util.locks import locked
 from devcloud.util.processes import traced
+from devcloud.util.registry import Registry, RegistryError
 
 PYTHON = "python:3.11-slim"
 NODE = "node:24-slim"
@@ -170,15 +169,10 @@ def publish(buildctl: Path, buildkit_address: str, registry: str, standin: Stand
 def _there(registry: str, image: str, digest: str) -> bool:
     """Whether the registry has the stand-in by that digest, under its tag."""
     name, tag = f"library/{image}".split(":")
-    accept = "application/vnd.oci.image.manifest.v1+json, application/vnd.docker.distribution.manifest.v2+json"
     try:
-        answer = httpx.head(
-            f"http://{registry}/v2/{name}/manifests/{tag}", headers={"Accept": accept}, timeout=10, trust_env=False
-        )
-    except httpx.HTTPError:
+        return Registry(f"http://{registry}").digest(name, tag) == digest
+    except RegistryError:
         return False
-    found: str | None = answer.headers.get("Docker-Content-Digest")
-    return found == digest
 
 
 def bootstrap(root: Path, packages: Sequence[str], work: Work) -> None:

@@ -2,6 +2,7 @@
 
 import contextlib
 import os
+import re
 import shutil
 import subprocess
 import threading
@@ -97,12 +98,9 @@ def version_of(command: Sequence[str | Path]) -> tuple[int, ...] | None:
 
 
 def version_in(text: str) -> tuple[int, ...] | None:
-    """The first version number in a text."""
-    for word in text.replace("go1", "1").replace(",", " ").split():
-        numbers = word.lstrip("v").split("-")[0].split("+")[0].split(".")
-        if len(numbers) > 1 and all(number.isdigit() for number in numbers):
-            return tuple(int(number) for number in numbers)
-    return None
+    """Return the first version number in a text, as in `v3.260.0-alpha.1` or `go1.26.8`."""
+    found = re.search(r"\b(?:v|go)?(\d+(?:\.\d+)+)", text)
+    return tuple(map(int, found[1].split("."))) if found else None
 
 
 def compatible(found: tuple[int, ...] | None, wanted: str) -> bool:

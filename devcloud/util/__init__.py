@@ -1,1 +1,1 @@
-"""Shared tools of every package: the console, processes, locks, files."""
+"""Shared tools of every package: the console, processes, locks, files, a registry's client."""

@@ -7,15 +7,20 @@ import threading
 import time
 from collections.abc import Callable, Iterator
 
+from infra.lib.errors import InputError
+
 HEARTBEAT_SECONDS = 15
 """A step that takes longer says so this often."""
 
 
-class UserError(Exception):
+class UserError(InputError):
     """A problem that the user can solve: the message says what is wrong, where, and what to do."""
 
-    exit_code = 1
-    """The exit code of a command that it ends; click ends a wrong call with 2."""
+
+class WrongCallError(UserError):
+    """A wrong call: an argument such as STACK or IMAGE that names nothing. It ends as click's own usage errors do."""
+
+    exit_code = 2
 
 
 class MachineError(UserError):

@@ -115,6 +115,7 @@ def is_same(pid: int, start: str) -> bool:
 
 def unmount_below(folder: Path) -> None:
     """Unmount what a killed process left mounted: below a folder, or made of what is below it."""
-    mounts = [line for line in Path("/proc/mounts").read_text().splitlines() if f"{folder}/" in line]
-    for mount in sorted((line.split()[1] for line in mounts), reverse=True):
+    mounts = psutil.disk_partitions(all=True)
+    found = [each.mountpoint for each in mounts if f"{folder}/" in f"{each.device} {each.mountpoint} {each.opts}"]
+    for mount in sorted(found, reverse=True):
         subprocess.run(traced(["umount", "--lazy", mount]), check=False, capture_output=True)

@@ -14,6 +14,7 @@ from typing import Any
 from infra.builds.content import list_context
 from infra.builds.registry_tags import add_tag
 from infra.lib.canonical_json import canonical_json
+from infra.lib.errors import InputError
 from infra.product import product_of
 from infra.settings import Settings
 from infra.settings.patterns import SEMVER
@@ -22,7 +23,7 @@ HEADING = re.compile(rf"^## ({SEMVER}) \(inputs ([0-9a-f]{{16}})\)$", re.MULTILI
 START = 'make base-version VERSION={} CHANGE="what changed"'
 
 
-class VersionError(Exception):
+class VersionError(InputError):
     """A version cannot be used; the message is a sentence that says why, and what to do."""
 
 
@@ -164,17 +165,18 @@ NOT_THERE = ("couldn't find resource", "ImageNotFoundException", "RepositoryNotF
 """Parts of the registry's answers that mean that there is no such image; another error says nothing about it."""
 
 
-def not_found(version: str, repository: str, owner: str, reason: str) -> str:
+def not_found(settings: Settings, repository: str, reason: str) -> str:
     """Return the sentence for a pinned version that was not found; `reason` is the registry's answer."""
+    version, key = settings.images.base_version, f"{settings.project}:images.baseVersion"
     if not any(answer in reason for answer in NOT_THERE):
         return (
-            f'slipway:images.baseVersion is "{version}", but {repository} could not be asked for it: check the '
+            f'{key} is "{version}", but {repository} could not be asked for it: check the '
             f"credentials, the region and the network (the registry: {' '.join(reason.split())})."
         )
     return (
-        f'slipway:images.baseVersion is "{version}", but {repository} has no image of that version; '
-        f"`make base VERSION={version} STACK={owner}` builds it, as does the `up` of a stack that pins none, "
-        f"from a checkout whose VERSION says {version} "
+        f'{key} is "{version}", but {repository} has no image of that version; '
+        f"`make base VERSION={version} STACK={settings.registry.owner}` builds it, as does the `up` of a stack that "
+        f"pins none, from a checkout whose VERSION says {version} "
         f"(the registry: {' '.join(reason.split())})."
     )
 

@@ -4,26 +4,28 @@ import json
 from collections.abc import Mapping
 from pathlib import Path
 
+from infra.lib.errors import InputError
+
 UNFIT = "docker"
 """The driver that shares the engine's own builder: it exports no registry cache."""
 
 
-class BuilderError(Exception):
+class BuilderError(InputError):
     """The builder is missing or unfit; the message says what to do."""
 
 
-def check(name: str, environment: Mapping[str, str]) -> None:
+def check(project: str, name: str, environment: Mapping[str, str]) -> None:
     """Refuse a builder that buildx does not know, or whose driver cannot export a cache."""
     instance = _instances(environment) / name
     if not instance.exists():
         raise BuilderError(
-            f"slipway:images.builder is {name!r}, but this machine has no such builder; "
+            f"{project}:images.builder is {name!r}, but this machine has no such builder; "
             f"run `make builder` to make it, or name one that `docker buildx ls` shows."
         )
     driver = json.loads(instance.read_text()).get("Driver", "")
     if driver == UNFIT:
         raise BuilderError(
-            f"slipway:images.builder is {name!r}, whose driver `{UNFIT}` cannot keep a registry cache; "
+            f"{project}:images.builder is {name!r}, whose driver `{UNFIT}` cannot keep a registry cache; "
             f"remove it by `docker buildx rm {name}` and run `make builder`."
         )
 

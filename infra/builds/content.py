@@ -15,6 +15,7 @@ from functools import lru_cache
 from pathlib import Path, PurePosixPath
 
 from infra.lib.canonical_json import canonical_json
+from infra.lib.errors import InputError
 
 TAG_LENGTH = 20
 """Hex digits of a content tag: 80 bits, far more than a repository's few thousand tags need to differ."""
@@ -30,7 +31,7 @@ VISIBLE = r"(?!\.)[^/]+"
 MIB = 1024 * 1024
 
 
-class ContentError(Exception):
+class ContentError(InputError):
     """What an image should be made of cannot be used; the message is a sentence that says what and why."""
 
 

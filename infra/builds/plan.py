@@ -6,6 +6,7 @@ from pathlib import Path
 
 from infra.builds import content
 from infra.lib.canonical_json import canonical_json
+from infra.product import environment_variable
 from infra.settings import Settings
 
 PARENT_ARGUMENT = "BASE_IMAGE"
@@ -93,7 +94,7 @@ def _extra_files(image: str, settings: Settings, root: Path) -> dict[str, Path]:
 
 def _build_args(image: str, settings: Settings, root: Path) -> dict[str, str]:
     images, described = settings.images, settings.product.images[image]
-    given = {f"{upstream.upper().replace('-', '_')}_IMAGE": images.parents[upstream] for upstream in described.upstream}
+    given = {f"{environment_variable(upstream)}_IMAGE": images.parents[upstream] for upstream in described.upstream}
     given["SOURCE_DATE_EPOCH"] = str(images.source_date_epoch)
     match described.extra:
         case "torch":

@@ -1,6 +1,6 @@
 """Generate the routes of the edge, `routes.caddy` beside its Caddyfile, from product.yaml."""
 
-from infra.product import Product, Route
+from infra.product import Product, Route, environment_variable
 
 HEAD = """# Made by `make generate` from product.yaml. Do not edit.
 """
@@ -29,7 +29,7 @@ def render(product: Product) -> str:
 
 def _block(name: str, port: int | None, route: Route) -> str:
     directive = f"handle_path {route.path}/*" if route.strip else f"handle {route.path}*"
-    upstream = f"{{${name.upper().replace('-', '_')}_UPSTREAM:{name}:{port}}}"
+    upstream = f"{{${environment_variable(name)}_UPSTREAM:{name}:{port}}}"
     return (
         f"\t{directive} {{\n\t\trequest_body {{\n\t\t\tmax_size {route.max_body}\n\t\t}}\n"
         f"\t\timport behind {upstream}\n\t}}\n"

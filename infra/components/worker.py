@@ -88,7 +88,7 @@ class Worker(pulumi.ComponentResource):
                 lambda known: task_definition.container_definitions(
                     name=args.container,
                     region=args.region,
-                    health_check=task_definition.HealthCheck(args.health),
+                    health=args.health,
                     **known,
                 )
             ),

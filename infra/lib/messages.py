@@ -8,13 +8,14 @@ from collections.abc import Collection
 from pydantic import BaseModel, SecretStr
 from pydantic_core import ErrorDetails
 
+from infra.lib.errors import InputError
 from infra.lib.schema import Legal, keys_of, legal_text, place_at
 
 LONGEST_SHOWN = 80
 """Characters of a value that a message shows whole; of a longer one it shows the beginning."""
 
 
-class SettingsError(Exception):
+class SettingsError(InputError):
     """A stack's settings are wrong; the message is one sentence a problem, each on a line of its own."""
 
     def __init__(self, problems: Collection[str]) -> None:

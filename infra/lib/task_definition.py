@@ -1,4 +1,4 @@
-"""What ECS is told to run: the worker's container definition, and the sizes that Fargate sells.
+"""Write the container definition of the worker's task.
 
 ECS compares container definitions as one string, so they are written as canonical JSON with every field that
 ECS would add by itself: anything less shows a difference, and so a new revision, on every `up`
@@ -7,25 +7,14 @@ ECS would add by itself: anything less shows a difference, and so a new revision
 
 import re
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
-from typing import Any
 
 from infra.lib.aws_limits import MAX_STOP_TIMEOUT_SECONDS
 from infra.lib.canonical_json import canonical_json
 
 VERSIONS_VARIABLE = "SECRET_VERSIONS"
 """The variable that makes a new value of a secret a new revision: ECS hands a task its secrets at its start only."""
-
-
-@dataclass(frozen=True)
-class HealthCheck:
-    """A command that ECS runs inside the container; times in seconds."""
-
-    command: Sequence[str]
-    interval_seconds: int = 30
-    timeout_seconds: int = 5
-    retries: int = 3
-    start_period_seconds: int = 30
+USER = "10001:10001"
+"""The user and group that run in the image, which has no others but root."""
 
 
 def container_definitions(
@@ -36,32 +25,25 @@ def container_definitions(
     secrets: Mapping[str, str],
     log_group: str,
     region: str,
-    stop_timeout_seconds: int = MAX_STOP_TIMEOUT_SECONDS,
-    user: str = "10001:10001",
-    command: Sequence[str] | None = None,
-    health_check: HealthCheck | None = None,
-    secret_versions: Mapping[str, int] | None = None,
+    health: Sequence[str],
+    secret_versions: Mapping[str, int],
 ) -> str:
-    """The container definitions of a Fargate task with one container, as the string that ECS keeps.
+    """Return the container definitions of a Fargate task with one container, as the string that ECS keeps.
 
     `secrets` maps a variable's name to the ARN of the parameter that holds its value (`valueFrom`), `secret_versions`
     a secret's name to the version of its parameter. `image` must name a digest: a task that names a tag may run
-    something else tomorrow. Raises ValueError where ECS or we would refuse.
+    something else tomorrow. `health` is a command that ends with 0 in the container when it is well. Raises ValueError
+    for an image without a digest, and a variable that is given twice.
     """
     if re.search(r"[^@]@sha256:[0-9a-f]{64}$", image) is None:
         raise ValueError(f'The container "{name}" must run an image by digest, but it was given "{image}".')
-    if not 2 <= stop_timeout_seconds <= MAX_STOP_TIMEOUT_SECONDS:
-        raise ValueError(
-            f'The container "{name}" has a stop timeout of {stop_timeout_seconds} s; '
-            f"Fargate takes 2 to {MAX_STOP_TIMEOUT_SECONDS} s."
-        )
-    if secret_versions:
-        versions = " ".join(f"{name}:{version}" for name, version in sorted(secret_versions.items()))
+    versions = " ".join(f"{secret}:{version}" for secret, version in sorted(secret_versions.items()))
+    if versions:
         environment = {**environment, VERSIONS_VARIABLE: versions}
     both = sorted(environment.keys() & secrets.keys())
     if both:
         raise ValueError(f'The container "{name}" is given {", ".join(both)} as a value and as a secret; choose one.')
-    definition: dict[str, Any] = {
+    definition = {
         "name": name,
         "image": image,
         "essential": True,
@@ -83,17 +65,15 @@ def container_definitions(
             },
         },
         "readonlyRootFilesystem": True,
-        "stopTimeout": stop_timeout_seconds,
-        "user": user,
+        "stopTimeout": MAX_STOP_TIMEOUT_SECONDS,
+        "user": USER,
+        # In seconds.
+        "healthCheck": {
+            "command": ["CMD", *health],
+            "interval": 30,
+            "timeout": 5,
+            "retries": 3,
+            "startPeriod": 30,
+        },
     }
-    if command is not None:
-        definition["command"] = list(command)
-    if health_check is not None:
-        definition["healthCheck"] = {
-            "command": ["CMD", *health_check.command],
-            "interval": health_check.interval_seconds,
-            "timeout": health_check.timeout_seconds,
-            "retries": health_check.retries,
-            "startPeriod": health_check.start_period_seconds,
-        }
     return canonical_json([definition])

@@ -6,8 +6,10 @@ from typing import Any
 
 import yaml
 
+from infra.lib.errors import InputError
 
-class YamlError(Exception):
+
+class YamlError(InputError):
     """A file is no YAML mapping; the message is one sentence with the place and the remedy."""
 
 

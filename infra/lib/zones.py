@@ -3,6 +3,8 @@
 from collections.abc import Collection, Mapping, Sequence
 from types import MappingProxyType
 
+from infra.lib.errors import InputError
+
 FARGATE_ZONE_IDS: Mapping[str, frozenset[str]] = MappingProxyType(
     {
         "ap-northeast-1": frozenset({"apne1-az1", "apne1-az2", "apne1-az4"}),
@@ -16,12 +18,13 @@ differ from account to account, zone ids do not.
 """
 
 
-class ZoneError(Exception):
+class ZoneError(InputError):
     """No zone of the region has what the stack needs."""
 
 
 def choose(
     *,
+    project: str,
     region: str,
     zone_ids: Mapping[str, str],
     offers: Mapping[str, Collection[str]],
@@ -39,7 +42,7 @@ def choose(
     usable = [name for name, zone_id in sorted(zone_ids.items()) if fargate is None or zone_id in fargate]
     if not usable:
         raise ZoneError(
-            f"slipway:region is {region}, but none of the zones that this account has there "
+            f"{project}:region is {region}, but none of the zones that this account has there "
             f"({_listed(zone_ids) or 'none'}) has Fargate, which the worker runs on; set another region."
         )
     candidates = [host_zone] if host_zone else usable
@@ -47,7 +50,7 @@ def choose(
     if not hosts:
         there = f"{host_zone}, the zone of the host's subnet, does not offer" if host_zone else ""
         there = there or f"no zone of {region} with Fargate offers"
-        raise ZoneError(_not_offered(there, instance_type, offers, candidates))
+        raise ZoneError(f"{project}:{_not_offered(there, instance_type, offers, candidates)}")
     host = hosts[0]
     others = [zone for zone in usable if zone != host]
     row = (host, *others)
@@ -63,7 +66,7 @@ def _not_offered(
     remedy = f"set {others[0]}" if others else "set another region"
     if others[1:]:
         remedy += f" (or {', '.join(others[1:])})"
-    return f"slipway:host.instanceType is {instance_type}, but {there} it; {remedy}."
+    return f"host.instanceType is {instance_type}, but {there} it; {remedy}."
 
 
 def _listed(names: Collection[str]) -> str:

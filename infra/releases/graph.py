@@ -6,10 +6,9 @@
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 
-from infra.product import Service
+from infra.product import Service, environment_variable
 from infra.settings import Settings
 from infra.settings.memory import containers_mib
-from infra.settings.models import variable_of
 
 SCHEMA = 1
 DIGITS_OF_AN_ACCOUNT = "000000000000"
@@ -111,7 +110,7 @@ def _service(settings: Settings, wiring: Wiring, name: str) -> dict[str, object]
         # A database that is elsewhere is not waited for.
         "after": {other: until for other, until in service.after.items() if other in settings.services},
         "environment": _environment(settings, wiring, name),
-        "secrets": {variable_of(secret): secret for secret in service.secrets},
+        "secrets": {environment_variable(secret): secret for secret in service.secrets},
         "role": wiring.roles.get(name),
         "volume": service.volume,
     }
@@ -127,7 +126,7 @@ def _ready(service: Service) -> str | None:
 def _environment(settings: Settings, wiring: Wiring, name: str) -> dict[str, str]:
     """Return the plain environment of a service: no more than it needs."""
     service = settings.services[name]
-    environment = {variable_of(variable): settings.variable(variable) for variable in service.variables}
+    environment = {environment_variable(variable): settings.variable(variable) for variable in service.variables}
     if service.edge or service.external:
         return environment  # the host tells the edge where the others are
     environment |= {"SERVICE_TYPE": name, "AWS_REGION": settings.region}

@@ -12,6 +12,7 @@ from collections.abc import Mapping
 from pathlib import Path
 
 from infra.lib.canonical_json import canonical_json
+from infra.lib.errors import InputError
 from infra.releases.release import MAX_PARAMETER_BYTES
 
 SOURCE = Path(__file__).resolve().parents[1] / "host"
@@ -45,7 +46,7 @@ PARAMETER = 'if [ -z "${{SSM_{name}+set}}" ]; then SSM_{name}="{{{{{name}}}}}"; 
 RUN = 'exec python3 "$program" "$SSM_Command" "$SSM_Argument"\n'
 
 
-class HostDocumentError(Exception):
+class HostDocumentError(InputError):
     """The document cannot be used; the message is a sentence that says why and what to do."""
 
 

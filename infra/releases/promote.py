@@ -1,26 +1,20 @@
-"""`make promote FROM=dev TO=prod`: the very same digests, through a reviewable change; nothing is rebuilt.
+"""Promote the digests that one stack runs to another, through a reviewable change. Nothing is rebuilt.
 
-Writes `releases/<to>.json` out of what the first stack runs, and tags those digests `release-<to>.<n>`, which the
-repositories' first lifecycle rule keeps: ECR itself does not know what is in use.
+`releases/<to>.json` names them, and they get the tag `release-<to>.<n>`, which the repositories' first lifecycle rule
+keeps: ECR itself does not know what is in use. The command is `make promote FROM=dev TO=prod` (devcloud.cli.deploy).
 """
 
-import argparse
 import json
 import re
-import subprocess
-import sys
 from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-import boto3
-from botocore.exceptions import BotoCoreError, ClientError
-
 from infra import ROOT
 from infra.builds.registry_tags import add_tag
 from infra.lib.lifecycle import promoted_prefix
-from infra.lib.messages import SettingsError
+from infra.outputs import StackOutputs
 from infra.product import product_of
 from infra.releases.release import ReleasedImage, ReleaseError, ReleaseFile, next_promoted_tag, write_release_file
 from infra.settings.patterns import NAME as STACK
@@ -37,18 +31,17 @@ class Candidate:
     content_tag: str
 
 
-def candidates(stack: str, outputs: Mapping[str, Any]) -> dict[str, Candidate]:
-    """What a stack runs, by image, out of its outputs. Raises ReleaseError where it does not run all."""
-    references: Mapping[str, str] = outputs.get("images") or {}
+def candidates(stack: str, outputs: StackOutputs) -> dict[str, Candidate]:
+    """Return what a stack runs, by image, out of its outputs. Raises ReleaseError if it does not run all."""
     images = product_of().images
-    missing = sorted(set(images) - set(references))
+    missing = sorted(set(images) - set(outputs.images))
     if missing:
         raise ReleaseError(f"Stack {stack} runs no {', '.join(missing)}: bring it up first, then promote.")
     return {
         image: Candidate(
-            repository=references[image].partition("/")[2].partition("@")[0],
-            digest=references[image].partition("@")[2],
-            content_tag=outputs["contentTags"][image],
+            repository=outputs.images[image].partition("/")[2].partition("@")[0],
+            digest=outputs.digests[image],
+            content_tag=outputs.content_tags[image],
         )
         for image in images
     }
@@ -83,24 +76,25 @@ def tag(ecr: Any, images: Mapping[str, Candidate], target: str) -> str:
 
 
 def unfit(target: str, root: Path = ROOT) -> str:
-    """Why nothing can be promoted to a stack, in a sentence; empty where it can."""
+    """Return why nothing can be promoted to a stack, in a sentence; empty if it can."""
     file = root / f"Pulumi.{target}.yaml"
+    project = project_name(root / "Pulumi.yaml")
     release = f"releases/{target}.json"
+    right = f"{project}:images: {{source: {release}}}"
     if re.fullmatch(STACK, target) is None or not file.is_file():
-        right = f"slipway:images: {{source: {release}}}"
         return f"TO={target!r} has no settings file: write Pulumi.{target}.yaml with {right}."
-    values, _ = read_values(file, project_name(root / "Pulumi.yaml"))
-    images: dict[str, Any] = next((json.loads(text) for key, text in values.items() if key.endswith(":images")), {})
+    values, _ = read_values(file, project)
+    images: dict[str, Any] = json.loads(values.get(f"{project}:images", "{}"))
     if images.get("source") != release:
         return (
             f"{file.name} takes its images from {images.get('source', 'build')!r}; "
-            f"to be promoted to, it must have slipway:images: {{source: {release}}}."
+            f"to be promoted to, it must have {right}."
         )
     return ""
 
 
-def promote(source: str, target: str, outputs: Mapping[str, Any], ecr: Any) -> str:
-    """Promote what `source` runs to `target`; what was done, in a sentence."""
+def promote(source: str, target: str, outputs: StackOutputs, ecr: Any) -> str:
+    """Promote what `source` runs to `target`. Return what was done, in a sentence."""
     images = candidates(source, outputs)
     name = tag(ecr, images, target)
     path = ROOT / "releases" / f"{target}.json"
@@ -109,35 +103,3 @@ def promote(source: str, target: str, outputs: Mapping[str, Any], ecr: Any) -> s
     where = path.relative_to(ROOT)
     done = f"{where} names them; commit it for review" if written else f"{where} named them already"
     return f"{', '.join(images)} of {source} are tagged {name}; {done}."
-
-
-def main() -> None:
-    """Promote, in the account and state that the environment names."""
-    parser = argparse.ArgumentParser(prog="promote", description="Promote the digests that a stack runs.")
-    parser.add_argument("--from", dest="source", required=True, metavar="STACK")
-    parser.add_argument("--to", dest="target", required=True, metavar="STACK")
-    arguments = parser.parse_args()
-    if arguments.source == arguments.target:
-        sys.exit(f"FROM and TO are both {arguments.source!r}: name two stacks, such as FROM=dev TO=prod.")
-    try:
-        problem = unfit(arguments.target)
-    except SettingsError as error:
-        problem = str(error)
-    if problem:
-        sys.exit(problem)
-    call = ["pulumi", "stack", "output", "--json", "--stack", arguments.source, "--non-interactive"]
-    found = subprocess.run(call, capture_output=True, text=True, cwd=ROOT, check=False)
-    if found.returncode != 0:
-        sys.exit(f"Stack {arguments.source!r} cannot be read: {found.stderr.strip() or found.stdout.strip()}")
-    outputs = json.loads(found.stdout)
-    try:
-        ecr = boto3.client("ecr", region_name=outputs.get("region"))
-        sys.stdout.write(promote(arguments.source, arguments.target, outputs, ecr) + "\n")
-    except ReleaseError as error:
-        sys.exit(str(error))
-    except (ClientError, BotoCoreError) as error:
-        sys.exit(f"The registry did not take the promotion: {error}")
-
-
-if __name__ == "__main__":
-    main()

@@ -14,6 +14,7 @@ from pathlib import Path
 from typing import Any
 
 from infra.lib.canonical_json import canonical_json
+from infra.lib.errors import InputError
 from infra.lib.lifecycle import promoted_prefix
 
 SCHEMA = 2
@@ -29,7 +30,7 @@ TAG = re.compile(r"[0-9a-f]{20}")
 NAME = re.compile(r"[a-z][a-z0-9-]{0,63}")
 
 
-class ReleaseError(Exception):
+class ReleaseError(InputError):
     """A release document or file cannot be used; the message is a sentence that says where, what and what
     to do."""
 

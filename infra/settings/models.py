@@ -349,11 +349,6 @@ def attribute_of(name: str) -> str:
     return name.replace("-", "_")
 
 
-def variable_of(name: str) -> str:
-    """Return the environment variable of a secret or variable: `database-url` -> `DATABASE_URL`."""
-    return attribute_of(name).upper()
-
-
 def key_of_secret(name: str) -> str:
     """Return the key of a secret or variable in `Pulumi.<stack>.yaml`: `database-url` -> `databaseUrl`."""
     return to_camel(attribute_of(name))

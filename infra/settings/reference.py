@@ -7,11 +7,13 @@ from collections.abc import Collection, Iterator
 from pydantic import BaseModel
 from pydantic.fields import FieldInfo
 
+from infra import ROOT
 from infra.lib.messages import key_at
 from infra.lib.schema import group_of, key_of, legal_text, place_at
 from infra.product import product_of
 from infra.settings.loading import NOT_SET_BY_A_STACK
 from infra.settings.models import settings_model
+from infra.settings.stack_file import project_name
 
 
 def table(model: type[BaseModel], project: str, without: Collection[str]) -> str:
@@ -65,10 +67,11 @@ def _plain_data(item: object) -> object:
 
 
 def document() -> str:
-    """The page of all settings: docs/settings.md."""
+    """Return the page of all settings: docs/settings.md."""
+    project = project_name(ROOT / "Pulumi.yaml")
     return f"""# Settings
 
 Everything that a stack may set, in its `Pulumi.<stack>.yaml`. Made from `infra/settings/models.py` and
-`product.yaml` by `make generate`: do not edit it here. A group is a mapping: `slipway:worker: {{memoryMib: 3072}}`.
+`product.yaml` by `make generate`: do not edit it here. A group is a mapping: `{project}:worker: {{memoryMib: 3072}}`.
 
-{table(settings_model(product_of()), "slipway", NOT_SET_BY_A_STACK)}"""
+{table(settings_model(product_of()), project, NOT_SET_BY_A_STACK)}"""

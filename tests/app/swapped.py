@@ -1,4 +1,4 @@
-"""What lets one app serve a whole module's tests, each with neighbors of its own."""
+"""Let one app serve a whole module's tests, each with neighbors of its own."""
 
 from typing import Any
 

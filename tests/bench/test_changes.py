@@ -99,18 +99,21 @@ def test_the_added_packages_are_in_no_lock(copy: Path) -> None:
         assert not held.intersection(names), lock
 
 
-def test_a_system_package_comes_first_in_the_last_stage() -> None:
-    text = "ARG P\nFROM ${P} AS a\nRUN x\nFROM ${P}\nARG SOURCE_DATE_EPOCH\nCOPY --from=a /out/ /\nUSER 1:1\n"
-    lines = changes.with_system_package(text, "tini").splitlines()
+def test_a_system_package_comes_first_in_the_last_stage(tmp_path: Path) -> None:
+    file = tmp_path / "Dockerfile"
+    file.write_text("ARG P\nFROM ${P} AS a\nRUN x\nFROM ${P}\nARG SOURCE_DATE_EPOCH\nCOPY --from=a /out/ /\nUSER 1:1\n")
+    changes.add_system_package(file, "tini")
+    lines = file.read_text().splitlines()
     assert lines[3:6] == ["FROM ${P}", "ARG SOURCE_DATE_EPOCH", "USER 0:0"]
     assert "apt-get install" in lines[6]
     assert " tini " in lines[6]
-    assert lines[7] == "COPY --from=a /out/ /"
+    assert lines[7:] == ["COPY --from=a /out/ /", "USER 1:1"]
 
 
-def test_a_text_without_a_stage_gets_no_system_package() -> None:
-    with pytest.raises(UserError, match="without a stage"):
-        changes.with_system_package("ARG X\n", "tini")
+def test_a_text_without_a_stage_gets_no_system_package(tmp_path: Path) -> None:
+    (tmp_path / "Dockerfile").write_text("ARG X\n")
+    with pytest.raises(UserError, match="has no stage"):
+        changes.add_system_package(tmp_path / "Dockerfile", "tini")
 
 
 def test_the_rivals_whose_dockerfiles_are_changed_are_there() -> None:

@@ -30,7 +30,7 @@ from devcloud.cloud.services import Services
 from devcloud.images.registry import RegistryReader
 from devcloud.plugins.bridges import stop_bridges
 from devcloud.toolchain import Toolchain, ensure
-from devcloud.util.processes import alive
+from devcloud.util.processes import alive, output
 from devcloud.util.repository import copy_repository
 
 CLOUD = "test"
@@ -185,6 +185,19 @@ class Checkout:
             check=False,
         )
         return Done(done.returncode, done.stdout + done.stderr)
+
+    def ask_buildkit(
+        self, request: str, folder: Path, dockerfile: str, arguments: Mapping[str, str], target: str = ""
+    ) -> str:
+        """Return the answer of BuildKit's Dockerfile frontend to a request other than a build."""
+        command = [
+            *(str(self.tools.buildctl), "--addr", self.cloud.buildkit_address, "build", "--frontend", "dockerfile.v0"),
+            *("--progress", "plain", "--opt", f"requestid={request}", "--opt", f"filename={dockerfile}"),
+            *("--local", f"context={folder}", "--local", f"dockerfile={folder}", "--opt", f"target={target}"),
+        ]
+        command += [word for key, value in arguments.items() for word in ("--opt", f"build-arg:{key}={value}")]
+        # buildctl finds the login of the cloud's registry by DOCKER_CONFIG.
+        return output(command, env=self.docker_environment())
 
     def generate(self) -> None:
         """Write the files that are made from product.yaml."""

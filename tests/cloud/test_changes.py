@@ -22,7 +22,7 @@ CODE_CHANGE_BYTES = 300_000
 
 def layers(checkout: Checkout, image: str) -> dict[str, int]:
     """The layers of the image that runs: bytes by digest."""
-    manifest = checkout.registry.manifest(f"slipway-local/{image}", checkout.outputs()["digests"][image])
+    manifest = checkout.registry.image(f"slipway-local/{image}", checkout.outputs()["digests"][image])
     return {layer["digest"]: layer["size"] for layer in manifest["layers"]}
 
 

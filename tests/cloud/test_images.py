@@ -1,6 +1,5 @@
 """The images as they were pushed: what is in them, what is not, and that they run with no more than they need."""
 
-import os
 import re
 import subprocess
 import tarfile
@@ -205,21 +204,8 @@ def test_container_structure_test_has_nothing_to_say(up: Checkout, image: str) -
 
 
 def lint(up: Checkout, folder: Path, dockerfile: str, arguments: dict[str, str]) -> str:
-    """What BuildKit's own checks say of a Dockerfile."""
-    command = [
-        *(str(up.tools.buildctl), "--addr", up.cloud.buildkit_address, "build", "--frontend", "dockerfile.v0"),
-        *("--progress", "plain", "--opt", "requestid=frontend.lint", "--opt", f"filename={dockerfile}"),
-        *("--local", f"context={folder}", "--local", f"dockerfile={folder}"),
-    ]
-    command += [word for key, value in arguments.items() for word in ("--opt", f"build-arg:{key}={value}")]
-    done = subprocess.run(command, env=docker_login(up), capture_output=True, text=True, timeout=120, check=False)
-    assert done.returncode == 0, done.stdout + done.stderr
-    return done.stdout.strip()
-
-
-def docker_login(up: Checkout) -> dict[str, str]:
-    """The environment in which buildctl finds the login of the cloud's registry."""
-    return {**os.environ, "DOCKER_CONFIG": str(up.cloud.folder / "docker")}
+    """Return what BuildKit's own checks say of a Dockerfile."""
+    return up.ask_buildkit("frontend.lint", folder, dockerfile, arguments).strip()
 
 
 @EACH

@@ -3,6 +3,7 @@
 import re
 from pathlib import Path
 
+import dockerfile
 import pytest
 
 from devcloud.cli import validate
@@ -10,20 +11,19 @@ from images.lock import LOCKS
 
 IMAGES = Path(__file__).resolve().parents[2] / "images"
 DOCKERFILES = sorted(IMAGES.glob("*/Dockerfile"))
-EACH = pytest.mark.parametrize("dockerfile", DOCKERFILES, ids=lambda path: path.parent.name)
+EACH = pytest.mark.parametrize("path", DOCKERFILES, ids=lambda path: path.parent.name)
 RUNS = pytest.mark.parametrize("image", ["api", "worker"])
 
 
-def instructions(dockerfile: Path) -> list[str]:
-    """The file's instructions, one a line, without comments."""
-    lines = [line for line in dockerfile.read_text().splitlines() if not line.lstrip().startswith("#")]
-    return [line.strip() for line in re.sub(r"\\\n", " ", "\n".join(lines)).splitlines() if line.strip()]
+def instructions(path: Path) -> list[str]:
+    """Return the file's instructions, one a line, without comments."""
+    return [" ".join(command.original.split()) for command in dockerfile.parse_file(str(path))]
 
 
-def stages(dockerfile: Path) -> list[list[str]]:
-    """The instructions of each stage, its FROM first."""
+def stages(path: Path) -> list[list[str]]:
+    """Return the instructions of each stage, its FROM first."""
     found: list[list[str]] = []
-    for instruction in instructions(dockerfile):
+    for instruction in instructions(path):
         if instruction.startswith("FROM "):
             found.append([])
         if found:
@@ -36,33 +36,33 @@ def test_there_is_a_dockerfile_for_each_image_of_this_release() -> None:
 
 
 @EACH
-def test_every_stage_knows_the_date_that_builds_are_reproducible_by(dockerfile: Path) -> None:
-    for stage in stages(dockerfile):
+def test_every_stage_knows_the_date_that_builds_are_reproducible_by(path: Path) -> None:
+    for stage in stages(path):
         assert stage[1] == "ARG SOURCE_DATE_EPOCH", stage[0]
 
 
 @EACH
-def test_nothing_comes_from_a_package_manager_of_the_system(dockerfile: Path) -> None:
-    assert not re.search(r"\b(apt|apt-get|apk|dpkg)\b", "\n".join(instructions(dockerfile)))
+def test_nothing_comes_from_a_package_manager_of_the_system(path: Path) -> None:
+    assert not re.search(r"\b(apt|apt-get|apk|dpkg)\b", "\n".join(instructions(path)))
 
 
 @EACH
-def test_no_parent_is_called_latest_or_named_outside_an_argument(dockerfile: Path) -> None:
-    assert ":latest" not in dockerfile.read_text()
-    own = {stage[0].partition(" AS ")[2] for stage in stages(dockerfile)} | {"scratch"}
-    for stage in stages(dockerfile):
+def test_no_parent_is_called_latest_or_named_outside_an_argument(path: Path) -> None:
+    assert ":latest" not in path.read_text()
+    own = {stage[0].partition(" AS ")[2] for stage in stages(path)} | {"scratch"}
+    for stage in stages(path):
         parent = stage[0].split()[1]
         assert "$" in parent or parent in own, parent
 
 
 @EACH
-def test_no_frontend_is_fetched(dockerfile: Path) -> None:
-    assert "syntax=" not in dockerfile.read_text()
+def test_no_frontend_is_fetched(path: Path) -> None:
+    assert "syntax=" not in path.read_text()
 
 
 @EACH
-def test_every_installation_checks_hashes(dockerfile: Path) -> None:
-    installs = [line for line in instructions(dockerfile) if re.search(r"\b(pip|npm) (install|ci|i)\b", line)]
+def test_every_installation_checks_hashes(path: Path) -> None:
+    installs = [line for line in instructions(path) if re.search(r"\b(pip|npm) (install|ci|i)\b", line)]
     assert installs
     for line in installs:
         assert line.count("pip install") == line.count("--require-hashes"), line
@@ -71,13 +71,13 @@ def test_every_installation_checks_hashes(dockerfile: Path) -> None:
 
 
 @EACH
-def test_the_last_stage_installs_and_compiles_nothing(dockerfile: Path) -> None:
-    assert not [line for line in stages(dockerfile)[-1] if line.startswith("RUN")]
+def test_the_last_stage_installs_and_compiles_nothing(path: Path) -> None:
+    assert not [line for line in stages(path)[-1] if line.startswith("RUN")]
 
 
 @EACH
-def test_an_image_runs_as_a_numeric_user(dockerfile: Path) -> None:
-    users = [line for line in stages(dockerfile)[-1] if line.startswith("USER")]
+def test_an_image_runs_as_a_numeric_user(path: Path) -> None:
+    users = [line for line in stages(path)[-1] if line.startswith("USER")]
     assert users == ["USER 10001:10001"]
 
 
@@ -103,9 +103,9 @@ def test_hadolint_has_nothing_to_say() -> None:
 
 
 @EACH
-def test_an_image_has_a_description_of_its_structure_outside_of_its_context(dockerfile: Path) -> None:
+def test_an_image_has_a_description_of_its_structure_outside_of_its_context(path: Path) -> None:
     # Beside the Dockerfile it would be part of the context, and a line of it a new tag.
-    assert (Path(__file__).parent / "structure" / f"{dockerfile.parent.name}.yaml").is_file()
+    assert (Path(__file__).parent / "structure" / f"{path.parent.name}.yaml").is_file()
 
 
 def given(stage: list[str]) -> set[str]:

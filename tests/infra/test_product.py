@@ -9,7 +9,7 @@ import pytest
 import yaml
 
 from infra import ROOT
-from infra.product import Product, ProductError, load
+from infra.product import Product, ProductError, environment_variable, load
 from tests.infra.conftest import PRODUCT
 
 Change = Callable[[dict[str, Any]], Any]
@@ -49,6 +49,10 @@ def test_an_image_sees_its_own_files_and_the_code_of_what_runs_from_it() -> None
     assert "app/chat/**" in PRODUCT.context("api")
     assert PRODUCT.context("base") == ("images/base/**",)
     assert not [path for path in PRODUCT.context("web") if path.startswith("app/c")]
+
+
+def test_a_name_is_spelled_as_environment_variables_are() -> None:
+    assert environment_variable("database-url") == "DATABASE_URL"
 
 
 def test_one_more_service_is_one_entry(changed: Callable[[Change], Product]) -> None:

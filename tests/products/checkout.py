@@ -4,7 +4,7 @@ import shutil
 from pathlib import Path
 
 OURS = ("app", "images", "product.yaml", "releases", "Pulumi.dev.yaml", "Pulumi.prod.yaml", "Pulumi.local.yaml")
-"""What is the product's own; all else is Slipway's."""
+"""Files of the product; the rest is Slipway's."""
 
 
 def replace_product(root: Path, product: Path) -> None:

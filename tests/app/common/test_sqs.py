@@ -1,4 +1,4 @@
-"""What SQS tells of a queue."""
+"""The attributes that SQS has of a queue."""
 
 from app.common.sqs import most_deliveries
 

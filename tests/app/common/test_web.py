@@ -60,7 +60,7 @@ def app() -> FastAPI:
 
 
 class Lines(logging.Handler):
-    """What was logged, as the lines that would be written."""
+    """Keep what is logged, as the lines that would be written."""
 
     def __init__(self) -> None:
         super().__init__()

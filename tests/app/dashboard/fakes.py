@@ -1,4 +1,4 @@
-"""What the dashboard's tests put in the place of the database, the cloud and the auth code."""
+"""Fakes of the database, the cloud and the auth code, for the dashboard's tests."""
 
 from collections.abc import Sequence
 from datetime import UTC, datetime, timedelta

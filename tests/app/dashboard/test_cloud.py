@@ -1,4 +1,4 @@
-"""What is read of a release document; the queue and the parameter themselves are in test_service.py."""
+"""The reading of a release document; the queue and the parameter themselves are in test_service.py."""
 
 from datetime import UTC, datetime
 

@@ -8,7 +8,11 @@ import pytest
 
 from devcloud.cli import context, main
 from devcloud.cli.context import Command, cli
-from devcloud.util.console import MachineError, UserError
+from devcloud.util.console import MachineError, UserError, WrongCallError
+from infra.builds.base_version import VersionError
+from infra.builds.content import ContentError
+from infra.product import ProductError
+from infra.settings import SettingsError
 
 
 def run(monkeypatch: pytest.MonkeyPatch, cache: Path, *arguments: str) -> int:
@@ -20,7 +24,7 @@ def run(monkeypatch: pytest.MonkeyPatch, cache: Path, *arguments: str) -> int:
 def test_a_name_that_is_no_clouds_is_refused_in_one_sentence(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:
-    assert run(monkeypatch, tmp_path, "status", "--cloud", "Not/A/Name") == 1
+    assert run(monkeypatch, tmp_path, "status", "--cloud", "Not/A/Name") == 2
     assert capsys.readouterr().err.startswith("\nCLOUD='Not/A/Name' is not a name for a cloud: ")
     assert list(tmp_path.iterdir()) == []
 
@@ -36,8 +40,15 @@ def test_a_cloud_that_does_not_run_is_said_to_be_so(
 def test_a_stack_without_settings_is_refused(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:
-    assert run(monkeypatch, tmp_path, "up", "--stack", "nowhere") == 1
+    assert run(monkeypatch, tmp_path, "up", "--stack", "nowhere") == 2
     assert "STACK='nowhere' has no settings file" in capsys.readouterr().err
+
+
+def test_an_image_that_the_product_does_not_have_is_refused(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    assert run(monkeypatch, tmp_path, "build", "wep") == 2
+    assert "IMAGE='wep' is not an image of the product: use one of " in capsys.readouterr().err
 
 
 @pytest.mark.parametrize(
@@ -74,7 +85,17 @@ def test_an_unfit_machine_ends_with_3(
 
 @pytest.mark.parametrize(
     ("problem", "code"),
-    [(UserError("x"), 1), (MachineError("x"), 3), (ConnectionError("x"), 1), (BrokenPipeError(32, "x"), 1)],
+    [
+        (UserError("x"), 1),
+        (WrongCallError("x"), 2),
+        (MachineError("x"), 3),
+        (SettingsError(["x"]), 1),
+        (ProductError(["x"]), 1),
+        (VersionError("x"), 1),
+        (ContentError("x"), 1),
+        (ConnectionError("x"), 1),
+        (BrokenPipeError(32, "x"), 1),
+    ],
 )
 def test_each_class_of_problem_has_its_exit_code(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str], problem: Exception, code: int

@@ -1,9 +1,6 @@
 """The inventory: what someone made, and nothing that an account has anyway."""
 
 import json
-import os
-import subprocess
-import sys
 from collections.abc import Iterator
 from typing import Any
 
@@ -11,7 +8,7 @@ import httpx
 import pytest
 
 from devcloud.cloud.inventory import inventory
-from tests.devcloud.emulator.conftest import ROOT, Emulator, running
+from tests.devcloud.emulator.conftest import Emulator, running
 
 pytestmark = pytest.mark.cloud
 
@@ -187,16 +184,3 @@ def test_services_tasks_and_scaling_are_named(fresh: Emulator) -> None:
     assert len(found["tasks"]) == 1
     assert found["scalable targets"] == ["service/c/s"]
     assert found["scaling policies"] == ["p"]
-
-
-def test_the_command_prints_it_as_json(fresh: Emulator) -> None:
-    fresh.client("sns").create_topic(Name="t")
-    printed = subprocess.run(
-        [sys.executable, "-m", "devcloud.cloud.inventory", "--endpoint", fresh.aws],
-        cwd=ROOT,
-        env={**os.environ, "PYTHONPATH": str(ROOT)},
-        capture_output=True,
-        text=True,
-        check=True,
-    )
-    assert json.loads(printed.stdout) == {"topics": ["arn:aws:sns:us-east-1:123456789012:t"]}

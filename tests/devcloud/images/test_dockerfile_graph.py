@@ -5,6 +5,7 @@ from pathlib import Path
 import pytest
 
 from devcloud.images.dockerfile_graph import Build, Step, read
+from devcloud.util.console import UserError
 
 DOCKERFILE = """
 ARG PYTHON_IMAGE=python:3.11
@@ -61,6 +62,47 @@ def test_a_stage_that_is_not_chosen_takes_no_part(build: Build, tmp_path: Path) 
     assert "from-wheel" not in {step.stage for step in hub.steps}
 
 
+def test_a_target_takes_what_that_stage_needs_and_nothing_else(tmp_path: Path) -> None:
+    build = read(written(tmp_path, DOCKERFILE), {"REVISION": "7"}, "fetched")
+    assert named(build.steps) == [
+        *("tools: FROM", "tools: COPY", "tools: RUN", "from-wheel: FROM", "from-wheel: RUN", "fetched: FROM"),
+    ]
+    assert set(build.arguments) == {"PYTHON_IMAGE", "SOURCE", "REVISION"}
+    assert build.last_stage == build.steps[-1:]
+
+
+def test_a_stage_has_a_number_too(tmp_path: Path) -> None:
+    text = "FROM x AS a\nCOPY one /\nFROM y\nCOPY two /\nFROM z\nCOPY --from=0 / /\nCOPY --from=1 / /\n"
+    build = read(written(tmp_path, text), {})
+    assert [step.text for step in build.steps if step.keyword == "COPY"] == [
+        *("COPY one /", "COPY two /", "COPY --from=0 / /", "COPY --from=1 / /")
+    ]
+    assert named(build.again(build.readers("two"))) == ["1: COPY", "2: COPY"]
+
+
+@pytest.mark.parametrize(
+    ("text", "target", "sentence"),
+    [
+        (DOCKERFILE, "weights", "has no stage that begins with `FROM ... AS weights`: add it"),
+        ("ARG X\n", None, "has no stage that begins with `FROM ...`: add it"),
+        ("", None, r"cannot be read as a Dockerfile \(file with no instructions\): correct it"),
+    ],
+)
+def test_a_file_without_the_stage_is_one_sentence(tmp_path: Path, text: str, target: str | None, sentence: str) -> None:
+    with pytest.raises(UserError, match=f"Dockerfile {sentence}"):
+        read(written(tmp_path, text), {}, target)
+
+
+def test_a_missing_file_is_one_sentence(tmp_path: Path) -> None:
+    with pytest.raises(UserError, match=r"cannot be read as a Dockerfile .*no such file"):
+        read(tmp_path / "Dockerfile", {})
+
+
+def test_a_script_is_part_of_its_step(tmp_path: Path) -> None:
+    (_, run) = read(written(tmp_path, "FROM x\nRUN <<EOF\none\ntwo\nEOF\n"), {}).steps
+    assert run.text == "RUN <<EOF one two EOF"
+
+
 def test_an_instruction_of_several_lines_is_one_step_with_its_first_line(build: Build) -> None:
     (step,) = [step for step in build.steps if step.text.startswith("RUN touch")]
     assert (step.text, step.line) == ("RUN touch --date=1 /out", 21)
@@ -68,7 +110,7 @@ def test_an_instruction_of_several_lines_is_one_step_with_its_first_line(build: 
 
 def test_a_file_runs_again_what_reads_it_and_what_needs_that(build: Build) -> None:
     assert named(build.again(build.readers("installer.lock"))) == [
-        *("tools: COPY", "tools: RUN", "from-wheel: FROM", "from-wheel: ARG", "from-wheel: RUN", "fetched: FROM"),
+        *("tools: COPY", "tools: RUN", "from-wheel: FROM", "from-wheel: RUN", "fetched: FROM"),
         *("models: RUN", "6: COPY", "6: COPY", "6: WORKDIR"),
     ]
 

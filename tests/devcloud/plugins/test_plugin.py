@@ -49,7 +49,7 @@ def test_a_plugin_does_not_outlive_a_killed_engine() -> None:
         "import subprocess, sys, time; p = subprocess.Popen(sys.argv[1:]); print(p.pid, flush=True); time.sleep(60)"
     )
     engine = subprocess.Popen(
-        [sys.executable, "-c", engine_script, *HOST], stdout=subprocess.PIPE, text=True, env=ENVIRONMENT
+        [sys.executable, "-c", engine_script, *HOST, "127.0.0.1:1"], stdout=subprocess.PIPE, text=True, env=ENVIRONMENT
     )
     assert engine.stdout is not None
     lines = {engine.stdout.readline().strip(), engine.stdout.readline().strip()}  # its pid; the port, when it serves

@@ -68,12 +68,11 @@ def _run(engine: Engine, folder: Path, program: str, **options: object) -> langu
     request = language_pb2.RunRequest(
         project="p",
         stack="s",
-        args=[address],
         monitor_address=address,
         info=language_pb2.ProgramInfo(root_directory=str(folder), program_directory=str(folder), entry_point="."),
         **options,  # type: ignore[arg-type]
     )
-    return LanguageHost().Run(request, None)  # type: ignore[arg-type]
+    return LanguageHost(address).Run(request, None)  # type: ignore[arg-type]
 
 
 def test_a_program_runs_from_its_folder_and_a_secret_setting_stays_one(engine: Engine, tmp_path: Path) -> None:
@@ -106,6 +105,11 @@ def test_a_bug_shows_its_traceback(engine: Engine, tmp_path: Path) -> None:
     (error,) = engine.errors
     assert error.startswith("Program failed with an unhandled exception:\nTraceback")
     assert error.rstrip().endswith("KeyError: 'nothing'")
+
+
+def test_what_a_program_logs_reaches_the_engine(engine: Engine, tmp_path: Path) -> None:
+    assert _run(engine, tmp_path, "import pulumi\npulumi.log.error('no such tag')") == language_pb2.RunResponse()
+    assert engine.errors == ["no such tag"]
 
 
 def test_an_exit_code_is_told(engine: Engine, tmp_path: Path) -> None:

@@ -4,6 +4,8 @@ import json
 from pathlib import Path
 from typing import Any
 
+import pytest
+
 from devcloud.pulumi.progress import Progress, Result
 
 API = "urn:pulumi:local::slipway::slipway:index:Image$docker-build:index:Image::api-image"
@@ -12,7 +14,7 @@ VPC = "urn:pulumi:local::slipway::slipway:index:Network$aws:ec2/vpc:Vpc::vpc"
 
 def follow(tmp_path: Path, *events: dict[str, Any]) -> Result:
     log = tmp_path / "events.json"
-    with Progress(log, quiet=True) as progress:
+    with Progress(log) as progress:
         log.write_text("".join(json.dumps(event) + "\n" for event in events))
     return progress.result
 
@@ -49,14 +51,41 @@ def test_what_the_builder_does_for_itself_is_no_step(tmp_path: Path) -> None:
     assert result.builds["api"].run_steps == 0
 
 
-def test_resources_that_stay_the_same_are_not_touched(tmp_path: Path) -> None:
+def test_each_change_is_a_line_and_what_stays_the_same_is_none(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
     same = operation("resOutputsEvent", VPC, "aws:ec2/vpc:Vpc", "same")
-    assert follow(tmp_path, same, *image()).touched == {"api-image": "create"}
+    component = operation("resOutputsEvent", API, "slipway:index:Image")
+    changed = operation("resOutputsEvent", VPC.replace("::vpc", "::other"), "aws:ec2/vpc:Vpc")
+    follow(tmp_path, same, component, changed, *image())
+    assert capsys.readouterr().err.splitlines() == [
+        "  creating    other (aws:ec2/vpc:Vpc): 0.0 s",
+        "  image       api: cached, 0.0 s",
+    ]
 
 
-def test_the_summary_says_whether_anything_was_done(tmp_path: Path) -> None:
-    assert not follow(tmp_path, {"summaryEvent": {"resourceChanges": {"same": 4}}}).changed
-    assert follow(tmp_path, {"summaryEvent": {"resourceChanges": {"same": 4, "update": 1}}}).changed
+def test_the_summary_counts_the_changes(tmp_path: Path) -> None:
+    changes = {"same": 4, "update": 1}
+    assert follow(tmp_path, {"summaryEvent": {"resourceChanges": changes}}).changes == changes
+
+
+def test_a_step_that_takes_long_is_named_with_what_it_does(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    monkeypatch.setattr("devcloud.pulumi.progress.HEARTBEAT_SECONDS", -1)
+    host = operation("resourcePreEvent", VPC.replace("::vpc", "::api"), "aws:ecs/service:Service")
+    follow(tmp_path, host, *image("#5 [2/3] RUN pip install")[:2])
+    assert capsys.readouterr().err.splitlines()[-2:] == [
+        "  creating    api ... 0.0 s",
+        "  creating    api-image ... 0.0 s, 2/3: RUN pip install",
+    ]
+
+
+def test_a_line_that_is_cut_short_is_left_out(tmp_path: Path) -> None:
+    log = tmp_path / "events.json"
+    with Progress(log) as progress:
+        log.write_text('{"summaryEvent": {"resourceChanges": {"same": 4}}}\n{"summaryEv')
+    assert progress.result.changes == {"same": 4}
 
 
 def test_each_error_is_kept_once_without_marks(tmp_path: Path) -> None:
@@ -70,10 +99,7 @@ def test_each_error_is_kept_once_without_marks(tmp_path: Path) -> None:
     assert follow(tmp_path, error, error).errors == ["no such zone"]
 
 
-def test_what_the_program_refuses_is_an_error_and_what_it_prints_is_not(tmp_path: Path) -> None:
-    def printed(message: str) -> dict[str, Any]:
-        return {"diagnosticEvent": {"message": message, "severity": "info#err"}}
-
-    result = follow(tmp_path, printed("Traceback ...\n"), printed('error: slipway:worker.cpu is "half"\n'))
-    assert result.errors == ['slipway:worker.cpu is "half"']
+def test_what_the_program_prints_is_kept_and_is_no_error(tmp_path: Path) -> None:
+    result = follow(tmp_path, {"diagnosticEvent": {"message": "Traceback ...\n", "severity": "info#err"}})
+    assert result.errors == []
     assert result.program_said == ["Traceback ..."]

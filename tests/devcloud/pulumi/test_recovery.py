@@ -1,6 +1,7 @@
 """Resources that a killed run began to create are found and imported, or cleared."""
 
 import functools
+from collections.abc import Sequence
 from typing import Any
 
 import boto3
@@ -11,11 +12,11 @@ from moto import mock_aws
 
 from devcloud.cloud.aws import AwsClients
 from devcloud.pulumi import recovery
-from devcloud.pulumi.recovery import Pending
 
 pytestmark = pytest.mark.services
 
 URN = "urn:pulumi:local::slipway::aws:x::it"
+ROLE = "aws:iam/role:Role"
 
 
 @pytest.fixture(autouse=True)
@@ -28,35 +29,57 @@ def account(monkeypatch: pytest.MonkeyPatch) -> Any:
         yield
 
 
+def creating(kind: str, inputs: dict[str, Any], urn: str = URN) -> dict[str, Any]:
+    return {"type": "creating", "resource": {"urn": urn, "type": kind, "inputs": inputs}}
+
+
+def recovered(operations: list[dict[str, Any]], resources: Sequence[dict[str, Any]] = ()) -> list[dict[str, Any]]:
+    """Return the resources of a state in which these operations were pending."""
+    state = {"version": 3, "deployment": {"resources": list(resources), "pending_operations": operations}}
+    after = recovery.recovered(state, AwsClients(None))
+    assert after.keys() == state.keys()
+    assert after["deployment"].keys() == {"resources"}
+    assert not recovery.interrupted(after)
+    resources = after["deployment"]["resources"]
+    return list(resources)
+
+
 def found(kind: str, inputs: dict[str, Any]) -> str | None:
-    return recovery.find([Pending(URN, kind, inputs)], AwsClients(None)).get(URN)
+    taken_in = recovered([creating(kind, inputs)])
+    return str(taken_in[0]["id"]) if taken_in else None
 
 
-def test_only_creations_count_among_what_was_under_way() -> None:
-    resource = {"urn": URN, "type": "aws:iam/role:Role", "inputs": {"name": "one"}}
-    operations = [{"type": "creating", "resource": resource}, {"type": "updating", "resource": resource}]
-    pending = recovery.pending_creates({"deployment": {"pending_operations": operations}})
-    assert pending == [Pending(URN, "aws:iam/role:Role", {"name": "one"})]
-    assert recovery.pending_creates({"deployment": {}}) == []
+def make_role(name: str) -> None:
+    boto3.client("iam").create_role(RoleName=name, AssumeRolePolicyDocument="{}")
+
+
+def test_what_exists_is_taken_into_the_state_and_the_rest_is_dropped(capsys: pytest.CaptureFixture[str]) -> None:
+    make_role("there")
+    kept = {"urn": "urn::kept", "id": "k"}
+    there = creating(ROLE, {"name": "there"}, "urn::there")
+    operations = [there, creating(ROLE, {"name": "gone"}, "urn::gone"), {"type": "updating", "resource": kept}]
+    assert recovered(operations, [kept]) == [kept, there["resource"] | {"id": "there"}]
+    assert capsys.readouterr().err.splitlines() == [
+        "  recover     there: exists, taken into the state",
+        "  recover     gone: to be created again",
+    ]
+
+
+def test_a_creation_without_inputs_is_begun_again() -> None:
+    assert recovered([{"type": "creating", "resource": {"urn": URN, "type": ROLE}}]) == []
 
 
 def test_a_creation_that_was_to_replace_what_is_still_there_is_begun_again_by_the_engine() -> None:
-    operations = [{"type": "creating", "resource": {"urn": URN, "type": "aws:ec2/vpc:Vpc", "inputs": {}}}]
-    state = {"deployment": {"resources": [{"urn": URN, "id": "vpc-old"}], "pending_operations": operations}}
-    assert recovery.pending_creates(state) == []
-    assert recovery.adopted(state, {}) == {"deployment": {"resources": [{"urn": URN, "id": "vpc-old"}]}}
+    make_role("host")
+    old = {"urn": URN, "id": "old", "type": ROLE}
+    assert recovered([creating(ROLE, {"name": "host"})], [old]) == [old]
 
 
 def test_a_creation_takes_the_place_of_what_was_deleted_for_it() -> None:
-    resource = {"urn": URN, "type": "aws:ec2/securityGroup:SecurityGroup", "inputs": {"name": "host"}}
-    state = {
-        "deployment": {
-            "resources": [{"urn": URN, "id": "sg-old", "pendingReplacement": True}],
-            "pending_operations": [{"type": "creating", "resource": resource}],
-        }
-    }
-    assert [one.urn for one in recovery.pending_creates(state)] == [URN]
-    assert recovery.adopted(state, {URN: "sg-new"}) == {"deployment": {"resources": [resource | {"id": "sg-new"}]}}
+    make_role("host")
+    operation = creating(ROLE, {"name": "host"})
+    old = {"urn": URN, "id": "old", "type": ROLE, "pendingReplacement": True}
+    assert recovered([operation], [old]) == [operation["resource"] | {"id": "host"}]
 
 
 @pytest.mark.parametrize("kind", ["creating", "updating", "deleting"])
@@ -74,18 +97,29 @@ def test_what_was_not_created_is_cleared() -> None:
 
 
 def test_what_has_a_name_is_found_by_it() -> None:
-    boto3.client("iam").create_role(RoleName="host", AssumeRolePolicyDocument="{}")
+    make_role("host")
     assert found("aws:iam/role:Role", {"name": "host"}) == "host"
     boto3.client("ecr", "us-east-1").create_repository(repositoryName="slipway/api")
     assert found("aws:ecr/repository:Repository", {"name": "slipway/api"}) == "slipway/api"
     boto3.client("logs", "us-east-1").create_log_group(logGroupName="/slipway/api")
     assert found("aws:cloudwatch/logGroup:LogGroup", {"name": "/slipway/api"}) == "/slipway/api"
+    assert found("aws:cloudwatch/logGroup:LogGroup", {"name": "/slipway"}) is None
 
 
 def test_what_has_a_tag_is_found_by_it() -> None:
     tags = [{"ResourceType": "vpc", "Tags": [{"Key": "Name", "Value": "slipway-dev-vpc"}]}]
     vpc = boto3.client("ec2", "us-east-1").create_vpc(CidrBlock="10.20.0.0/16", TagSpecifications=tags)["Vpc"]["VpcId"]
     assert found("aws:ec2/vpc:Vpc", {"tags": {"Name": "slipway-dev-vpc"}}) == vpc
+
+
+def test_an_instance_is_found_until_it_is_terminated() -> None:
+    ec2 = boto3.client("ec2", "us-east-1")
+    tags = [{"ResourceType": "instance", "Tags": [{"Key": "Name", "Value": "host"}]}]
+    launched = ec2.run_instances(ImageId="ami-12c6146b", MinCount=1, MaxCount=1, TagSpecifications=tags)
+    instance = launched["Instances"][0]["InstanceId"]
+    assert found("aws:ec2/instance:Instance", {"tags": {"Name": "host"}}) == instance
+    ec2.terminate_instances(InstanceIds=[instance])
+    assert found("aws:ec2/instance:Instance", {"tags": {"Name": "host"}}) is None
 
 
 def test_a_queue_is_found_by_its_url() -> None:
@@ -105,30 +139,15 @@ def test_what_is_put_in_its_place_is_simply_put_again() -> None:
     assert found("aws:iam/rolePolicy:RolePolicy", {"name": "host"}) is None
 
 
-def test_the_state_takes_in_what_exists_and_drops_the_rest() -> None:
-    kept = {"urn": "urn:kept", "id": "k"}
-    operations = [
-        {"type": "creating", "resource": {"urn": "urn:there", "inputs": {"name": "a"}}},
-        {"type": "creating", "resource": {"urn": "urn:gone"}},
-        {"type": "updating", "resource": {"urn": "urn:kept"}},
-    ]
-    state = {"version": 3, "deployment": {"resources": [kept], "pending_operations": operations}}
-    adopted = recovery.adopted(state, {"urn:there": "id-1"})
-    resources = [kept, {"urn": "urn:there", "inputs": {"name": "a"}, "id": "id-1"}]
-    assert adopted == {"version": 3, "deployment": {"resources": resources}}
-
-
-def test_what_was_taken_in_is_to_be_read_even_by_the_run_after_one_that_was_killed_before_it_did() -> None:
-    kind = "aws:ec2/subnet:Subnet"
-    operations = [{"type": "creating", "resource": {"urn": f"{URN}-new", "type": kind, "inputs": {"a": "b"}}}]
-    read = {"urn": f"{URN}-old", "type": kind, "id": "subnet-1", "outputs": {"arn": "arn"}}
+def test_adopted_resources_are_refreshed_after_a_second_kill() -> None:
+    make_role("new")
+    read = {"urn": f"{URN}-old", "type": ROLE, "id": "old", "outputs": {"arn": "arn"}}
     component = {"urn": URN, "type": "slipway:index:Network"}
-    state = {"deployment": {"resources": [component, read], "pending_operations": operations}}
-    assert recovery.unread(state) == []
-    adopted = recovery.adopted(state, {f"{URN}-new": "subnet-2"})
-    assert recovery.unread(adopted) == ["it-new"]
-    adopted["deployment"]["resources"][-1]["outputs"] = {"arn": "arn"}
-    assert recovery.unread(adopted) == []
+    assert recovery.unread({"deployment": {"resources": [component, read]}}) == []
+    resources = recovered([creating(ROLE, {"name": "new"}, f"{URN}-new")], [component, read])
+    assert recovery.unread({"deployment": {"resources": resources}}) == ["it-new"]
+    resources[-1]["outputs"] = {"arn": "arn"}
+    assert recovery.unread({"deployment": {"resources": resources}}) == []
     assert recovery.unread({"deployment": {}}) == []
 
 

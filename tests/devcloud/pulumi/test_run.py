@@ -7,6 +7,7 @@ import subprocess
 import sys
 import threading
 import time
+from collections.abc import Callable
 from pathlib import Path
 
 import pytest
@@ -49,7 +50,7 @@ def dead_pid() -> int:
 def test_what_a_killed_run_left_running_is_ended(runs: Runs) -> None:
     orphan = subprocess.Popen(["sleep", "60"], start_new_session=True)
     record_abandoned(runs, orphan.pid)
-    assert runs.clear_dead("local")
+    runs.clear_dead("local")
     orphan.wait(timeout=5)
     assert not alive(orphan.pid)
 
@@ -67,7 +68,8 @@ def test_a_process_that_got_a_dead_runs_number_is_left_alone(runs: Runs) -> None
 
 def test_a_run_under_way_is_waited_for(runs: Runs, capsys: pytest.CaptureFixture[str]) -> None:
     owner = subprocess.Popen(["sleep", "3"])
-    record(runs, session=0, started="", owner=owner.pid, ownerStarted=started_at(owner.pid), command="pulumi up")
+    start = started_at(owner.pid)
+    record(runs, session=dead_pid(), started="1", owner=owner.pid, ownerStarted=start, command="pulumi up")
     threading.Thread(target=owner.wait).start()
     runs.clear_dead("local")
     assert not alive(owner.pid)
@@ -81,7 +83,7 @@ def test_an_engine_that_was_never_put_on_record_is_ended_with_its_lock(runs: Run
     time.sleep(0.1)
     file = lock(runs, engine.pid)
     threading.Thread(target=engine.wait).start()
-    assert runs.clear_dead("local")
+    runs.clear_dead("local")
     assert not alive(engine.pid)
     assert not file.exists()
 
@@ -95,13 +97,13 @@ def test_an_engine_that_does_not_end_when_asked_is_killed(runs: Runs, monkeypatc
     assert engine.stdout.readline() == b"ready\n"
     record_abandoned(runs, engine.pid)
     threading.Thread(target=engine.wait).start()
-    assert runs.clear_dead("local")
+    runs.clear_dead("local")
     assert not alive(engine.pid)
 
 
 def test_the_lock_of_a_dead_process_is_removed(runs: Runs) -> None:
     file = lock(runs, dead_pid())
-    assert runs.clear_dead("local")
+    runs.clear_dead("local")
     assert not file.exists()
 
 
@@ -118,24 +120,47 @@ def test_the_lock_of_a_living_engine_stays(runs: Runs) -> None:
         engine.wait()
 
 
+def run(runs: Runs, script: str, on_line: Callable[[str], object] = lambda _: None) -> int:
+    return runs.run("local", ["sh", "-c", script], on_line, env=dict(os.environ), cwd=Path("/"))
+
+
 def test_a_run_is_on_record_while_it_lasts(runs: Runs) -> None:
-    with runs.start("local", ["sh", "-c", "echo hello"], env=dict(os.environ), cwd=Path("/")) as process:
+    heard: list[str] = []
+
+    def hear(line: str) -> None:
         kept = json.loads((runs.folder / "local.json").read_text())
-        assert kept["session"] == process.pid
-        assert process.stdout is not None
-        assert process.stdout.read() == "hello\n"
-    assert not (runs.folder / "local.json").exists()
+        heard.extend([line, str(kept["session"])])
+
+    assert run(runs, "echo $$; exit 3", hear) == 3
+    assert heard == [f"{heard[1]}\n", heard[1]]
+    assert list(runs.folder.iterdir()) == []
+
+
+def test_an_interrupt_is_passed_on_and_waited_for(runs: Runs, tmp_path: Path) -> None:
+    def interrupt(_: str) -> None:
+        raise KeyboardInterrupt
+
+    script = f"trap 'sleep 0.2; touch {tmp_path}/saved; exit' INT; echo ready; while :; do sleep 0.05; done"
+    # A background job of a shell starts with SIGINT ignored, which a shell cannot undo by a trap.
+    before = signal.signal(signal.SIGINT, signal.default_int_handler)
+    try:
+        with pytest.raises(KeyboardInterrupt):
+            run(runs, script, interrupt)
+    finally:
+        signal.signal(signal.SIGINT, before)
+    assert (tmp_path / "saved").exists()
+    assert list(runs.folder.iterdir()) == []
 
 
 def test_plugins_of_an_engine_that_was_killed_end_with_the_run(runs: Runs) -> None:
     # Some look every five minutes only whether their engine is there.
-    engine = ["sh", "-c", "sleep 60 >/dev/null 2>&1 & echo $!; kill -9 $$"]
-    with runs.start("local", engine, env=dict(os.environ), cwd=Path("/")) as process:
-        assert process.stdout
-        plugin = int(process.stdout.readline())
-    assert process.returncode == -signal.SIGKILL
-    assert not alive(plugin)
+    heard: list[str] = []
+    assert run(runs, "sleep 60 >/dev/null 2>&1 & echo $!; kill -9 $$", heard.append) == -signal.SIGKILL
+    assert not alive(int(heard[0]))
 
 
-def test_a_stack_that_nobody_ran_has_nothing_to_clear(runs: Runs) -> None:
-    assert not runs.clear_dead("local")
+def test_a_record_that_a_crash_cut_short_stops_nobody(runs: Runs) -> None:
+    record(runs)
+    (runs.folder / "local.json").write_text("{")
+    runs.clear_dead("local")
+    assert run(runs, "true") == 0

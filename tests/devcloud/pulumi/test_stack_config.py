@@ -8,8 +8,10 @@ import yaml
 
 from devcloud.bootstrap import ROOT
 from devcloud.cloud.cloud import Cloud
-from devcloud.pulumi import stack_config
+from devcloud.pulumi import stack, stack_config
 from devcloud.util.console import UserError
+from infra.lib.errors import InputError
+from infra.lib.yaml_file import read_mapping
 
 LOCAL: dict[str, Any] = {
     "config": {
@@ -96,8 +98,57 @@ def test_a_stack_without_a_file_is_refused_with_those_that_have_one() -> None:
         stack_config.committed_file("nowhere")
 
 
+@pytest.fixture
+def checkout(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
+    """Return a checkout of which nothing is there but its settings."""
+    monkeypatch.setattr(stack_config, "ROOT", tmp_path)
+    for name, text in {"Pulumi.yaml": "name: slipway", "Pulumi.local.yaml": "", "Pulumi.dev.yaml": ""}.items():
+        (tmp_path / name).write_text(text)
+    return tmp_path
+
+
+def test_a_rehearsal_reads_yaml_as_pulumi_does(checkout: Path) -> None:
+    (checkout / "Pulumi.dev.yaml").write_text("config:\n  slipway:jobs: {owner: yes, window: 1:30}\n")
+    copy = stack_config.config_file(Cloud("default", checkout), "dev")
+    assert read_mapping(copy)["config"]["slipway:jobs"] == {"owner": "yes", "window": "1:30"}
+
+
+def test_a_file_with_a_key_twice_is_refused(checkout: Path) -> None:
+    (checkout / "Pulumi.dev.yaml").write_text("config:\n  slipway:region: a\n  slipway:region: b\n")
+    with pytest.raises(InputError, match=r"Pulumi\.dev\.yaml is not YAML \(line 2: slipway:region is given twice\)"):
+        stack_config.builds("dev")
+
+
+def test_settings_of_images_that_are_no_group_are_left_for_the_program_to_refuse(checkout: Path) -> None:
+    (checkout / "Pulumi.dev.yaml").write_text("config:\n  slipway:images: [api]\n")
+    copy = stack_config.config_file(Cloud("default", checkout), "dev")
+    assert read_mapping(copy)["config"] == {"slipway:images": ["api"]}
+
+
+def test_a_project_of_another_name_has_its_own_keys_and_states(checkout: Path) -> None:
+    (checkout / "Pulumi.yaml").write_text("name: shop")
+    (checkout / "Pulumi.local.yaml").write_text("config: {'shop:accountId': '1', 'shop:images': {builder: b}}")
+    (checkout / "Pulumi.dev.yaml").write_text("config: {'shop:images': {builder: theirs, models: [m]}}")
+    cloud = Cloud("default", checkout)
+    config = read_mapping(stack_config.config_file(cloud, "dev"))["config"]
+    assert config == {"shop:accountId": "1", "shop:images": {"builder": "b"}}
+    assert stack_config.images("local") == {"builder": "b"}
+    assert stack.state_folder(cloud).name == "shop"
+
+
 def test_the_committed_files_name_no_emulator() -> None:
-    for stack in ("dev", "prod"):
-        text = (ROOT / f"Pulumi.{stack}.yaml").read_text()
+    for name in ("dev", "prod"):
+        text = (ROOT / f"Pulumi.{name}.yaml").read_text()
         assert "127.0.0.1" not in text
         assert "localhost" not in text
+
+
+def test_keys_and_databases_have_the_projects_name_of_pulumi_yaml(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    (tmp_path / "Pulumi.yaml").write_text("name: our-shop\n")
+    monkeypatch.setattr(stack_config, "ROOT", tmp_path)
+    assert stack_config.database_name("local") == "our_shop"
+    assert stack_config.database_name("prod-eu") == "our_shop_prod_eu"
+    local = {"config": {"our-shop:images": {"builder": "b"}, "our-shop:accountId": "1"}}
+    assert stack_config.rehearsed({}, local, "dev") == local

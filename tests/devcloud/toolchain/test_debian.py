@@ -23,12 +23,12 @@ class Apt(Work):
     def run(self, command: Sequence[str], **_options: object) -> subprocess.CompletedProcess[str]:
         self.commands.append(list(command))
         self.policies.append(debian.POLICY.read_text() if debian.POLICY.exists() else "")
-        installs = "install" in command
-        return subprocess.CompletedProcess(command, self.exits.pop(0) if installs else 0, "E: no such version")
+        may_fail = {"install", "download"} & set(command)
+        return subprocess.CompletedProcess(command, self.exits.pop(0) if may_fail else 0, "E: no such version")
 
     @property
     def verbs(self) -> list[str]:
-        known = ("install", "update", "--configure")
+        known = ("install", "update", "--configure", "download")
         return [next(word for word in command[1:] if word in known) for command in self.commands]
 
 
@@ -36,7 +36,7 @@ class Apt(Work):
 def _machine(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(debian, "POLICY", tmp_path / "policy-rc.d")
     monkeypatch.setattr(debian, "version", lambda package: "1.0" if package == "installed" else "")
-    monkeypatch.setattr(debian, "_known", lambda _packages: True)
+    monkeypatch.setattr(debian, "_known", lambda *_: True)
 
 
 def test_all_that_is_missing_is_one_call(tmp_path: Path) -> None:
@@ -69,7 +69,7 @@ def test_a_machines_own_policy_is_left_alone(tmp_path: Path) -> None:
 
 
 def test_an_unknown_package_asks_for_an_update_first(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(debian, "_known", lambda _packages: False)
+    monkeypatch.setattr(debian, "_known", lambda *_: False)
     apt = Apt(0)
     debian.install(["runc"], tmp_path, apt)
     assert apt.verbs == ["update", "install"]
@@ -91,3 +91,16 @@ def test_what_apt_says_is_in_the_refusal(tmp_path: Path) -> None:
     with pytest.raises(UserError, match=r"could not install runc \(exit 100\): E: no such version\. Check /etc/apt"):
         debian.install(["runc"], tmp_path, Apt(100, 100))
     assert not debian.POLICY.exists()
+
+
+def test_a_package_that_the_lists_do_not_have_is_downloaded_after_an_update(tmp_path: Path) -> None:
+    apt = Apt(100, 0)
+    assert debian._download("runc", tmp_path, apt).returncode == 0
+    assert apt.verbs == ["download", "update", "download"]
+
+
+def test_what_keeps_apt_from_a_download_is_told(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(debian, "Work", lambda _: Apt(100, 100))
+    assert debian.cannot_download(["runc"]) == "E: no such version"
+    monkeypatch.setattr(debian, "Work", lambda _: Apt(0))
+    assert debian.cannot_download(["runc"]) == ""

@@ -8,6 +8,7 @@ import sys
 from collections.abc import Iterator
 from pathlib import Path
 
+import psutil
 import pytest
 
 from devcloud.bootstrap import ROOT
@@ -21,6 +22,7 @@ from devcloud.util.processes import (
     output,
     started_at,
     traced,
+    unmount_below,
     wait_for_end,
 )
 from devcloud.util.waiting import wait_until
@@ -130,3 +132,24 @@ def test_a_group_that_does_not_listen_is_killed() -> None:
     end_group(leader.pid, signal.SIGTERM, 0.2)
     assert leader.wait() == -signal.SIGKILL
     assert wait_until(lambda: not alive(member), 5)
+
+
+MOUNTS = r"""proc /proc proc rw 0 0
+tmpfs /home/a\040b/cache/run tmpfs rw 0 0
+tmpfs /home/a\040b/cache/run/inner tmpfs rw 0 0
+tmpfs /home/a\040b/cache-of-another tmpfs rw 0 0
+overlay /var/lib/merged overlay rw,lowerdir=/lower,upperdir=/home/a\040b/cache/upper,workdir=/work 0 0
+"""
+"""As the kernel writes them: a blank in a path is `\\040`."""
+
+
+def test_mounts_below_a_folder_with_a_blank_in_its_name_are_unmounted(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    (tmp_path / "self").mkdir()
+    (tmp_path / "self" / "mounts").write_text(MOUNTS)
+    monkeypatch.setattr(psutil, "PROCFS_PATH", str(tmp_path))
+    unmounted: list[str] = []
+    monkeypatch.setattr(subprocess, "run", lambda command, **_: unmounted.append(command[-1]))
+    unmount_below(Path("/home/a b/cache"))
+    assert unmounted == ["/var/lib/merged", "/home/a b/cache/run/inner", "/home/a b/cache/run"]

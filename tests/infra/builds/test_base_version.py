@@ -8,6 +8,7 @@ import pytest
 from infra import ROOT
 from infra.builds import base_version
 from infra.builds.base_version import VersionError
+from tests.infra.conftest import settings_of
 
 CHANGELOG, VERSION = "images/base/CHANGELOG.md", "images/base/VERSION"
 
@@ -119,8 +120,10 @@ def test_the_content_tag_is_told_from_an_images_other_tags() -> None:
 
 
 def test_a_registry_that_has_no_such_image_is_told_from_one_that_could_not_be_asked() -> None:
+    pinning = settings_of("dev", {"slipway:images": {"baseVersion": "1.2.0"}})
+
     def sentence(reason: str) -> str:
-        return base_version.not_found("1.2.0", "slipway/base", "dev", reason)
+        return base_version.not_found(pinning, "slipway/base", reason)
 
     for reason in ("reading ECR Images: couldn't find resource", "RepositoryNotFoundException: no repository"):
         assert "slipway/base has no image of that version; `make base VERSION=1.2.0 STACK=dev` builds it" in sentence(

@@ -21,22 +21,25 @@ def make(home: dict[str, str], name: str, driver: str) -> None:
 def test_a_builder_that_can_keep_a_cache_is_taken(home: dict[str, str]) -> None:
     for driver in ("remote", "docker-container"):
         make(home, driver, driver)
-        buildx.check(driver, home)
+        buildx.check("slipway", driver, home)
 
 
 def test_a_builder_that_is_not_there_is_one_sentence_with_the_command_that_makes_it(home: dict[str, str]) -> None:
-    with pytest.raises(buildx.BuilderError, match=r"'team', but this machine has no such builder; run `make builder`"):
-        buildx.check("team", home)
+    with pytest.raises(
+        buildx.BuilderError,
+        match=r"^slipway:images\.builder is 'team', but this machine has no such builder; run `make builder`",
+    ):
+        buildx.check("slipway", "team", home)
 
 
 def test_a_builder_that_can_keep_no_cache_is_refused(home: dict[str, str]) -> None:
     make(home, "default", "docker")
     with pytest.raises(buildx.BuilderError, match=r"whose driver `docker` cannot keep a registry cache"):
-        buildx.check("default", home)
+        buildx.check("slipway", "default", home)
 
 
 def test_buildx_keeps_its_builders_beside_dockers_settings(tmp_path: Path) -> None:
     folder = tmp_path / "buildx" / "instances"
     folder.mkdir(parents=True)
     (folder / "team").write_text('{"Driver": "remote"}')
-    buildx.check("team", {"DOCKER_CONFIG": str(tmp_path)})
+    buildx.check("slipway", "team", {"DOCKER_CONFIG": str(tmp_path)})

@@ -7,7 +7,7 @@ import pytest
 
 from infra.lib.aws_limits import FARGATE_MEMORY_MIB
 from infra.lib.canonical_json import canonical_json
-from infra.lib.task_definition import HealthCheck, container_definitions
+from infra.lib.task_definition import container_definitions
 
 IMAGE = "127.0.0.1:5000/slipway/worker@sha256:" + "a" * 64
 
@@ -20,6 +20,7 @@ def definitions(**changes: Any) -> str:
         "secrets": {"DATABASE_URL": "arn:aws:ssm:us-east-1:123456789012:parameter/slipway/dev/database-url"},
         "log_group": "/slipway/dev/worker",
         "region": "us-east-1",
+        "health": ["python", "-m", "app.worker.health"],
     }
     return container_definitions(**(given | changes))
 
@@ -79,11 +80,8 @@ def test_logs_go_to_the_group_in_the_stacks_region() -> None:
     }
 
 
-def test_a_command_and_a_health_check_are_there_only_where_they_are_given() -> None:
-    assert not {"command", "healthCheck"} & container().keys()
-    full = container(command=["--self-test"], health_check=HealthCheck(["python", "-m", "app.worker.health"]))
-    assert full["command"] == ["--self-test"]
-    assert full["healthCheck"] == {
+def test_its_health_is_checked_by_a_command_without_a_shell() -> None:
+    assert container()["healthCheck"] == {
         "command": ["CMD", "python", "-m", "app.worker.health"],
         "interval": 30,
         "timeout": 5,
@@ -101,12 +99,6 @@ def test_an_image_that_no_digest_names_is_refused(image: str) -> None:
 def test_a_variable_cannot_be_a_value_and_a_secret() -> None:
     with pytest.raises(ValueError, match="DATABASE_URL as a value and as a secret"):
         definitions(environment={"DATABASE_URL": "x"})
-
-
-@pytest.mark.parametrize("seconds", [1, 121])
-def test_a_stop_timeout_that_fargate_does_not_take_is_refused(seconds: int) -> None:
-    with pytest.raises(ValueError, match=f"stop timeout of {seconds} s; Fargate takes 2 to 120 s"):
-        definitions(stop_timeout_seconds=seconds)
 
 
 def test_fargates_table_is_as_ecs_documents_it() -> None:

@@ -14,7 +14,7 @@ EVERYWHERE: Mapping[str, Collection[str]] = {"t2.small": set(US), "t3.small": se
 def chosen(**given: Any) -> tuple[str, ...]:
     """Choose two zones of us-east-1 for a t2.small, but for what is given."""
     defaults = {"region": "us-east-1", "zone_ids": US, "offers": EVERYWHERE, "instance_type": "t2.small", "count": 2}
-    return choose(**{**defaults, **given})
+    return choose(project="slipway", **{**defaults, **given})
 
 
 def test_zones_are_taken_in_the_order_of_their_names() -> None:

@@ -9,11 +9,13 @@ import pytest
 from infra.releases import promote
 from infra.releases.release import ReleaseError
 from tests.infra.conftest import DIGESTS
+from tests.outputs import outputs_of
 
-OUTPUTS: dict[str, Any] = {
-    "images": {image: f"127.0.0.1:5000/slipway/{image}@{digest}" for image, digest in DIGESTS.items()},
-    "contentTags": {image: digest[-20:] for image, digest in DIGESTS.items()},
-}
+OUTPUTS = outputs_of(
+    images={image: f"127.0.0.1:5000/slipway/{image}@{digest}" for image, digest in DIGESTS.items()},
+    digests=DIGESTS,
+    contentTags={image: digest[-20:] for image, digest in DIGESTS.items()},
+)
 
 
 def test_a_stack_without_a_settings_file_cannot_be_promoted_to() -> None:
@@ -88,7 +90,7 @@ def test_a_tag_of_a_stack_with_a_longer_name_is_not_taken_for_this_ones(root: Pa
 
 def test_a_stack_that_runs_nothing_cannot_be_promoted() -> None:
     with pytest.raises(ReleaseError, match=rf"Stack dev runs no {', '.join(sorted(DIGESTS))}: bring it up first"):
-        promote.promote("dev", "prod", {}, Registry())
+        promote.promote("dev", "prod", outputs_of(), Registry())
 
 
 def test_a_digest_that_is_gone_is_refused_before_any_tag_is_given(root: Path) -> None:
