@@ -1,5 +1,6 @@
 """Caddy with the product's own Caddyfile, and a service behind it that does what a test says."""
 
+import contextlib
 import re
 import socket
 import threading
@@ -39,6 +40,9 @@ class Upstream:
 
     def close(self) -> None:
         """Listen no more, and end every connection."""
+        with contextlib.suppress(OSError):  # closed already
+            # The thread that accepts would otherwise take one more.
+            self._listener.shutdown(socket.SHUT_RDWR)
         self._listener.close()
         for connection in self._open:
             connection.close()
@@ -74,7 +78,8 @@ class Upstream:
                 answer = self.answer(self.heads[-1], connection)
                 if answer is None:
                     return
-                connection.sendall(answer)
+                with contextlib.suppress(OSError):  # the edge may have given up
+                    connection.sendall(answer)
 
 
 class Edge(servers.Process):
