@@ -9,6 +9,7 @@ from uuid import UUID
 
 from fastapi import APIRouter, Depends, FastAPI, Header, HTTPException, Query, Request, Response, status
 from fastapi.responses import JSONResponse
+from pydantic import ValidationError
 
 from app.api.outbox import Outbox
 from app.api.pages import CursorError, Page, Place
@@ -34,7 +35,7 @@ from app.api.schemas import (
     Status,
     Trends,
 )
-from app.api.store import KeyReused, Store, place
+from app.api.store import KeyReused, Once, Store, fingerprint, place
 from app.common import web
 from app.common.cache import Cache
 from app.common.identity import Identifies, Identity
@@ -45,6 +46,8 @@ SWEEP_SECONDS = 3600.0
 RECOVER_SECONDS = 60.0
 # A panel that is done changes no more, but that is the worker's to promise: a minute of its mistakes is enough.
 PANEL_CACHED_SECONDS = 60
+# To be raised with a change of Panel: the releases before and after it share the cache.
+PANEL_VERSION = 1
 
 Key = Annotated[
     str | None,
@@ -136,19 +139,20 @@ def results(store: Store, outbox: Outbox, cache: Cache, identifies: Identifies) 
 
     async def find_panel(panel_id: UUID) -> Panel | None:
         """From the cache, once the worker is done with it."""
-        key = f"panel:{panel_id}"
+        key = f"panel:{PANEL_VERSION}:{panel_id}"
         kept = await cache.get(key)
         if kept is not None:
-            return Panel.model_validate_json(kept)
+            with contextlib.suppress(ValidationError):
+                return Panel.model_validate_json(kept)
         panel = await store.panel(panel_id)
         if panel is not None and panel.status == DONE:
             await cache.put(key, panel.model_dump_json().encode(), PANEL_CACHED_SECONDS)
         return panel
 
     @router.post("/labs", status_code=status.HTTP_202_ACCEPTED, responses=web.refusals(400, 422))
-    async def add_panel(panel: NewPanel, response: Response, who: Who, key: Key = None) -> Accepted:
+    async def add_panel(panel: NewPanel, request: Request, response: Response, who: Who, key: Key = None) -> Accepted:
         """Take a panel. It is safe from here on, whether or not the queue is there: the outbox sends it."""
-        panel_id = await store.add_panel(who.user_id, panel, key)
+        panel_id = await store.add_panel(who.user_id, panel, await once(request, "/labs", key))
         return accepted(panel_id, response, "labs")
 
     @router.get("/labs", responses=web.refusals(422))
@@ -166,9 +170,11 @@ def results(store: Store, outbox: Outbox, cache: Cache, identifies: Identifies) 
         return panel
 
     @router.post("/reports", status_code=status.HTTP_202_ACCEPTED, responses=web.refusals(400, 422))
-    async def add_report(report: NewReport, response: Response, who: Who, key: Key = None) -> Accepted:
+    async def add_report(
+        report: NewReport, request: Request, response: Response, who: Who, key: Key = None
+    ) -> Accepted:
         """Take a report, as POST /labs takes a panel."""
-        report_id = await store.add_report(who.user_id, report, key)
+        report_id = await store.add_report(who.user_id, report, await once(request, "/reports", key))
         return accepted(report_id, response, "reports")
 
     @router.get("/reports", responses=web.refusals(422))
@@ -220,6 +226,11 @@ def results(store: Store, outbox: Outbox, cache: Cache, identifies: Identifies) 
         return Accepted(id=made_id, status="queued")
 
     return router
+
+
+async def once(request: Request, route: str, key: str | None) -> Once | None:
+    """The caller's key with the request that it stands for; None where there is no key."""
+    return Once(key, fingerprint(route, await request.body())) if key is not None else None
 
 
 def page(limit: int, cursor: str | None) -> Page:

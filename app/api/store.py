@@ -2,6 +2,7 @@
 
 import functools
 import hashlib
+import json
 from collections import defaultdict
 from collections.abc import Awaitable, Callable, Sequence
 from dataclasses import dataclass
@@ -79,6 +80,14 @@ class KeyReused(ValueError):  # noqa: N818 - a refusal
 
 
 @dataclass(frozen=True)
+class Once:
+    """An Idempotency-Key, and the fingerprint of the request that came with it."""
+
+    key: str
+    request: bytes
+
+
+@dataclass(frozen=True)
 class Lost:
     """How many jobs without a message are to be sent again (`unsent`), and how many were given up (`failed`)."""
 
@@ -93,11 +102,11 @@ class Store(Protocol):
     wants them; the routes do.
     """
 
-    async def add_panel(self, owner: UUID, panel: NewPanel, key: str | None) -> UUID:
-        """Store a panel and its job; its id. The same `key` again stores nothing and gives the same id; KeyReused where
+    async def add_panel(self, owner: UUID, panel: NewPanel, once: Once | None) -> UUID:
+        """Store a panel and its job; its id. The same key again stores nothing and gives the same id; KeyReused where
         it came with another request."""
 
-    async def add_report(self, owner: UUID, report: NewReport, key: str | None) -> UUID:
+    async def add_report(self, owner: UUID, report: NewReport, once: Once | None) -> UUID:
         """The same for a report."""
 
     async def panel(self, panel_id: UUID) -> Panel | None:
@@ -142,11 +151,11 @@ class PostgresStore:
         self._engine = engine
         self._reading = database.reading(engine)
 
-    async def add_panel(self, owner: UUID, panel: NewPanel, key: str | None) -> UUID:
+    async def add_panel(self, owner: UUID, panel: NewPanel, once: Once | None) -> UUID:
         """Panel, tests, job and key in one transaction."""
         panel_id = uuid4()
         async with self._engine.begin() as connection:
-            made = await claim(connection, owner, key, fingerprint("/labs", panel), panel_id)
+            made = await claim(connection, owner, once, before_bodies("/labs", panel), panel_id)
             if made != panel_id:
                 return made
             row = {"id": panel_id, "owner_id": owner, "patient_reference": panel.patient_reference}
@@ -170,11 +179,11 @@ class PostgresStore:
             await connection.execute(insert(jobs), job)
         return panel_id
 
-    async def add_report(self, owner: UUID, report: NewReport, key: str | None) -> UUID:
+    async def add_report(self, owner: UUID, report: NewReport, once: Once | None) -> UUID:
         """Report, job and key in one transaction."""
         report_id = uuid4()
         async with self._engine.begin() as connection:
-            made = await claim(connection, owner, key, fingerprint("/reports", report), report_id)
+            made = await claim(connection, owner, once, before_bodies("/reports", report), report_id)
             if made != report_id:
                 return made
             row = {"id": report_id, "owner_id": owner, **report.model_dump()}
@@ -298,16 +307,18 @@ async def give_up(connection: AsyncConnection, lost: Sequence[ColumnElement[bool
     return len(rows)
 
 
-async def claim(connection: AsyncConnection, owner: UUID, key: str | None, request: bytes, made_id: UUID) -> UUID:
+async def claim(connection: AsyncConnection, owner: UUID, once: Once | None, old: bytes, made_id: UUID) -> UUID:
     """What a key stands for from now on: `made_id` where it is new, and what it made then where it is not.
+
+    `old` is what v0.1.0 told the request by.
 
     Of two at once the primary key lets one through; the other waits here until that one's transaction is over.
     """
-    if key is None:
+    if once is None:
         return made_id
     claimed = await connection.execute(
         insert_or_not(idempotency_keys)
-        .values(owner_id=owner, key=key, request_sha256=request, made_id=made_id)
+        .values(owner_id=owner, key=once.key, request_sha256=once.request, made_id=made_id)
         .on_conflict_do_nothing()
         .returning(idempotency_keys.c.made_id)
     )
@@ -316,18 +327,27 @@ async def claim(connection: AsyncConnection, owner: UUID, key: str | None, reque
     before = (
         await connection.execute(
             select(idempotency_keys.c.request_sha256, idempotency_keys.c.made_id).where(
-                idempotency_keys.c.owner_id == owner, idempotency_keys.c.key == key
+                idempotency_keys.c.owner_id == owner, idempotency_keys.c.key == once.key
             )
         )
     ).one()
-    if before.request_sha256 != request:
+    if before.request_sha256 not in (once.request, old):
         raise KeyReused("This Idempotency-Key came before with another request; use a new one for each request.")
     made: UUID = before.made_id
     return made
 
 
-def fingerprint(route: str, request: BaseModel) -> bytes:
-    """What tells two requests apart (SHA-256, 32 bytes): not their spaces, nor the order of their fields."""
+def fingerprint(route: str, body: bytes) -> bytes:
+    """What tells two requests apart (SHA-256, 32 bytes): not their spaces, nor the order of their fields.
+
+    Of the body as it was sent, not of what this release understands of it: another release may know one more field.
+    """
+    canonical = json.dumps(json.loads(body), sort_keys=True, separators=(",", ":"))
+    return hashlib.sha256(f"{route}\n{canonical}".encode()).digest()
+
+
+def before_bodies(route: str, request: BaseModel) -> bytes:
+    """What v0.1.0 told two requests apart by: a client may repeat one across the release that follows it."""
     return hashlib.sha256(f"{route}\n{request.model_dump_json()}".encode()).digest()
 
 

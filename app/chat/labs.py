@@ -9,6 +9,7 @@ from sqlalchemy import ColumnElement, Row, Select, and_, case, distinct, func, o
 from sqlalchemy.ext.asyncio import AsyncEngine
 
 from app.chat.model import Frozen
+from app.common import database
 from app.common.names import normalise
 from app.common.tables import lab_panels, lab_tests, trends
 
@@ -107,7 +108,7 @@ class PostgresLabs(OwnLabs):
     """The labs of `owner_id` in PostgreSQL. Each query begins at that owner's panels."""
 
     def __init__(self, engine: AsyncEngine, owner_id: UUID) -> None:
-        self._engine = engine
+        self._reading = database.reading(engine)
         self._owner_id = owner_id
 
     async def recent_panels(self, limit: int) -> Sequence[RecentPanel]:
@@ -118,7 +119,7 @@ class PostgresLabs(OwnLabs):
             .order_by(lab_panels.c.created_at.desc(), lab_panels.c.id.desc())
             .limit(limit)
         )
-        async with self._engine.connect() as connection:
+        async with self._reading.connect() as connection:
             panels = (await connection.execute(newest)).all()
             rows = await connection.execute(
                 select(lab_tests.c.panel_id, *RESULT)
@@ -193,6 +194,6 @@ class PostgresLabs(OwnLabs):
         return [DatedResult.model_validate(row, from_attributes=True) for row in await self._all(query)]
 
     async def _all(self, query: Select[Any]) -> Sequence[Row[Any]]:
-        async with self._engine.connect() as connection:
+        async with self._reading.connect() as connection:
             rows: Sequence[Row[Any]] = (await connection.execute(query)).all()
         return rows

@@ -13,6 +13,7 @@ from app.api.pages import Page
 from app.chat.labs import OwnLabs, PostgresLabs
 from app.chat.model import MESSAGE, Message
 from app.chat.schemas import ChatSummary
+from app.common import database
 from app.common.tables import chat_messages, chats
 
 MAX_MESSAGES = 400
@@ -63,6 +64,7 @@ class PostgresStore(Store):
 
     def __init__(self, engine: AsyncEngine) -> None:
         self._engine = engine
+        self._reading = database.reading(engine)
 
     def labs(self, owner_id: UUID) -> OwnLabs:
         """Queries that begin at that owner."""
@@ -95,7 +97,7 @@ class PostgresStore(Store):
 
     async def get(self, chat_id: UUID) -> Conversation | None:
         """The chat, in the order in which it was said."""
-        async with self._engine.connect() as connection:
+        async with self._reading.connect() as connection:
             chat = (await connection.execute(select(chats).where(chats.c.id == chat_id))).first()
             if chat is None:
                 return None
@@ -119,7 +121,7 @@ class PostgresStore(Store):
         )
         if page.after is not None:
             query = query.where(tuple_(chats.c.created_at, chats.c.id) < (page.after.created_at, page.after.id))
-        async with self._engine.connect() as connection:
+        async with self._reading.connect() as connection:
             rows = (await connection.execute(query)).all()
         return [
             ChatSummary(id=row.id, created_at=row.created_at, title=title(MESSAGE.validate_json(row.content)))

@@ -4,6 +4,7 @@ from typing import Any
 
 import asyncpg  # type: ignore[import-untyped]
 from sqlalchemy import event
+from sqlalchemy.engine import ExecutionContext
 from sqlalchemy.exc import DBAPIError, DisconnectionError, InterfaceError, OperationalError, SQLAlchemyError
 from sqlalchemy.exc import TimeoutError as PoolTimeoutError
 from sqlalchemy.ext.asyncio import AsyncEngine, create_async_engine
@@ -13,6 +14,7 @@ STATEMENT_TIMEOUT_SECONDS = 5
 # Three services of this image and the worker share a PostgreSQL on a host of 2 GB; each connection costs it 5-10 MB.
 POOL_SIZE = 5
 MAX_OVERFLOW = 5
+AUTOCOMMIT = "AUTOCOMMIT"
 
 FAILURES: tuple[type[Exception], ...] = (SQLAlchemyError, OSError, asyncpg.PostgresError, asyncpg.InterfaceError)
 """What a query may raise. While it connects, asyncpg's own errors come through SQLAlchemy as they are."""
@@ -37,7 +39,30 @@ def engine(url: str) -> AsyncEngine:
         },
     )
     event.listen(made.sync_engine, "checkout", alive)
+    event.listen(made.sync_engine, "do_execute", execute)
     return made
+
+
+def execute(cursor: Any, statement: str, parameters: Any, context: ExecutionContext) -> bool:
+    """Run a statement; once more if a migration has changed a type since the connection prepared it.
+
+    In a transaction it cannot be run again, for PostgreSQL has ended that. Return True: it has been run.
+    """
+    try:
+        cursor.execute(statement, parameters)
+    except Exception as error:
+        if not is_stale(error) or context.execution_options.get("isolation_level") != AUTOCOMMIT:
+            raise
+        # What SQLAlchemy does itself, but for the second try: all connections forget what they prepared.
+        context.handle_dbapi_exception(error)
+        context.pre_exec()
+        cursor.execute(statement, parameters)
+    return True
+
+
+def is_stale(error: BaseException) -> bool:
+    """Return True if a driver's error says that a migration has made a prepared statement useless."""
+    return isinstance(error.__cause__, asyncpg.InvalidCachedStatementError)
 
 
 def alive(connection: Any, *_: object) -> None:
@@ -50,7 +75,7 @@ def alive(connection: Any, *_: object) -> None:
 def reading(made: AsyncEngine) -> AsyncEngine:
     """The same pool for single queries that change nothing: one way to the database and back, where a transaction
     takes three."""
-    return made.execution_options(isolation_level="AUTOCOMMIT")
+    return made.execution_options(isolation_level=AUTOCOMMIT)
 
 
 def is_away(error: Exception) -> bool:
@@ -58,6 +83,8 @@ def is_away(error: Exception) -> bool:
     if isinstance(error, (OSError, PoolTimeoutError, OperationalError, InterfaceError, asyncpg.InterfaceError)):
         return True
     if isinstance(error, DBAPIError) and error.connection_invalidated:
+        return True
+    if isinstance(error, DBAPIError) and error.orig is not None and is_stale(error.orig):
         return True
     state = getattr(getattr(error, "orig", None) or error, "sqlstate", None) or ""
     return str(state).startswith(AWAY_STATES)

@@ -68,8 +68,8 @@ class Sessions:
         cached = await self._cache.get(key)
         if cached == REVOKED:
             return None
-        if cached is not None:
-            return read(cached)
+        if cached is not None and (identity := read(cached)) is not None:
+            return identity
         query = (
             select(users.c.id, users.c.email, users.c.role, sessions.c.expires_at)
             .join_from(sessions, users)
@@ -122,7 +122,13 @@ def written(identity: Identity) -> bytes:
     return json.dumps([str(identity.user_id), identity.email, identity.role]).encode()
 
 
-def read(value: bytes) -> Identity:
-    """An identity from the cache."""
-    user_id, email, role = json.loads(value)
-    return Identity(user_id=UUID(user_id), email=email, role=role)
+def read(value: bytes) -> Identity | None:
+    """An identity from the cache; None for one that another release wrote in a way of its own.
+
+    The key has no version: a revoked token must be marked for all releases that run.
+    """
+    try:
+        user_id, email, role = json.loads(value)
+        return Identity(user_id=UUID(user_id), email=email, role=role)
+    except (ValueError, TypeError, AttributeError):
+        return None

@@ -9,6 +9,7 @@ from uuid import UUID
 from sqlalchemy import Row, Select, func, select, text
 from sqlalchemy.ext.asyncio import AsyncEngine
 
+from app.common import database
 from app.common.tables import DONE, FAILED, QUEUED, jobs, lab_tests, trends, workers
 
 # A worker says that it is there every 10 s.
@@ -142,7 +143,7 @@ class PostgresRecords(Records):
     """The records in PostgreSQL."""
 
     def __init__(self, engine: AsyncEngine) -> None:
-        self._engine = engine
+        self._reading = database.reading(engine)
 
     async def check(self) -> None:
         """Ask the smallest question."""
@@ -262,7 +263,7 @@ class PostgresRecords(Records):
         return [TrendLine(*test, tuple(points)) for test, points in means.items()]
 
     async def _all(self, query: Select[*tuple[Any, ...]]) -> Sequence[Row[*tuple[Any, ...]]]:
-        async with self._engine.connect() as connection:
+        async with self._reading.connect() as connection:
             return (await connection.execute(query)).all()
 
 

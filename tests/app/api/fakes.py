@@ -1,7 +1,6 @@
 """What the API stands on, in memory: fakes behind the same interfaces. `away` is what a method raises."""
 
 import asyncio
-import hashlib
 from collections.abc import Sequence
 from datetime import UTC, datetime, timedelta
 from typing import Any
@@ -13,7 +12,7 @@ from app.api.pages import Page
 from app.api.queue import State
 from app.api.routes import create_app
 from app.api.schemas import CategorisedTest, JobView, NewPanel, NewReport, Panel, Report, ReportHead, Trends
-from app.api.store import KeyReused, Lost, Send
+from app.api.store import KeyReused, Lost, Once, Send
 from app.common.identity import Identity
 from app.common.jobs import Job
 from tests.app.swapped import Swapped
@@ -53,19 +52,18 @@ class MemoryStore(Neighbor):
         self._now += timedelta(seconds=1)
         return self._now
 
-    def _claim(self, owner: UUID, key: str | None, request: Any, made: UUID) -> UUID:
-        if key is None:
+    def _claim(self, owner: UUID, once: Once | None, made: UUID) -> UUID:
+        if once is None:
             return made
-        print_ = hashlib.sha256(f"{type(request)}{request.model_dump_json()}".encode()).digest()
-        before, first = self.keys.setdefault((owner, key), (print_, made))
-        if before != print_:
+        before, first = self.keys.setdefault((owner, once.key), (once.request, made))
+        if before != once.request:
             raise KeyReused("This Idempotency-Key came before with another request.")
         return first
 
-    async def add_panel(self, owner: UUID, panel: NewPanel, key: str | None) -> UUID:
+    async def add_panel(self, owner: UUID, panel: NewPanel, once: Once | None) -> UUID:
         await self.check()
         panel_id = uuid4()
-        if (made := self._claim(owner, key, panel, panel_id)) != panel_id:
+        if (made := self._claim(owner, once, panel_id)) != panel_id:
             return made
         tests = [CategorisedTest(**test.model_dump(), category=None, confidence=None) for test in panel.tests]
         self.all_panels[panel_id] = Panel(
@@ -81,10 +79,10 @@ class MemoryStore(Neighbor):
         self._add_job("categorise", owner, panel_id=panel_id)
         return panel_id
 
-    async def add_report(self, owner: UUID, report: NewReport, key: str | None) -> UUID:
+    async def add_report(self, owner: UUID, report: NewReport, once: Once | None) -> UUID:
         await self.check()
         report_id = uuid4()
-        if (made := self._claim(owner, key, report, report_id)) != report_id:
+        if (made := self._claim(owner, once, report_id)) != report_id:
             return made
         self.all_reports[report_id] = Report(
             id=report_id,

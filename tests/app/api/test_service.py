@@ -1,6 +1,7 @@
 """The API as a process, with a real PostgreSQL, Redis and a queue that speaks SQS."""
 
 import asyncio
+import hashlib
 import json
 import shutil
 import signal
@@ -133,6 +134,15 @@ def test_the_same_key_from_many_at_once_is_one_panel(api: Running) -> None:
     assert other.status_code == 422
     report = api.ask("POST", "/reports", json=REPORT, headers={"Idempotency-Key": "race-1"})
     assert report.status_code == 422
+
+
+def test_a_key_that_v0_1_0_kept_is_still_known(api: Running) -> None:
+    """It told requests apart by what it made of them, with all that was left out."""
+    headers = {"Idempotency-Key": "across-1"}
+    made = api.ask("POST", "/reports", json=REPORT, headers=headers).json()["id"]
+    old = hashlib.sha256(("/reports\n" + json.dumps(REPORT, separators=(",", ":"))).encode()).digest()
+    api.execute("UPDATE idempotency_keys SET request_sha256 = $1 WHERE key = 'across-1'", old)
+    assert api.ask("POST", "/reports", json=REPORT, headers=headers).json()["id"] == made
 
 
 def test_different_requests_with_one_key_at_once_make_one_thing(api: Running) -> None:

@@ -134,3 +134,16 @@ def test_sessions_that_are_over_are_swept_away(database: str, redis: servers.Red
         assert await kit.sessions.identify(lives.token) == ADA
 
     run(database, redis.url, work)
+
+
+def test_an_entry_that_another_release_wrote_in_its_own_way_is_no_answer(database: str, redis: servers.Redis) -> None:
+    async def work(kit: Kit) -> None:
+        session = await kit.sessions.open(ADA.user_id)
+        key = cache_key(session.token)
+        for foreign in (b'["a", "b", "c", "d"]', b'{"version": 2}', b"[1, 2, 3]", b"7", b"not JSON", b"\xff"):
+            await kit.cache.put(key, foreign, CACHED_SECONDS)
+            assert await kit.sessions.identify(session.token) == ADA
+        await kit.sessions.revoke(session.token)
+        assert await kit.sessions.identify(session.token) is None
+
+    run(database, redis.url, work)
