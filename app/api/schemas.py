@@ -130,6 +130,38 @@ class CategorisedTest(LabTest):
     confidence: float | None
 
 
+class PanelHead(BaseModel):
+    """A panel in a list: all but its tests, which are counted. `categories` are those of its tests, by name."""
+
+    model_config = ConfigDict(
+        json_schema_extra={
+            "example": {
+                "id": PANEL_ID,
+                "owner_id": OWNER_ID,
+                "patient_reference": "patient-17",
+                "status": "done",
+                "reason": None,
+                "created_at": TIME,
+                "finished_at": TIME,
+                "test_count": 1,
+                "out_of_range": 1,
+                "categories": ["diabetes"],
+            }
+        }
+    )
+
+    id: UUID
+    owner_id: UUID | None
+    patient_reference: str
+    status: Status
+    reason: str | None
+    created_at: datetime
+    finished_at: datetime | None
+    test_count: int
+    out_of_range: int
+    categories: list[str]
+
+
 class Panel(BaseModel):
     """A panel as it stands; `reason` says why where its status is `failed`. `owner_id` is null for one from before
     there were accounts."""
@@ -211,7 +243,7 @@ class JobView(BaseModel):
 class Panels(BaseModel):
     """A page of panels, the newest first. `next_cursor` asks for the next page; null on the last."""
 
-    items: list[Panel]
+    items: list[PanelHead]
     next_cursor: str | None
 
 
@@ -284,7 +316,7 @@ class Trends(BaseModel):
 
 
 class Readiness(BaseModel):
-    """Each thing that the API needs, by name. The cache may be away: slower, not down."""
+    """Each thing that the API needs, by name. The cache may be away: slower, not down; so may the queue: later."""
 
     ready: bool
     database: Check

@@ -1,5 +1,6 @@
 """Panels, reports, jobs and trends in PostgreSQL."""
 
+import asyncio
 import functools
 import hashlib
 import json
@@ -12,17 +13,22 @@ from uuid import UUID, uuid4
 
 from pydantic import BaseModel
 from sqlalchemy import (
+    ARRAY,
     ColumnElement,
     RowMapping,
     Select,
     Table,
+    Text,
     Uuid,
     bindparam,
     delete,
     func,
     insert,
+    literal,
+    or_,
     select,
     text,
+    true,
     tuple_,
     update,
 )
@@ -38,6 +44,7 @@ from app.api.schemas import (
     NewPanel,
     NewReport,
     Panel,
+    PanelHead,
     Period,
     ReferenceRange,
     Report,
@@ -71,6 +78,9 @@ MAX_TREND_ROWS = 5000
 MOST_SENDS = 5
 """A job whose message was lost so often, each time before the worker took it down, is given up."""
 NO_RESULT = "no result came of it, however often it was tried"
+
+HEAVY_AT_ONCE = 2
+"""Long lists that are read at once; the others wait for them, not for the connections of the pool."""
 
 Send = Callable[[Sequence[Job]], Awaitable[set[UUID]]]
 
@@ -112,7 +122,7 @@ class Store(Protocol):
     async def panel(self, panel_id: UUID) -> Panel | None:
         """A panel as it stands; None where there is no such panel."""
 
-    async def panels(self, viewer: Identity, page: Page) -> list[Panel]:
+    async def panels(self, viewer: Identity, page: Page) -> list[PanelHead]:
         """A page of panels, the newest first."""
 
     async def report(self, report_id: UUID) -> Report | None:
@@ -150,6 +160,7 @@ class PostgresStore:
     def __init__(self, engine: AsyncEngine) -> None:
         self._engine = engine
         self._reading = database.reading(engine)
+        self._heavy = asyncio.Semaphore(HEAVY_AT_ONCE)
 
     async def add_panel(self, owner: UUID, panel: NewPanel, once: Once | None) -> UUID:
         """Panel, tests, job and key in one transaction."""
@@ -194,22 +205,18 @@ class PostgresStore:
 
     async def panel(self, panel_id: UUID) -> Panel | None:
         """The panel with its tests, in the order in which they came."""
-        found = await self._panels(panel_query(), {"id": panel_id})
-        return found[0] if found else None
-
-    async def panels(self, viewer: Identity, page: Page) -> list[Panel]:
-        """With their tests too."""
-        return await self._panels(panels_query(asks_for(viewer, page)), values(viewer, page))
-
-    async def _panels(self, query: Select[Any], given: dict[str, Any]) -> list[Panel]:
-        panels: dict[UUID, Panel] = {}
         async with self._reading.connect() as connection:
-            for row in (await connection.execute(query, given)).mappings():
-                if row["id"] not in panels:
-                    panels[row["id"]] = Panel(**fields(Panel, row), tests=[])
-                if row["test_panel_id"] is not None:
-                    panels[row["id"]].tests.append(categorised_test(row))
-        return list(panels.values())
+            rows = (await connection.execute(panel_query(), {"id": panel_id})).mappings().all()
+        if not rows:
+            return None
+        tests = [categorised_test(row) for row in rows if row["test_panel_id"] is not None]
+        return Panel(**fields(Panel, rows[0]), tests=tests)
+
+    async def panels(self, viewer: Identity, page: Page) -> list[PanelHead]:
+        """With their tests counted: a hundred full panels are 10,000 tests."""
+        async with self._heavy, self._reading.connect() as connection:
+            rows = await connection.execute(panels_query(asks_for(viewer, page)), values(viewer, page))
+            return [PanelHead(**fields(PanelHead, row)) for row in rows.mappings()]
 
     async def report(self, report_id: UUID) -> Report | None:
         """The report with what was found in it, in the order of its text."""
@@ -251,7 +258,7 @@ class PostgresStore:
             query = query.where(trends.c.test_name == normalise(test_name)[:MAX_NAME])
         if category is not None:
             query = query.where(trends.c.category == category)
-        async with self._reading.connect() as connection:
+        async with self._heavy, self._reading.connect() as connection:
             rows = (await connection.execute(query)).mappings().all()
         return grouped(rows[:MAX_TREND_ROWS], truncated=len(rows) > MAX_TREND_ROWS)
 
@@ -391,13 +398,21 @@ def listed(table: Table, conditions: Conditions) -> Select[Any]:
 
 @functools.cache
 def panels_query(conditions: Conditions) -> Select[Any]:
-    """A page of panels with their tests, in one query: the way to the database and back costs more than what is read
-    twice."""
+    """A page of panels with what is counted of their tests, in one query."""
     panel = listed(lab_panels, conditions).subquery()
+    outside = or_(lab_tests.c.value < lab_tests.c.reference_low, lab_tests.c.value > lab_tests.c.reference_high)
+    categories = func.array_agg(lab_tests.c.category.distinct()).filter(lab_tests.c.category.is_not(None))
+    counted = (
+        select(
+            func.count().label("test_count"),
+            func.count().filter(outside).label("out_of_range"),
+            func.coalesce(categories, literal([], ARRAY(Text))).label("categories"),
+        )
+        .where(lab_tests.c.panel_id == panel.c.id)
+        .lateral()
+    )
     return (
-        select(panel, *TEST_COLUMNS)
-        .join_from(panel, lab_tests, lab_tests.c.panel_id == panel.c.id, isouter=True)
-        .order_by(panel.c.created_at.desc(), panel.c.id.desc(), lab_tests.c.position)
+        select(panel, counted).join_from(panel, counted, true()).order_by(panel.c.created_at.desc(), panel.c.id.desc())
     )
 
 
@@ -415,7 +430,7 @@ def panel_query() -> Select[Any]:
 TEST_COLUMNS = [column.label(f"test_{column.name}") for column in lab_tests.c]
 
 
-def place(thing: Panel | ReportHead | JobView) -> Place:
+def place(thing: PanelHead | ReportHead | JobView) -> Place:
     """Where a thing is in its list."""
     return Place(thing.created_at, thing.id)
 

@@ -49,6 +49,19 @@ export interface Accepted {
   status: Status;
 }
 
+/** A panel as it stands in a list: its tests are counted. */
+export interface PanelHead {
+  id: string;
+  patient_reference: string;
+  status: Status;
+  reason: string | null;
+  created_at: string;
+  finished_at: string | null;
+  test_count: number;
+  out_of_range: number;
+  categories: string[];
+}
+
 export interface Panel {
   id: string;
   patient_reference: string;

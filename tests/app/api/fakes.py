@@ -11,7 +11,7 @@ import httpx
 from app.api.pages import Page
 from app.api.queue import State
 from app.api.routes import create_app
-from app.api.schemas import CategorisedTest, JobView, NewPanel, NewReport, Panel, Report, ReportHead, Trends
+from app.api.schemas import CategorisedTest, JobView, NewPanel, NewReport, Panel, PanelHead, Report, ReportHead, Trends
 from app.api.store import KeyReused, Lost, Once, Send
 from app.common.identity import Identity
 from app.common.jobs import Job
@@ -123,9 +123,12 @@ class MemoryStore(Neighbor):
         self.reads += 1
         return self.all_panels.get(panel_id)
 
-    async def panels(self, viewer: Identity, page: Page) -> list[Panel]:
+    async def panels(self, viewer: Identity, page: Page) -> list[PanelHead]:
         await self.check()
-        return self._listed(self.all_panels, viewer, page)
+        return [
+            PanelHead(**panel.model_dump(), test_count=len(panel.tests), out_of_range=0, categories=[])
+            for panel in self._listed(self.all_panels, viewer, page)
+        ]
 
     async def report(self, report_id: UUID) -> Report | None:
         await self.check()

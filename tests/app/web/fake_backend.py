@@ -90,7 +90,8 @@ class FakeBackend:
             kept.insert(0, thing)
             return 202, {"id": thing["id"], "status": "queued"}
         if not name:
-            return 200, {"items": kept[:20], "next_cursor": None}
+            heads = [panel_head(thing) for thing in kept[:20]] if kind == "labs" else kept[:20]
+            return 200, {"items": heads, "next_cursor": None}
         self.looks += 1
         found = next((thing for thing in kept if thing["id"] == name), None)
         if found is None:
@@ -186,3 +187,17 @@ def serving(backend: FakeBackend, files: Path) -> Iterator[str]:
         server.shutdown()
         server.server_close()
         thread.join()
+
+
+def panel_head(panel: dict[str, Any]) -> dict[str, Any]:
+    """Return a panel as a list has it: its tests are counted."""
+    outside = 0
+    for test in panel["tests"]:
+        low, high = ((test.get("reference_range") or {}).get(end) for end in ("low", "high"))
+        outside += (low is not None and test["value"] < low) or (high is not None and test["value"] > high)
+    counted = {
+        "test_count": len(panel["tests"]),
+        "out_of_range": outside,
+        "categories": sorted({test["category"] for test in panel["tests"]} - {None}),
+    }
+    return {**{name: value for name, value in panel.items() if name != "tests"}, **counted}

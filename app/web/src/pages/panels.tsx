@@ -1,8 +1,8 @@
 import { useInfiniteQuery } from "@tanstack/react-query";
 import { Link } from "wouter";
-import type { Page, Panel } from "../api.ts";
+import type { Page, PanelHead } from "../api.ts";
 import { api } from "../client.ts";
-import { ago, plural, standing, when } from "../lib/format.ts";
+import { ago, plural, when } from "../lib/format.ts";
 import { PlusIcon } from "../parts/icons.tsx";
 import { CategoryChip, Empty, Loading, More, Problem, StatusBadge, Title } from "../parts/parts.tsx";
 
@@ -15,7 +15,7 @@ export function Panels() {
   const panels = useInfiniteQuery({
     queryKey: ["panels"],
     queryFn: ({ pageParam, signal }) =>
-      api.call<Page<Panel>>(`/api/labs?limit=${PAGE}${pageParam ? `&cursor=${encodeURIComponent(pageParam)}` : ""}`, { signal }),
+      api.call<Page<PanelHead>>(`/api/labs?limit=${PAGE}${pageParam ? `&cursor=${encodeURIComponent(pageParam)}` : ""}`, { signal }),
     initialPageParam: null as string | null,
     getNextPageParam: (page) => page.next_cursor,
     // While one waits for the worker, the list is worth looking at again.
@@ -51,7 +51,7 @@ export function Panels() {
                 <span className="entry-main">
                   <span className="entry-name">{panel.patient_reference}</span>
                   <span className="quiet" title={when(panel.created_at)}>
-                    {plural(panel.tests.length, "test")} · {ago(panel.created_at)}
+                    {plural(panel.test_count, "test")} · {ago(panel.created_at)}
                     <Outside panel={panel} />
                   </span>
                 </span>
@@ -67,13 +67,11 @@ export function Panels() {
   );
 }
 
-function Outside({ panel }: { panel: Panel }) {
-  const count = panel.tests.filter((test) => ["low", "high"].includes(standing(test.value, test.reference_range) ?? "")).length;
-  return count > 0 ? <span className="entry-outside"> · {count} outside range</span> : null;
+function Outside({ panel }: { panel: PanelHead }) {
+  return panel.out_of_range > 0 ? <span className="entry-outside"> · {panel.out_of_range} outside range</span> : null;
 }
 
-function Categories({ panel }: { panel: Panel }) {
-  const categories = [...new Set(panel.tests.flatMap((test) => (test.category ? [test.category] : [])))];
+function Categories({ panel: { categories } }: { panel: PanelHead }) {
   return (
     <span className="entry-chips">
       {categories.slice(0, CHIPS).map((category) => (
