@@ -11,9 +11,8 @@ from fastapi import Depends, FastAPI, HTTPException, Request, Response, status
 from app.auth.passwords import WeakPassword
 from app.auth.schemas import Credentials, Me, NewAccount, Readiness, Token
 from app.auth.sign_in import SignIn
-from app.common import web
+from app.common import probes, web
 from app.common.identity import Identity
-from app.common.probes import health
 
 SWEEP_SECONDS = 600.0
 
@@ -47,16 +46,22 @@ def create_app(
             yield
 
     app = web.application("Slipway accounts", "Sign-up, sign-in, sign-out.", lifespan)
-    app.include_router(health("/health"))
+    app.include_router(probes.health("/health"))
     current = web.current(sessions)
+
+    async def look() -> Readiness:
+        found, cache = await asyncio.gather(web.check(check_database()), web.check(check_cache()))
+        return Readiness(ready=found.ok, database=found, cache=cache)
+
+    outcome = probes.Kept(look)
 
     @app.get("/ready", responses={503: {"model": Readiness, "description": "The database is away"}})
     async def ready(response: Response) -> Readiness:
-        """Whether the service can do its work: 503 where the database is away."""
-        found, cache = await asyncio.gather(web.check(check_database()), web.check(check_cache()))
-        if not found.ok:
+        """Whether the service can do its work: 503 where the database is away. For the host, not for the public."""
+        readiness = await outcome.get()
+        if not readiness.ready:
             response.status_code = status.HTTP_503_SERVICE_UNAVAILABLE
-        return Readiness(ready=found.ok, database=found, cache=cache)
+        return readiness
 
     @app.post("/sign-up", status_code=status.HTTP_201_CREATED, responses=web.refusals(400, 409, 422, 429))
     async def sign_up(account: NewAccount, request: Request) -> Me:

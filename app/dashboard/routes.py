@@ -15,10 +15,9 @@ from fastapi.responses import RedirectResponse
 from starlette.exceptions import HTTPException
 
 from app.auth.passwords import MOST as MAX_PASSWORD
-from app.common import database, web
+from app.common import database, probes, web
 from app.common.identity import Identity
 from app.common.limits import TooMany
-from app.common.probes import health
 from app.common.sessions import NewSession
 from app.dashboard import pages
 from app.dashboard.cloud import Queue, Releases
@@ -73,12 +72,14 @@ def create_app(
     app = web.application("Slipway dashboard", "Pages for operators, not an interface for programs.", lifespan)
     speak_html(app)
     # The image's HEALTHCHECK asks the first, the edge passes the second on.
-    app.include_router(health("/health", f"{ROOT}/health", in_schema=False))
+    app.include_router(probes.health("/health", f"{ROOT}/health", in_schema=False))
+
+    outcome = probes.Kept(lambda: web.check(records.check()))
 
     @app.get("/ready", include_in_schema=False)
     async def ready(response: Response) -> dict[str, web.Check]:
         """Whether the dashboard can do its work, which needs the database alone."""
-        found = await web.check(records.check())
+        found = await outcome.get()
         if not found.ok:
             response.status_code = status.HTTP_503_SERVICE_UNAVAILABLE
         return {"database": found}

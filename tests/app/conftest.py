@@ -9,11 +9,18 @@ from collections.abc import Iterator
 import boto3
 import pytest
 
+from app.common import probes
 from app.migrate.service import migrate
 from tests.app import servers
 
 REGION = "us-east-1"
 _numbers = itertools.count(1)
+
+
+@pytest.fixture(autouse=True)
+def fresh_readiness(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Let each test see how things stand now, not how they stood for the test before it."""
+    monkeypatch.setattr(probes, "KEPT_SECONDS", 0.0)
 
 
 @pytest.fixture(scope="session")

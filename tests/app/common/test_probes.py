@@ -1,5 +1,6 @@
 """The routes that the host asks."""
 
+import asyncio
 from typing import Any
 
 import pytest
@@ -34,3 +35,22 @@ def test_health_names_no_digest_if_the_host_gave_none(
     if value is not None:
         monkeypatch.setenv("IMAGE_DIGEST", value)
     assert "x-image-digest" not in ask(app, "GET", "/health").headers
+
+
+def test_what_was_found_is_kept_for_a_moment_and_looked_for_by_one_at_a_time(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(probes, "KEPT_SECONDS", 0.2)
+    looks: list[int] = []
+
+    async def look() -> int:
+        looks.append(len(looks))
+        await asyncio.sleep(0.01)
+        return len(looks)
+
+    async def run() -> None:
+        kept = probes.Kept(look)
+        assert await asyncio.gather(*(kept.get() for _ in range(100))) == [1] * 100
+        await asyncio.sleep(0.25)
+        assert await kept.get() == 2
+
+    asyncio.run(run())
+    assert len(looks) == 2

@@ -75,7 +75,7 @@ def test_an_edge_that_stops_serves_on_and_sends_its_clients_elsewhere(start: Sta
     assert asked(client, "GET", "/api/labs").getheader("Connection") != "close"
     ended = pool.submit(edge.stop, signal.SIGTERM)
     time.sleep(0.3)
-    for path in ("/api/labs", "/", "/health", "/api/ready"):
+    for path in ("/api/labs", "/", "/health", "/api/ready"):  # the last is refused
         answer = asked(client, "POST" if path == "/api/labs" else "GET", path)
         assert answer.status in (200, 404)
         assert answer.getheader("Connection") == "close", path

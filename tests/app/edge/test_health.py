@@ -38,3 +38,13 @@ def test_the_health_of_each_route_is_its_services_own(
     answer = httpx.get(f"{start(environment={'IMAGE_DIGEST': DIGEST}).url}{asked}")
     assert answer.headers["x-image-digest"] == "its-own"
     assert upstream.heads[-1].startswith(b"GET " + passed_on + b" ")
+
+
+@pytest.mark.parametrize(
+    "path",
+    ["/api/ready", "/auth/ready", "/dashboard/ready", "/api/ready/", "/api//ready", "/api/%72eady", "/API/ready"],
+)
+def test_readiness_is_not_for_the_public(start: Start, upstream: Upstream, path: str) -> None:
+    answer = httpx.get(f"{start().url}{path}")
+    assert answer.status_code == 404 or answer.text == "the page"
+    assert upstream.heads == []
