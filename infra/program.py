@@ -292,12 +292,14 @@ def _environment(
     settings: Settings, name: str, service: Service, jobs: Jobs | None, host: ApiHost
 ) -> dict[str, pulumi.Input[str]]:
     """Return what a service is given in plain text: no more than it needs."""
+    environment: dict[str, pulumi.Input[str]] = {
+        _variable(variable): settings.variable(variable) for variable in service.variables
+    }
     if service.edge:
-        return {}  # the host tells it where the others are
-    environment: dict[str, pulumi.Input[str]] = {"SERVICE_TYPE": name, "AWS_REGION": settings.region}
+        return environment  # the host tells it where the others are
+    environment |= {"SERVICE_TYPE": name, "AWS_REGION": settings.region}
     if service.port:
         environment["PORT"] = str(service.port)
-    environment |= {_variable(name): settings.variable(name) for name in service.variables}
     if jobs and {"jobs:send", "jobs:count"} & set(service.permissions):
         environment["JOBS_QUEUE_URL"] = jobs.url
     if "release:read" in service.permissions:

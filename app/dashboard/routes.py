@@ -6,7 +6,7 @@ from collections.abc import AsyncIterator, Awaitable, Callable
 from contextlib import AbstractAsyncContextManager
 from datetime import UTC, datetime
 from http import HTTPStatus
-from typing import Annotated, Protocol
+from typing import Annotated, Literal, Protocol, TypedDict
 from urllib.parse import urlsplit
 
 from fastapi import FastAPI, Form, Request, Response, status
@@ -28,6 +28,8 @@ log = logging.getLogger(__name__)
 
 ROOT = "/dashboard"
 COOKIE = "slipway_dashboard"
+# By https, browsers keep a cookie of this name only from this host itself, by https, and for all its paths.
+SECURE_COOKIE = f"__Host-{COOKIE}"
 MAX_EMAIL = 254
 
 WRONG = "There is no account with this email and password."
@@ -132,13 +134,9 @@ def create_app(
             return pages.notice(403, "Operators only", NOT_OPERATOR)
         answer = to(ROOT)
         answer.set_cookie(
-            COOKIE,
-            session.token,
+            value=session.token,
             max_age=int((session.expires_at - datetime.now(UTC)).total_seconds()),
-            path=ROOT,
-            secure=is_https(request),
-            httponly=True,
-            samesite="strict",
+            **cookie(request),
         )
         return answer
 
@@ -147,14 +145,14 @@ def create_app(
         """End the session, here and everywhere that its token went."""
         if not sent_from_here(request):
             return pages.notice(403, "Not from here", ELSEWHERE)
-        if token := request.cookies.get(COOKIE):
+        if token := request.cookies.get(cookie(request)["key"]):
             await sessions.revoke(token)
         answer = to(f"{ROOT}/sign-in")
-        answer.delete_cookie(COOKIE, path=ROOT, secure=is_https(request), httponly=True, samesite="strict")
+        answer.delete_cookie(**cookie(request))
         return answer
 
     async def who(request: Request) -> Identity | None:
-        token = request.cookies.get(COOKIE)
+        token = request.cookies.get(cookie(request)["key"])
         identity = await sessions.identify(token) if token else None
         request.state.identity = identity
         return identity
@@ -197,6 +195,28 @@ def sent_from_here(request: Request) -> bool:
         return site == "same-origin"
     origin = urlsplit(request.headers.get("origin", "")).netloc
     return bool(origin) and origin == request.headers.get("host")
+
+
+class Cookie(TypedDict):
+    """How the session's cookie is set and deleted, as Starlette takes it."""
+
+    key: str
+    path: str
+    secure: bool
+    httponly: bool
+    samesite: Literal["strict"]
+
+
+def cookie(request: Request) -> Cookie:
+    """Return the name and the properties of the session's cookie."""
+    secure = is_https(request)
+    return {
+        "key": SECURE_COOKIE if secure else COOKIE,
+        "path": "/" if secure else ROOT,
+        "secure": secure,
+        "httponly": True,
+        "samesite": "strict",
+    }
 
 
 def is_https(request: Request) -> bool:

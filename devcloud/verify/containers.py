@@ -84,11 +84,12 @@ class Workloads:
         """
         service = outputs.services[name]
         if service.edge:
-            environment = {
+            upstreams = {
                 f"{other.upper().replace('-', '_')}_UPSTREAM": f"{names[other]}:{described.port}"
                 for other, described in outputs.services.items()
                 if described.route
             }
+            environment = {**service.environment, **upstreams}
         else:
             environment = {**service.environment, **self.secrets(service.secrets), **self.cloud.inside()}
         return Container(

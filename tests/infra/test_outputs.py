@@ -38,7 +38,7 @@ def test_a_service_is_given_what_its_permissions_need(run: Run) -> None:
     }
     assert services["dashboard"].environment["RELEASE_PARAMETER"] == "/slipway/dev/release"
     assert "JOBS_QUEUE_URL" not in services["auth"].environment
-    assert services["caddy"].environment == {}
+    assert services["caddy"].environment == {"TRUSTED_PROXIES": ""}
 
 
 @pytest.mark.parametrize("outputs", [{}, {"images": {}}])

@@ -120,7 +120,24 @@ def test_the_cookie_is_for_this_site_and_no_script(dashboard: Dashboard) -> None
         assert attribute in cookie
     assert 43_000 < int(re.findall(r"Max-Age=(\d+)", cookie)[0]) <= 43_200
     assert "Secure" not in cookie
-    assert "Secure" in dashboard.sign_in(headers=HERE | {"x-forwarded-proto": "https"}).headers["set-cookie"]
+
+
+def test_by_https_the_cookie_is_bound_to_this_host(dashboard: Dashboard) -> None:
+    """A browser takes a cookie of this name with Secure and Path=/ only, and from no other host or plain http."""
+    https = HERE | {"x-forwarded-proto": "https"}
+    cookie = dashboard.sign_in(headers=https).headers["set-cookie"]
+    name, _, rest = cookie.partition("=")
+    token = rest.partition(";")[0]
+    assert name == "__Host-slipway_dashboard"
+    for attribute in ("Secure", "HttpOnly", "Path=/;", "SameSite=strict"):
+        assert attribute in cookie
+    dashboard.cookies.clear()
+    for given, status in ((f"{name}={token}", 200), (f"{COOKIE}={token}", 303)):
+        assert dashboard.ask("GET", "/dashboard", headers=https | {"cookie": given}).status_code == status
+    left = dashboard.ask("POST", "/dashboard/sign-out", headers=https | {"cookie": f"{name}={token}"})
+    assert left.headers["set-cookie"].startswith(f'{name}="";')
+    assert "Secure" in left.headers["set-cookie"]
+    assert dashboard.ask("GET", "/dashboard", headers=https | {"cookie": f"{name}={token}"}).status_code == 303
 
 
 def test_a_user_is_refused_with_a_sentence_and_gets_no_session(dashboard: Dashboard) -> None:
