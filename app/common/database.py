@@ -12,8 +12,8 @@ from sqlalchemy.ext.asyncio import AsyncEngine, create_async_engine
 CONNECT_TIMEOUT_SECONDS = 3
 STATEMENT_TIMEOUT_SECONDS = 5
 # Three services of this image and the worker share a PostgreSQL on a host of 2 GB; each connection costs it 5-10 MB.
-POOL_SIZE = 5
-MAX_OVERFLOW = 5
+POOL_SIZE = 3
+MAX_OVERFLOW = 2
 AUTOCOMMIT = "AUTOCOMMIT"
 
 FAILURES: tuple[type[Exception], ...] = (SQLAlchemyError, OSError, asyncpg.PostgresError, asyncpg.InterfaceError)

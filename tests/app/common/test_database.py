@@ -76,3 +76,26 @@ def test_other_errors_are_not_tried_again(database: str) -> None:
                 await connection.execute(insert(chats).values(id=uuid4(), owner_id=None))
 
     with_engine(database, work)
+
+
+def test_a_service_takes_no_more_connections_than_the_host_planned_for(
+    database: str, postgres: servers.Postgres
+) -> None:
+    name = database.rpartition("/")[2]
+
+    async def work(engine: AsyncEngine) -> None:
+        async def ask() -> None:
+            async with engines.reading(engine).connect() as connection:
+                await connection.execute(text("SELECT pg_sleep(0.1)"))
+
+        async def count() -> int:
+            statement = "SELECT count(*) FROM pg_stat_activity WHERE datname = $1 AND pid <> pg_backend_pid()"
+            return int((await postgres.execute(statement, name, name))[0][0])
+
+        asked = asyncio.gather(*(ask() for _ in range(30)))
+        await asyncio.sleep(0.3)
+        assert await count() == 5
+        await asked
+        assert await count() == 3
+
+    with_engine(database, work)
