@@ -1,5 +1,6 @@
 """Panels, reports, jobs and trends in PostgreSQL."""
 
+import asyncio
 import functools
 import hashlib
 import json
@@ -27,6 +28,7 @@ from sqlalchemy import (
     or_,
     select,
     text,
+    true,
     tuple_,
     update,
 )
@@ -76,6 +78,9 @@ MAX_TREND_ROWS = 5000
 MOST_SENDS = 5
 """A job whose message was lost so often, each time before the worker took it down, is given up."""
 NO_RESULT = "no result came of it, however often it was tried"
+
+HEAVY_AT_ONCE = 2
+"""Long lists that are read at once; the others wait for them, not for the connections of the pool."""
 
 Send = Callable[[Sequence[Job]], Awaitable[set[UUID]]]
 
@@ -155,6 +160,7 @@ class PostgresStore:
     def __init__(self, engine: AsyncEngine) -> None:
         self._engine = engine
         self._reading = database.reading(engine)
+        self._heavy = asyncio.Semaphore(HEAVY_AT_ONCE)
 
     async def add_panel(self, owner: UUID, panel: NewPanel, once: Once | None) -> UUID:
         """Panel, tests, job and key in one transaction."""
@@ -208,7 +214,7 @@ class PostgresStore:
 
     async def panels(self, viewer: Identity, page: Page) -> list[PanelHead]:
         """With their tests counted: a hundred full panels are 10,000 tests."""
-        async with self._reading.connect() as connection:
+        async with self._heavy, self._reading.connect() as connection:
             rows = await connection.execute(panels_query(asks_for(viewer, page)), values(viewer, page))
             return [PanelHead(**fields(PanelHead, row)) for row in rows.mappings()]
 
@@ -252,7 +258,7 @@ class PostgresStore:
             query = query.where(trends.c.test_name == normalise(test_name)[:MAX_NAME])
         if category is not None:
             query = query.where(trends.c.category == category)
-        async with self._reading.connect() as connection:
+        async with self._heavy, self._reading.connect() as connection:
             rows = (await connection.execute(query)).mappings().all()
         return grouped(rows[:MAX_TREND_ROWS], truncated=len(rows) > MAX_TREND_ROWS)
 
@@ -396,16 +402,17 @@ def panels_query(conditions: Conditions) -> Select[Any]:
     panel = listed(lab_panels, conditions).subquery()
     outside = or_(lab_tests.c.value < lab_tests.c.reference_low, lab_tests.c.value > lab_tests.c.reference_high)
     categories = func.array_agg(lab_tests.c.category.distinct()).filter(lab_tests.c.category.is_not(None))
-    return (
+    counted = (
         select(
-            panel,
-            func.count(lab_tests.c.position).label("test_count"),
-            func.count(lab_tests.c.position).filter(outside).label("out_of_range"),
+            func.count().label("test_count"),
+            func.count().filter(outside).label("out_of_range"),
             func.coalesce(categories, literal([], ARRAY(Text))).label("categories"),
         )
-        .join_from(panel, lab_tests, lab_tests.c.panel_id == panel.c.id, isouter=True)
-        .group_by(*panel.c)
-        .order_by(panel.c.created_at.desc(), panel.c.id.desc())
+        .where(lab_tests.c.panel_id == panel.c.id)
+        .lateral()
+    )
+    return (
+        select(panel, counted).join_from(panel, counted, true()).order_by(panel.c.created_at.desc(), panel.c.id.desc())
     )
 
 

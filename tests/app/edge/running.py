@@ -40,8 +40,9 @@ class Upstream:
 
     def close(self) -> None:
         """Listen no more, and end every connection."""
-        # The thread that accepts would otherwise take one more.
-        self._listener.shutdown(socket.SHUT_RDWR)
+        with contextlib.suppress(OSError):  # closed already
+            # The thread that accepts would otherwise take one more.
+            self._listener.shutdown(socket.SHUT_RDWR)
         self._listener.close()
         for connection in self._open:
             connection.close()
