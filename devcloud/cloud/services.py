@@ -18,13 +18,15 @@ from devcloud.toolchain import Toolchain, host_image
 from devcloud.util.console import row, say, step
 from devcloud.util.files import replace_text
 from devcloud.util.locks import locked
-from devcloud.util.processes import unmount_below
+from devcloud.util.processes import detach_loops_below, unmount_below
 from devcloud.util.sockets import check_ports
 
 BUILDER = "slipway-local"
 """The buildx instance that stands for this cloud's BuildKit, as Pulumi.local.yaml names it."""
 BUILDKIT = "buildkit"
 MACHINES = "machines"
+VOLUMES = "volumes"
+"""The folder of EBS volumes in a cloud's folder: they are gone with the emulator that knew them."""
 
 
 @dataclass(frozen=True)
@@ -77,6 +79,8 @@ class Services:
         """End every process, container, network and mount of this cloud."""
         self.stop_processes()
         self.engine.stop()
+        detach_loops_below(self.cloud.folder)
+        shutil.rmtree(self.cloud.folder / VOLUMES, ignore_errors=True)
 
     def stop_processes(self) -> None:
         self.supervisor.stop()
@@ -207,6 +211,7 @@ class Services:
                 *(sys.executable, "-m", "devcloud.machines", "--cloud", cloud.name),
                 *("--docker", str(self.toolchain.docker), "--image", host_image.of(cloud.cache).name),
                 *("--network", cloud.network, "--gateway", gateway, "--logs", str(cloud.logs)),
+                *("--volumes", str(cloud.folder / VOLUMES)),
                 *("--aws-port", str(cloud.ports.aws), "--registry-port", str(cloud.ports.ecr)),
             ],
             priority=4,

@@ -18,7 +18,7 @@ from moto.ec2.models.instances import Instance
 from moto.sts.models import sts_backends
 
 from devcloud.emulator import metadata, ssm_commands
-from devcloud.emulator.machines import MACHINES
+from devcloud.emulator.machines import MACHINES, volumes
 
 PREFIX = "/_devcloud/"
 POLL_SECONDS = 20.0
@@ -54,6 +54,8 @@ class MachineApi:
         method, address = environ["REQUEST_METHOD"], environ.get("REMOTE_ADDR", "")
         if (method, path) == ("GET", "instances"):
             return HTTPStatus.OK, {"instances": MACHINES.wanted()}
+        if (method, path) == ("GET", "volumes"):
+            return HTTPStatus.OK, {"volumes": volumes()}
         if method == "POST" and path.startswith("instances/"):
             MACHINES.report(path.removeprefix("instances/"), _json(environ))
             return HTTPStatus.OK, {}

@@ -127,6 +127,12 @@ def instances() -> Iterator[Instance]:
                 yield from list(reservation.instances)
 
 
+def volumes() -> list[str]:
+    """Return the ids of the volumes of every account and region."""
+    backends = [backend for account in list(ec2_backends.values()) for backend in list(account.values())]
+    return [volume for backend in backends for volume in list(backend.volumes)]
+
+
 def set_state(instance: Instance, state: str) -> None:
     instance._state.name, instance._state.code = state, STATES[state]
 

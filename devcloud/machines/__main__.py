@@ -8,6 +8,7 @@ from pathlib import Path
 from devcloud.machines.containers import Place
 from devcloud.machines.engine import Engine, cgroup_version
 from devcloud.machines.reconcile import DataPlane, Emulator
+from devcloud.machines.volumes import Volumes
 
 
 def main() -> None:
@@ -21,6 +22,7 @@ def main() -> None:
     parser.add_argument("--aws-port", required=True, type=int, metavar="PORT", help="the emulator's port")
     parser.add_argument("--registry-port", required=True, type=int, metavar="PORT", help="the port of ECR's registry")
     parser.add_argument("--logs", required=True, type=Path, metavar="FOLDER", help="where the consoles are kept")
+    parser.add_argument("--volumes", required=True, type=Path, metavar="FOLDER", help="where EBS volumes are kept")
     given = parser.parse_args()
     place = Place(
         cloud=given.cloud,
@@ -32,7 +34,8 @@ def main() -> None:
         cgroup_version=cgroup_version(given.docker),
     )
     signal.signal(signal.SIGTERM, signal.default_int_handler)
-    plane = DataPlane(Engine(given.docker, place), Emulator(f"http://127.0.0.1:{given.aws_port}"), given.logs)
+    emulator = Emulator(f"http://127.0.0.1:{given.aws_port}")
+    plane = DataPlane(Engine(given.docker, place), emulator, given.logs, Volumes(given.volumes))
     with contextlib.suppress(KeyboardInterrupt):
         plane.serve()
 

@@ -9,6 +9,8 @@ import json
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 
+from devcloud.machines.volumes import Volume
+
 CLOUD_LABEL = "slipway.cloud"
 """Every container and network of ours carries it, with the name of its cloud: what is left goes with the cloud."""
 INSTANCE_LABEL = "slipway.instance"
@@ -54,6 +56,8 @@ class Wanted:
     hop_limit: int
     reboots: int
     """How many reboots were asked for and not done."""
+    volumes: tuple[Volume, ...] = ()
+    """The disks beside its own."""
 
     @classmethod
     def parse(cls, said: Mapping[str, object]) -> "Wanted":
@@ -68,6 +72,7 @@ class Wanted:
             doors=tuple(Door(door["address"], door["port"]) for door in fields["publish"]),
             hop_limit=fields["hopLimit"],
             reboots=fields["reboots"],
+            volumes=tuple(Volume(each["id"], each["device"], each["sizeGib"]) for each in fields["volumes"]),
         )
 
 

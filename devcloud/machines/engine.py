@@ -56,6 +56,15 @@ class Engine:
         """Return the exit code of a container that has stopped."""
         return int(self._docker("inspect", "--format", "{{.State.ExitCode}}", name_of(self.place, instance_id)))
 
+    def show(self, instance_id: str, node: str, major: int, minor: int) -> None:
+        """Let a running host have a disk of this machine's at `node`."""
+        script = f"rm -f {node} && mknod -m 660 {node} b {major} {minor}"
+        self._docker("exec", name_of(self.place, instance_id), "sh", "-c", script)
+
+    def hide(self, instance_id: str, node: str) -> None:
+        """Take a disk from a running host."""
+        self._docker("exec", name_of(self.place, instance_id), "rm", "-f", node)
+
     def stop(self, instance_id: str) -> None:
         """Shut a host down; cut its power if that takes too long."""
         self._docker("stop", name_of(self.place, instance_id), timeout=STOP_SECONDS + 60)

@@ -13,6 +13,7 @@ from typing import Any
 
 from devcloud.machines.containers import Wanted
 from devcloud.machines.engine import Engine
+from devcloud.machines.volumes import Volume, Volumes
 from devcloud.util.console import UserError
 
 PAUSE_SECONDS = 0.5
@@ -31,6 +32,10 @@ class Emulator:
     def __init__(self, endpoint: str) -> None:
         parts = urllib.parse.urlsplit(endpoint)
         self._host, self._port = parts.hostname or "", parts.port or 80
+
+    def volumes(self) -> set[str]:
+        """Return the ids of all volumes, attached or not."""
+        return set(self._call("GET", "volumes", None)["volumes"])
 
     def instances(self) -> dict[str, Wanted]:
         """Return what should run, by instance id. Raise OSError if the emulator does not answer."""
@@ -60,9 +65,11 @@ class Emulator:
 class DataPlane:
     """The instances of one cloud. One piece of work at a time for each, side by side for several."""
 
-    def __init__(self, engine: Engine, emulator: Emulator, logs: Path) -> None:
+    def __init__(self, engine: Engine, emulator: Emulator, logs: Path, volumes: Volumes) -> None:
         self.engine = engine
         self.emulator = emulator
+        self.volumes = volumes
+        self._attached: dict[str, tuple[Volume, ...]] = {}
         self.consoles = Consoles(engine, logs)
         self._pool = ThreadPoolExecutor(max_workers=8)
         self._work: dict[str, Future[None]] = {}
@@ -80,6 +87,7 @@ class DataPlane:
                 if wanted != before or self._busy() or time.monotonic() - asked > DOCKER_SECONDS:
                     states = self.engine.states()
                     asked = time.monotonic()
+                    self.volumes.forget_all_but(self.emulator.volumes())
                 self.reconcile(wanted, states)
                 before = wanted
             except (OSError, UserError) as problem:
@@ -98,6 +106,8 @@ class DataPlane:
             here, there = states.get(instance_id, ""), wanted.get(instance_id)
             if there is None or to_do(there, here):
                 self._work[instance_id] = self._pool.submit(self._settle, instance_id, there)
+            elif here == "running" and self._attached.get(instance_id) != there.volumes:
+                self._work[instance_id] = self._pool.submit(self._attach, there)
         for instance_id in wanted:
             running = states.get(instance_id) == "running"
             if (text := self.consoles.news(instance_id, running=running)) is not None:
@@ -125,10 +135,10 @@ class DataPlane:
             self.emulator.report(instance_id, state="stopped")
         elif work == "reboot" and wanted:
             self.engine.stop(instance_id)
-            self._start(instance_id)
+            self._start(wanted)
             self.emulator.report(instance_id, rebooted=wanted.reboots)
-        elif work == "recover":
-            self._recover(instance_id)
+        elif work == "recover" and wanted:
+            self._recover(wanted)
         elif wanted:
             self._run(wanted, here)
 
@@ -136,25 +146,42 @@ class DataPlane:
         try:
             if not here:
                 self.engine.create(wanted)
-            self._start(wanted.id)
+            self._start(wanted)
         except UserError as problem:
             # Such as an address that something else listens on. EC2 says the same of a launch that fails.
             self.engine.remove(wanted.id)
             self.emulator.report(wanted.id, state="terminated", reason=str(problem))
             raise
 
-    def _start(self, instance_id: str) -> None:
-        address = self.engine.start(instance_id)
-        self.emulator.report(instance_id, address=address, state="running")
+    def _start(self, wanted: Wanted) -> None:
+        address = self.engine.start(wanted.id)
+        # Before it is reported, which is when the host can be asked for anything.
+        self._attach(wanted, booted=True)
+        self.emulator.report(wanted.id, address=address, state="running")
 
-    def _recover(self, instance_id: str) -> None:
+    def _attach(self, wanted: Wanted, *, booted: bool = False) -> None:
+        """Let a host have its volumes and no other. A boot has taken all of them away."""
+        before = () if booted else self._attached.get(wanted.id, ())
+        for volume in before:
+            if volume not in wanted.volumes:
+                _say(f"{wanted.id}: detach {volume.id} from {volume.node}")
+                self.engine.hide(wanted.id, volume.node)
+                self.volumes.close(volume.id)
+        for volume in wanted.volumes:
+            if volume not in before:
+                _say(f"{wanted.id}: attach {volume.id} as {volume.node}")
+                self.engine.show(wanted.id, volume.node, *self.volumes.open(volume))
+        self._attached[wanted.id] = wanted.volumes
+
+    def _recover(self, wanted: Wanted) -> None:
         """Start a host that rebooted itself or lost its power; note one that shut itself down."""
+        instance_id = wanted.id
         code = self.engine.exit_code(instance_id)
         if code in POWER_OFF_CODES:
             self.emulator.report(instance_id, state="stopped")
         else:
             _say(f"{instance_id}: {'rebooted itself' if code == REBOOT_CODE else f'lost its power (exit code {code})'}")
-            self._start(instance_id)
+            self._start(wanted)
 
 
 def to_do(wanted: Wanted, here: str) -> str:

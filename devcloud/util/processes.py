@@ -119,3 +119,16 @@ def unmount_below(folder: Path) -> None:
     found = [each.mountpoint for each in mounts if f"{folder}/" in f"{each.device} {each.mountpoint} {each.opts}"]
     for mount in sorted(found, reverse=True):
         subprocess.run(traced(["umount", "--lazy", mount]), check=False, capture_output=True)
+
+
+def detach_loops_below(folder: Path) -> None:
+    """Free the loop devices that are files below a folder."""
+    command = ["losetup", "--list", "--noheadings", "--output", "NAME,BACK-FILE"]
+    try:
+        done = subprocess.run(traced(command), check=False, capture_output=True, text=True)
+    except FileNotFoundError:
+        return
+    for line in done.stdout.splitlines():
+        loop, _, file = line.partition(" ")
+        if file.strip().startswith(f"{folder}/"):
+            subprocess.run(traced(["losetup", "--detach", loop]), check=False, capture_output=True)

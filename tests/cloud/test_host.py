@@ -220,6 +220,24 @@ def test_what_runs_on_the_host_is_held_to_its_memory(host: Host, image: str) -> 
     assert held >= 1810 * 1024 * 1024  # the limit stands on the container, above systemd's own scope
 
 
+def test_a_volume_is_a_disk_that_outlasts_a_reboot(host: Host) -> None:
+    zone = host.ec2.describe_instances(InstanceIds=[host.instance])["Reservations"][0]["Instances"][0]["Placement"]
+    volume = host.ec2.create_volume(AvailabilityZone=zone["AvailabilityZone"], Size=1, VolumeType="gp3")["VolumeId"]
+    host.ec2.attach_volume(VolumeId=volume, InstanceId=host.instance, Device="/dev/sdf")
+    assert wait_until(lambda: host.shell("test -b /dev/xvdf")["Status"] == "Success", 30)
+    host.said("mkfs.ext4 -q -L data /dev/xvdf", "mount /dev/xvdf /mnt", "echo row > /mnt/row", "umount /mnt")
+    booted = host.said("stat --format %Y /proc/1")
+    host.ec2.reboot_instances(InstanceIds=[host.instance])
+    assert wait_until(lambda: host.said("stat --format %Y /proc/1") != booted, BOOT_SECONDS)
+    assert host.said("blkid -o value -s LABEL /dev/xvdf", "mount /dev/xvdf /mnt", "cat /mnt/row") == "data\nrow\n"
+    host.said("umount /mnt")
+    host.ec2.detach_volume(VolumeId=volume, InstanceId=host.instance)
+    assert wait_until(lambda: host.shell("test -b /dev/xvdf")["Status"] == "Failed", 30)
+    host.ec2.delete_volume(VolumeId=volume)
+    file = host.cloud.folder / "volumes" / f"{volume}.img"
+    assert wait_until(lambda: not file.exists(), 30)
+
+
 def test_a_stopped_host_takes_no_command_and_starts_with_its_disk(host: Host) -> None:
     host.said("echo kept > /root/note")
     host.ec2.stop_instances(InstanceIds=[host.instance])
