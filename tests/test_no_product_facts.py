@@ -70,9 +70,13 @@ OWN_NAMES: dict[str, str] = {
     "devcloud/bootstrap.py": "the cache folder, and Slipway by its name",
     "devcloud/cloud/cloud.py": "a cloud's network, and its passphrase",
     "devcloud/cloud/databases.py": "the databases' user",
-    "devcloud/cloud/docker.py": "the label of a cloud's containers",
     "devcloud/cloud/services.py": "the builder of a cloud",
     "devcloud/dev/dev.py": "the database and the queues of `make dev`",
+    "devcloud/machines/containers.py": "a cloud's hosts, by their containers' names",
+    "infra/host": "the host's folders, units, chain and network",
+    "infra/releases/bootstrap.py": "the host's folders and units",
+    "infra/releases/host_document.py": "the host's folder of programs",
+    "infra/releases/run_command.py": "the comment on each command",
     "infra/settings": "examples, and the builder that `make builder` makes",
 }
 """Files and folders in which the tool names something of its own."""

@@ -1,4 +1,4 @@
-"""What the host asks: is a service alive, which image answers, and can it work."""
+"""Answer the host's questions: is a service alive, which image answers, and can it work."""
 
 import asyncio
 import os

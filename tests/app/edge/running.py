@@ -13,7 +13,7 @@ WEB_IMAGE = servers.ROOT / "images" / "web"
 OK = b"HTTP/1.1 200 OK\r\nContent-Length: 2\r\n\r\n{}"
 
 Answer = Callable[[bytes, socket.socket], bytes | None]
-"""What the service does with a request's head: the bytes to answer, or None to close the connection."""
+"""An answer to a request's head: the bytes to answer, or None to close the connection."""
 
 
 class Upstream:
@@ -30,7 +30,7 @@ class Upstream:
 
     @property
     def address(self) -> str:
-        """Where it listens."""
+        """Return the address that it listens on."""
         return f"127.0.0.1:{self.port}"
 
     def header(self, name: str) -> str | None:
@@ -111,7 +111,7 @@ class Edge(servers.Process):
 
     @property
     def url(self) -> str:
-        """Where it answers."""
+        """Return the address that it answers on."""
         return f"http://127.0.0.1:{self.port}"
 
     def command(self) -> list[str]:

@@ -1,4 +1,4 @@
-"""Whoever is in front closes an idle connection first, and a stop loses no request."""
+"""The side in front closes an idle connection first, and a stop loses no request."""
 
 import http.client
 import json

@@ -1,4 +1,4 @@
-"""What a release asks of the edge itself."""
+"""The edge answers what a release asks of it."""
 
 import httpx
 import pytest

@@ -1,4 +1,4 @@
-"""What is in front of the edge: a load balancer that is named is believed, anyone else is not."""
+"""Proxies in front of the edge: a load balancer that is named is believed, anyone else is not."""
 
 import httpx
 import pytest

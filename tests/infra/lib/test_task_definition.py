@@ -21,6 +21,7 @@ def definitions(**changes: Any) -> str:
         "log_group": "/slipway/dev/worker",
         "region": "us-east-1",
         "health": ["python", "-m", "app.worker.health"],
+        "secret_versions": {},
     }
     return container_definitions(**(given | changes))
 
