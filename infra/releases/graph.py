@@ -127,11 +127,13 @@ def _environment(settings: Settings, wiring: Wiring, name: str) -> dict[str, str
     """Return the plain environment of a service: no more than it needs."""
     service = settings.services[name]
     environment = {environment_variable(variable): settings.variable(variable) for variable in service.variables}
-    if service.edge or service.external:
-        return environment  # the host tells the edge where the others are
-    environment |= {"SERVICE_TYPE": name, "AWS_REGION": settings.region}
+    if service.external:
+        return environment
     if service.port:
         environment["PORT"] = str(service.port)
+    if service.edge:
+        return environment  # the host tells the edge where the others are
+    environment |= {"SERVICE_TYPE": name, "AWS_REGION": settings.region}
     if wiring.queue_url and {"jobs:send", "jobs:count", "jobs:work"} & set(service.permissions):
         environment["JOBS_QUEUE_URL"] = wiring.queue_url
     if "release:read" in service.permissions:

@@ -199,6 +199,13 @@ class Checkout:
         # buildctl finds the login of the cloud's registry by DOCKER_CONFIG.
         return output(command, env=self.docker_environment())
 
+    def on_host(self, service: str, *arguments: str, stack: str = "local") -> Done:
+        """Run Docker's client on the stack's host; `{}` in the arguments stands for the container of a service."""
+        instance = f"{self.cloud.network}-{self.outputs(stack)['apiInstanceId']}"
+        listed = self.docker("exec", instance, "docker", "ps", "--format", "{{.Names}}").said.split()
+        (container,) = [name for name in listed if name.endswith(f"-{service}")]
+        return self.docker("exec", instance, "docker", *(argument.replace("{}", container) for argument in arguments))
+
     def generate(self) -> None:
         """Write the files that are made from product.yaml."""
         call = [sys.executable, "devcloud/bootstrap.py", "infra.generate"]

@@ -34,13 +34,11 @@ class Product:
     address: str
     """Of the edge."""
     checkout: Checkout
-    auth: str
-    """The auth service's container."""
 
     def grant(self, email: str) -> None:
         """Make an account an operator's, as one does on the host."""
         command = ["/opt/venv/bin/python", "-m", "app.auth.operators", "grant", email]
-        done = self.checkout.docker("exec", self.auth, *command)
+        done = self.checkout.on_host("auth", "exec", "{}", *command)
         assert done.code == 0, done.said
 
 
@@ -53,7 +51,7 @@ def product(checkout: Checkout, first_up: Done) -> Iterator[Product]:
     with smoke.running("product") as address:
         for path in ("/health", "/api/health", "/auth/health", "/dashboard/health"):
             wait_for(f"{address}{path}")
-        yield Product(address, checkout, f"{checkout.cloud.network}-product-auth")
+        yield Product(address, checkout)
 
 
 def wait_for(address: str) -> None:
@@ -238,6 +236,6 @@ def test_the_edges_log_has_neither_queries_nor_tokens(product: Product) -> None:
     said = ""
     while f'"uri":"/api/labs/{mark}"' not in said:  # the line comes a moment after the answer
         assert time.monotonic() < deadline, said[-2000:]
-        said = product.checkout.docker("logs", product.auth.removesuffix("auth") + "caddy").said
+        said = product.checkout.on_host("caddy", "logs", "{}").said
     assert "what-a-person-asked" not in said
     assert "a-token-of-theirs" not in said

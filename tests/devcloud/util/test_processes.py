@@ -28,7 +28,7 @@ from devcloud.util.processes import (
 from devcloud.util.waiting import wait_until
 
 NOT_TRACED = ("bootstrap.py", "emulator", "machines", "plugins")
-"""What runs without util, and processes whose standard error is not the user's."""
+"""Modules that run without util, and processes whose standard error is not the user's."""
 
 
 def test_each_command_is_printed_before_it_runs(

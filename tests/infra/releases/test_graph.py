@@ -94,7 +94,7 @@ def test_only_those_with_the_permission_know_the_queue_and_the_release() -> None
 
 def test_the_edge_is_told_its_settings_alone_and_is_ready_when_it_is_well() -> None:
     edge = services(settings_of("dev", {"slipway:trustedProxies": "10.20.0.0/16"}))["caddy"]
-    assert (edge["edge"], edge["environment"]) == (True, {"TRUSTED_PROXIES": "10.20.0.0/16"})
+    assert (edge["edge"], edge["environment"]) == (True, {"PORT": "8080", "TRUSTED_PROXIES": "10.20.0.0/16"})
     assert edge["secrets"] == {}
     assert edge["ready"] == "/health"
 

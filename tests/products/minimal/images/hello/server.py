@@ -1,4 +1,4 @@
-"""Answer every request, /health among them, until SIGTERM."""
+"""Answer every request, /health among them, with the image's digest, until SIGTERM."""
 
 import http.server
 import os
@@ -13,6 +13,7 @@ class Hello(http.server.BaseHTTPRequestHandler):
         """Answer."""
         body = b"hello\n"
         self.send_response(200)
+        self.send_header("X-Image-Digest", os.environ["IMAGE_DIGEST"])
         self.send_header("Content-Length", str(len(body)))
         self.end_headers()
         self.wfile.write(body)
