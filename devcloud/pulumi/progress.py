@@ -23,6 +23,8 @@ DOING = {
 }
 COMPONENTS = ("pulumi:", "slipway:index:")
 """Beginnings of the types that only group other resources: they are not reported."""
+RELEASE = "release: "
+"""Beginning of the lines in which the program tells what the host does with a release."""
 QUIET = ("same", "read", "read-discard", "refresh")
 """Operations that are not reported."""
 BUILD_STEP = re.compile(r"^#(?P<number>\d+) \[(?P<step>(?!internal|auth)[^\]]+)\] (?P<what>(?!FROM).+)")
@@ -163,6 +165,8 @@ class Progress:
             self.result.program_said += message.splitlines()
         elif severity == "warning":
             say(f"  warning     {message.strip()}")
+        elif severity == "info" and message.startswith(RELEASE):
+            self._say("host", message.removeprefix(RELEASE).strip())
 
     def _build(self, urn: str) -> Build | None:
         """Return the build that a resource is, if it is one and has begun."""

@@ -103,3 +103,14 @@ def test_what_the_program_prints_is_kept_and_is_no_error(tmp_path: Path) -> None
     result = follow(tmp_path, {"diagnosticEvent": {"message": "Traceback ...\n", "severity": "info#err"}})
     assert result.errors == []
     assert result.program_said == ["Traceback ..."]
+
+
+def test_the_hosts_steps_are_lines_and_other_information_is_none(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    told = [
+        {"diagnosticEvent": {"message": text, "severity": "info"}}
+        for text in ("release: pulled 2 images in 3 s\n", "something else\n")
+    ]
+    follow(tmp_path, *told)
+    assert capsys.readouterr().err.splitlines() == ["  host        pulled 2 images in 3 s"]
