@@ -10,7 +10,6 @@ from infra import ROOT
 from infra.product import product_of
 
 EXCEPTIONS: dict[str, str] = {
-    "bench": "measures this product against rivals, image by image: its rows are about the api and the worker",
     "devcloud/toolchain/standins.py": "a stand-in for Docker Hub's Caddy, which is also what our edge is called",
     "devcloud/cloud/services.py": "`auth` is a key of Docker's own configuration",
     "devcloud/pulumi/progress.py": "`auth` is a step of BuildKit's",
