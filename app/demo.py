@@ -55,8 +55,7 @@ def main(arguments: list[str], environment: Mapping[str, str]) -> int:
     except database.FAILURES as error:
         sys.stderr.write(f"The operator's role was not given: {database.brief(error)}\n")
         return 1
-    say("dashboard", f"{address}/dashboard")
-    say("docs", "/docs at the API's own address")
+    say("docs", "/docs at the address of the API by itself")
     for user in users:
         say(user.role, f"{user.email}  {user.password}")
     return 0

@@ -58,6 +58,8 @@ class Service:
     """A path that it answers when it is well."""
     packages: tuple[str, ...]
     """The folders of app/ whose changes restart it."""
+    route: str | None = None
+    """Its path on the front end's server."""
 
     @property
     def address(self) -> str:
@@ -83,7 +85,14 @@ def services(product: Product) -> list[Service]:
     """Return the product's services that are Python code of app/, in the order in which they start."""
     described = [(name, product.services[name]) for name in product.start_order]
     return [
-        Service(name, one.once, one.port, one.health, (*(one.packages or (name,)), *shared_packages(product)))
+        Service(
+            name,
+            one.once,
+            one.port,
+            one.health,
+            (*(one.packages or (name,)), *shared_packages(product)),
+            one.route.path if one.route else None,
+        )
         for name, one in described
         if one.image and not one.edge
     ]
@@ -265,7 +274,8 @@ class Dev:
         front = self.front_end or serving[0]
         say(f"\nThe product is at {front.address}/")
         for service in serving:
-            row(service.name, service.address)
+            routed = f"{front.address}{service.route}, and by itself " if self.front_end and service.route else ""
+            row(service.name, f"{routed}{service.address}")
         if self.product.demo:
             call = [sys.executable, "-m", self.product.demo, front.address, str(self.cloud.folder)]
             done = subprocess.run(traced(call), env=self._environment(self.product.demo), cwd=ROOT, check=False)
