@@ -53,24 +53,22 @@ class Results:
         if not file.exists():
             return
         stored = _read(file)
-        self.records = list(stored.measurements)
-        if NOTE in stored.facts:
-            self.facts[NOTE] = stored.facts[NOTE]
         differing = sorted(name for name in facts if stored.facts.get(name) != facts[name])
         if differing:
             raise UserError(
                 f"{file} holds figures of another {', '.join(differing)}: delete it to begin again, or run `make bench "
                 "ARGS=--fresh`."
             )
+        # The same facts, and the note that a person added.
+        self.facts = dict(stored.facts)
+        self.records = list(stored.measurements)
 
     @classmethod
     def load(cls, file: Path) -> "Results":
         """Return results as they were written, for reading. Raise UserError if there are none."""
         if not file.exists():
             raise UserError(f"There are no results in {file}: `make bench` makes them.")
-        found = cls(file, {})
-        found.facts = dict(_read(file).facts)
-        return found
+        return cls(file, {})
 
     @property
     def done(self) -> set[Step]:
