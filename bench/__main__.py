@@ -1,20 +1,23 @@
-"""`python -m bench`: measure what is not measured yet, then write the table, the plots and the page."""
+"""`python -m bench`: measure what is not measured yet, then write the tables, the plots and the page."""
 
-import argparse
 import os
 import platform
 import re
 import shutil
 import sys
 import time
+from datetime import UTC, datetime
 from pathlib import Path
 
-from bench import page, plots, report
+import click
+import psutil
+
+from bench import pages, plots, report
 from bench.builds import Tools
 from bench.checkout import Checkout
-from bench.plan import Step, steps
-from bench.results import NOTE, Record, Results
-from bench.session import Bench, Session, now
+from bench.plan import BAKE, Step, steps
+from bench.results import NOTE, Results
+from bench.session import Bench, Session
 from bench.store import Store
 from devcloud.bootstrap import ROOT, cache_folder
 from devcloud.cli.context import Command
@@ -23,59 +26,43 @@ from devcloud.cloud.services import BUILDER
 from devcloud.pulumi.stack_config import LOCAL
 from devcloud.toolchain import debian, golang, versions
 from devcloud.toolchain.work import Work
-from devcloud.util.console import UserError, row, say, seconds
+from devcloud.util.commands import invoke
+from devcloud.util.console import row, say, seconds
 from devcloud.util.console import step as progress
 from devcloud.util.locks import locked, only_one
 from devcloud.util.processes import output
-from infra.lib.errors import InputError
 
 CLOUD = "bench"
-"""A cloud of the bench's own: what `make up` left running is not touched."""
+"""A cloud of the bench's own: the one that `make up` left running is not touched."""
 DOCS = ROOT / "docs"
+MEASURED = ("app", "images", "infra", "bench", "devcloud/images/build.py", "Pulumi.local.yaml")
+"""The files that the figures are about: a change elsewhere leaves them true."""
 
 
-def main() -> int:
-    """Run the command; 0 where all is measured and every ratio below 1 is explained."""
-    parser = argparse.ArgumentParser(prog="make bench", description=__doc__)
-    parser.add_argument("--runs", type=int, default=3, help="runs of each measurement (default: 3)")
-    parser.add_argument("--only", default="", help="scenarios, groups, contenders and models, with commas between")
-    parser.add_argument("--fresh", action="store_true", help="forget what was measured before")
-    parser.add_argument("--report", action="store_true", help="measure nothing: write the pages from docs/benchmarks")
-    parser.add_argument("--note", default="", help="what a reader should know of the circumstances: on the pages")
-    parser.add_argument("--list", action="store_true", help="print the measurements that are still to be made")
-    asked = parser.parse_args()
-    try:
-        if asked.runs < 1:
-            raise UserError(f"RUNS={asked.runs} is no number of runs: use 1 or more.")
-        results_file = cache_folder() / "bench" / "results.json"
-        if asked.report:
-            results = Results.load(DOCS / "benchmarks" / "results.json")
-            noted(results, asked.note)
-            return write(results)
-        if asked.fresh:
-            results_file.unlink(missing_ok=True)
-        results = Results(results_file, facts())
-        noted(results, asked.note)
-        only = [name.strip() for name in asked.only.split(",") if name.strip()]
-        planned = list(steps(asked.runs, only, results.done))
-        if asked.list:
-            print("\n".join(map(str, planned)))
-            return 0
-        with only_one(results_file.parent / "lock", "make bench"):
-            measure(planned, results)
-        return write(results)
-    except InputError as problem:
-        say(f"\n{problem}")
-        return problem.exit_code
-    except KeyboardInterrupt:
-        say("\nstopped; the next `make bench` goes on from here")
-        return 130
-
-
-def noted(results: Results, note: str) -> None:
-    """Have a person's note among the facts, in place of the one before."""
+@click.command(context_settings={"help_option_names": ["-h", "--help"]})
+@click.option("--runs", type=click.IntRange(min=1), default=3, show_default=True, help="Runs of each measurement.")
+@click.option("--only", default="", help="Scenarios, groups, contenders and models, with commas between.")
+@click.option("--fresh", is_flag=True, help="Forget what was measured before.")
+@click.option("--report", "report_only", is_flag=True, help="Measure nothing: write the pages from docs/benchmarks.")
+@click.option("--note", default="", help="What a reader should know of the circumstances: on the pages.")
+@click.option("--list", "list_only", is_flag=True, help="Print the measurements that are still to be made.")
+def bench(runs: int, only: str, fresh: bool, report_only: bool, note: str, list_only: bool) -> int:
+    """Measure Slipway against common alternatives."""
+    file = cache_folder() / "bench" / "results.json"
+    if fresh and not report_only:
+        file.unlink(missing_ok=True)
+    results = Results.load(DOCS / "benchmarks" / "results.json") if report_only else Results(file, facts())
     if note:
         results.facts[NOTE] = note
+    if not report_only:
+        names = [name.strip() for name in only.split(",") if name.strip()]
+        planned = list(steps(runs, names, results.done))
+        if list_only:
+            print("\n".join(map(str, planned)))
+            return 0
+        with only_one(file.parent / "lock", "make bench"):
+            measure(planned, results)
+    return write(results)
 
 
 def measure(planned: list[Step], results: Results) -> None:
@@ -88,15 +75,15 @@ def measure(planned: list[Step], results: Results) -> None:
     begun = time.monotonic()
     try:
         command.start()
-        bench = prepared(command, any(step.contender == "bake" for step in planned))
+        shared = prepared(command, any(step.contender == BAKE for step in planned))
         for number, step in enumerate(planned, 1):
             if session is None or (session.model, session.contender) != (step.model, step.contender):
                 if session:
                     session.end()
-                session = Session(bench, step.model, step.contender)
+                session = Session(shared, step.model, step.contender)
             with progress(f"{number} of {len(planned)}", str(step)):
                 figures = session.measure(step)
-            results.add(Record(step, figures, now()))
+            results.add(step, figures, datetime.now(UTC).strftime("%Y-%m-%dT%H:%M:%SZ"))
             row("", ", ".join(f"{name} {value:,.4g}" for name, value in figures.items()))
     finally:
         if session:
@@ -106,14 +93,12 @@ def measure(planned: list[Step], results: Results) -> None:
 
 
 def prepared(command: Command, wants_bake: bool) -> Bench:
-    """What sessions need: wrk, buildx where bake is measured, the copy of the repository."""
-    cloud, tools, cache = command.cloud, command.toolchain, command.cloud.cache
-    buildx = None
+    """Return what sessions share: wrk, buildx if bake is measured, the copy of the repository."""
+    cloud, tools = command.cloud, command.toolchain
     with Work(say) as work:
         if shutil.which("wrk") is None:
-            debian.install(["wrk"], cache, work)
-        if wants_bake:
-            buildx = _buildx(cache, work)
+            debian.install(["wrk"], cloud.cache, work)
+        buildx = _buildx(cloud.cache, work) if wants_bake else None
     build_tools = Tools(
         buildctl=tools.buildctl,
         buildx=buildx,
@@ -121,12 +106,11 @@ def prepared(command: Command, wants_bake: bool) -> Bench:
         builder=BUILDER,
         environment=cloud.variables(tools.bin, tools.pulumi_home),
     )
-    checkout = Checkout(cloud.folder / "checkout")
-    return Bench(command.services, build_tools, checkout, Store(cloud.folder / "registry"))
+    return Bench(command.services, build_tools, Checkout(cloud.folder / "checkout"), Store(cloud.folder / "registry"))
 
 
 def _buildx(cache: Path, work: Work) -> Path:
-    """The buildx plugin: this machine's where Docker finds it, else built from its module, for the bench alone."""
+    """Return the buildx plugin: the one that Docker finds, else one that is built from its module."""
     for folder in (Path.home() / ".docker", Path("/usr/libexec/docker"), Path("/usr/lib/docker")):
         plugin = folder / "cli-plugins" / "docker-buildx"
         if os.access(plugin, os.X_OK):
@@ -140,7 +124,7 @@ def _buildx(cache: Path, work: Work) -> Path:
 
 
 def write(results: Results) -> int:
-    """Write the table, the results, the plots and the page; 1 where a ratio below 1 is not explained."""
+    """Write the tables, the results, the plots and the page; return 1 if a ratio below 1 is not explained."""
     folder = DOCS / "benchmarks"
     folder.mkdir(parents=True, exist_ok=True)
     rows = report.rows(results)
@@ -148,8 +132,8 @@ def write(results: Results) -> int:
     for name, svg in drawn.items():
         (folder / f"{name}.svg").write_text(svg)
     (folder / "results.json").write_text(results.to_json())
-    (DOCS / "benchmarks.md").write_text(report.markdown(rows, results, list(drawn)))
-    (folder / "index.html").write_text(page.render(rows, results, drawn))
+    (DOCS / "benchmarks.md").write_text(pages.markdown(rows, results, drawn))
+    (folder / "index.html").write_text(pages.html(rows, results, drawn))
     say(f"written: docs/benchmarks.md, docs/benchmarks/index.html, {len(drawn)} plots, results.json")
     unexplained = report.unexplained(rows)
     for line in unexplained:
@@ -158,22 +142,18 @@ def write(results: Results) -> int:
 
 
 def facts() -> dict[str, str]:
-    """What was measured where."""
+    """Return what is measured where."""
     cpu = re.search(r"^model name\s*:\s*(.+)$", Path("/proc/cpuinfo").read_text(), re.MULTILINE)
-    memory = re.search(r"^MemTotal:\s+(\d+)", Path("/proc/meminfo").read_text(), re.MULTILINE)
+    memory = psutil.virtual_memory().total
     changed = output(["git", "status", "--porcelain", "--untracked-files=no", "--", *MEASURED], cwd=ROOT).strip()
     commit = output(["git", "log", "-1", "--format=%h", "--", *MEASURED], cwd=ROOT).strip()
     return {
         "commit": f"{commit}{' and changes' if changed else ''}",
-        "machine": f"{os.cpu_count()} cores of {cpu[1] if cpu else platform.machine()}, "
-        f"{int(memory[1]) // 1024**2 if memory else 0} GiB",
+        "machine": f"{os.cpu_count()} cores of {cpu[1] if cpu else platform.machine()}, {memory // 1024**3} GiB",
         "system": f"{debian.distribution()}, Linux {platform.release()}, Python {platform.python_version()}",
         "builder": f"BuildKit {versions.BUILDKIT}, buildx {versions.BUILDX}",
     }
 
 
-MEASURED = ("app", "images", "infra", "bench", "devcloud/images/build.py", "Pulumi.local.yaml")
-"""What the figures are about: a change elsewhere leaves them true."""
-
 if __name__ == "__main__":
-    sys.exit(main())
+    sys.exit(invoke(bench, "make bench"))

@@ -1,20 +1,21 @@
-"""The builds of each contender: which images, with which arguments, and what they leave in the registry.
+"""Build each contender's images by BuildKit, and measure what that leaves in the registry.
 
 Ours are the builds that the program declares: the same staged contexts, content tags, build arguments, exporter and
-cache settings, given to BuildKit by buildctl in place of Pulumi's provider (tests/bench/test_builds.py holds
-the two together). So that all contenders are timed alike, the engine's own time is no part of it; the scenarios
-`up-...` show that.
+cache settings, given to BuildKit by buildctl instead of Pulumi's provider (tests/bench/test_builds.py compares the
+two). So all contenders are timed alike, without the time that Pulumi takes; the scenarios `up-...` show that.
 """
 
+import dataclasses
 import json
 import time
 from collections.abc import Callable, Mapping, Sequence
 from concurrent.futures import Future, ThreadPoolExecutor
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
 from bench.plan import BAKE, MONOLITH, OURS, TWO_TIER
+from bench.roles import images_not_run, worker_image
 from bench.store import Store
 from devcloud.images.build import Request, buildctl, run
 from infra import settings as settings_module
@@ -24,9 +25,8 @@ from infra.settings import Settings
 
 RIVALS = "bench/rivals"
 CACHE = "cache"
-BAKE_FILE = ".slipway/bench/docker-bake.json"
-NOT_RUN = ("base",)
-"""Images that nothing runs: no host pulls them."""
+SCRATCH = ".slipway/bench"
+"""The folder of what builders are given and answer: inside the checkout, ignored by git."""
 
 
 @dataclass(frozen=True)
@@ -37,85 +37,105 @@ class Built:
     content_tag: str | None = None
 
 
-@dataclass
-class Outcome:
-    """What a contender's build came to."""
+@dataclass(frozen=True)
+class Release:
+    """The images of one build, and the seconds that it took."""
 
-    images: dict[str, Built] = field(default_factory=dict)
+    images: Mapping[str, Built]
     seconds: float = 0
 
 
+@dataclass(frozen=True)
+class Tools:
+    """The programs that build."""
+
+    buildctl: Path
+    buildx: Path | None
+    """Needed by `bake` alone."""
+    address: str
+    """Of BuildKit."""
+    builder: str
+    """The buildx instance that stands for it."""
+    environment: Mapping[str, str]
+
+
 def our_export(reference: str, settings: Settings) -> str:
-    """The exporter's settings that the program gives (infra/components/image.py)."""
-    images = settings.images
-    return (
-        f"type=image,name={reference},push=true,oci-mediatypes=true,"
-        f"compression={images.compression},compression-level={images.compression_level},force-compression=true"
-    )
+    """Return the exporter's settings that the program gives (infra/components/image.py)."""
+    return f"type=image,name={reference},push=true,oci-mediatypes=true,{_compression(settings)},force-compression=true"
 
 
 def our_cache(settings: Settings) -> str:
-    """The cache's settings that the program gives (infra/components/image.py)."""
-    images = settings.images
-    return (
-        "mode=max,image-manifest=true,oci-mediatypes=true,"
-        f"compression={images.compression},compression-level={images.compression_level}"
-    )
+    """Return the cache's settings that the program gives (infra/components/image.py)."""
+    return f"mode=max,image-manifest=true,oci-mediatypes=true,{_compression(settings)}"
+
+
+def _compression(settings: Settings) -> str:
+    return f"compression={settings.images.compression},compression-level={settings.images.compression_level}"
 
 
 def our_requests(root: Path, settings: Settings, namespace: str) -> list[Request]:
-    """The program's builds, parents first, with their contexts staged. `namespace` is `host:port/path`."""
+    """Return the program's builds, parents first, with their contexts staged. `namespace` is `host:port/path`."""
     requests = []
     for image, plan in plan_builds(settings, root).items():
         staging.stage(plan.files, root / plan.context)
-        requests.append(_our_request(root, settings, namespace, image, plan))
+        request = Request(
+            image=image,
+            context=root / plan.context,
+            dockerfile=plan.dockerfile,
+            build_args=plan.build_args,
+            export=our_export(f"{namespace}/{image}:{plan.content_tag}", settings),
+            platform=settings.images.platform,
+            cache=f"{namespace}/{CACHE}:{image}",
+            cache_settings=our_cache(settings),
+            parent=plan.parent,
+            content_tag=plan.content_tag,
+        )
+        requests.append(request)
     return requests
-
-
-def _our_request(root: Path, settings: Settings, namespace: str, image: str, plan: BuildPlan) -> Request:
-    return Request(
-        image=image,
-        context=root / plan.context,
-        dockerfile=plan.dockerfile,
-        build_args=plan.build_args,
-        export=our_export(f"{namespace}/{image}:{plan.content_tag}", settings),
-        platform=settings.images.platform,
-        cache=f"{namespace}/{CACHE}:{image}",
-        cache_settings=our_cache(settings),
-        parent=plan.parent,
-        content_tag=plan.content_tag,
-    )
 
 
 def two_tier_requests(root: Path, settings: Settings, namespace: str) -> list[Request]:
-    """Ours, with a worker that is FROM the base and runs torch; every image is built each time, as without content
-    tags."""
-    requests = []
-    for request in our_requests(root, settings, namespace):
-        changes: dict[str, Any] = {"content_tag": None, "export": our_export(f"{namespace}/{request.image}", settings)}
-        if request.image == "worker":
-            changes |= {"context": root, "dockerfile": f"{RIVALS}/two-tier/Dockerfile"}
-        requests.append(Request(**{**vars(request), **changes}))
-    return requests
+    """Return our builds, with a worker that is FROM the base and runs torch.
+
+    Without content tags: every image is built each time.
+    """
+    torch_worker: dict[str, Any] = {"context": root, "dockerfile": f"{RIVALS}/two-tier/Dockerfile"}
+    return [
+        dataclasses.replace(
+            request,
+            content_tag=None,
+            export=our_export(f"{namespace}/{request.image}", settings),
+            **(torch_worker if request.image == worker_image() else {}),
+        )
+        for request in our_requests(root, settings, namespace)
+    ]
 
 
 def monolith_requests(root: Path, settings: Settings, namespace: str) -> list[Request]:
-    """One image, with the arguments of the base and of the worker, and no cache but the builder's own."""
+    """Return one image, with the arguments of the worker and of its base, and no cache but the builder's own."""
     plans = plan_builds(settings, root)
-    arguments = {**plans["base"].build_args, **plans["worker"].build_args}
+    worker = plans[worker_image()]
+    base_arguments = plans[worker.parent].build_args if worker.parent else {}
     request = Request(
         image=MONOLITH,
         context=root,
         dockerfile=f"{RIVALS}/monolith/Dockerfile",
-        build_args=arguments,
+        build_args={**base_arguments, **worker.build_args},
         export=f"type=image,name={namespace}/{MONOLITH},push=true",
         platform=settings.images.platform,
     )
     return [request]
 
 
+REQUESTS: Mapping[str, Callable[[Path, Settings, str], list[Request]]] = {
+    OURS: our_requests,
+    TWO_TIER: two_tier_requests,
+    MONOLITH: monolith_requests,
+}
+
+
 def bake_document(plans: Mapping[str, BuildPlan], settings: Settings, namespace: str) -> dict[str, Any]:
-    """A bake file for our Dockerfiles, as a person would write it: one context, the parent as a target."""
+    """Return a bake file for our Dockerfiles, as a person would write it: one context, the parent as a target."""
     targets: dict[str, Any] = {}
     for image, plan in plans.items():
         cache = f"type=registry,ref={namespace}/{CACHE}:{image}"
@@ -134,20 +154,6 @@ def bake_document(plans: Mapping[str, BuildPlan], settings: Settings, namespace:
     return {"group": {"default": {"targets": list(plans)}}, "target": targets}
 
 
-@dataclass(frozen=True)
-class Tools:
-    """What builds."""
-
-    buildctl: Path
-    buildx: Path | None
-    """Needed by `bake` alone."""
-    address: str
-    """Of BuildKit."""
-    builder: str
-    """The buildx instance that stands for it."""
-    environment: Mapping[str, str]
-
-
 class Builds:
     """The builds of one contender out of one checkout into one namespace of the registry."""
 
@@ -159,16 +165,16 @@ class Builds:
         self.namespace = f"{registry}/{path}"
         self.tools = tools
 
-    def build(self, before: Outcome | None = None) -> Outcome:
-        """Build and push everything that the contender would; `before` is what it built last, where it can know."""
+    def build(self, before: Release | None = None) -> Release:
+        """Build and push everything that the contender would; `before` is its last release, if it can know."""
         settings = settings_module.load_file(self.root / "Pulumi.local.yaml", "local", self.root)
+        (self.root / SCRATCH).mkdir(parents=True, exist_ok=True)
         started = time.monotonic()
         if self.contender == BAKE:
-            outcome = self._bake(settings)
+            images = self._bake(settings)
         else:
-            outcome = self._buildkit(REQUESTS[self.contender](self.root, settings, self.namespace), before)
-        outcome.seconds = time.monotonic() - started
-        return outcome
+            images = self._buildkit(REQUESTS[self.contender](self.root, settings, self.namespace), before)
+        return Release(images, time.monotonic() - started)
 
     def empty_builder(self) -> None:
         """Empty BuildKit: layers, contexts, cache mounts."""
@@ -179,84 +185,73 @@ class Builds:
         """Whether there is a registry cache."""
         return self.contender != MONOLITH
 
-    def _buildkit(self, requests: Sequence[Request], before: Outcome | None) -> Outcome:
-        """Build what changed, side by side, a parent before its children, as Pulumi's engine does."""
-        outcome = Outcome()
+    def _buildkit(self, requests: Sequence[Request], before: Release | None) -> dict[str, Built]:
+        """Build what changed, side by side, a parent before its children, as Pulumi does."""
         with ThreadPoolExecutor(max_workers=len(requests)) as pool:
             pending: dict[str, Future[Built]] = {}
             for request in requests:
                 pending[request.image] = pool.submit(self._one, request, dict(pending), before)
-            for image, future in pending.items():
-                outcome.images[image] = future.result()
-        return outcome
+            return {image: future.result() for image, future in pending.items()}
 
-    def _one(self, request: Request, parents: Mapping[str, Future[Built]], before: Outcome | None) -> Built:
+    def _one(self, request: Request, parents: Mapping[str, Future[Built]], before: Release | None) -> Built:
         last = before.images.get(request.image) if before else None
         if last and request.content_tag and last.content_tag == request.content_tag:
             return last
         parent = None
         if request.parent:
             parent = f"{self.namespace}/{request.parent}@{parents[request.parent].result().digest}"
-        metadata = self.root / ".slipway" / "bench" / f"{request.image}.json"
-        metadata.parent.mkdir(parents=True, exist_ok=True)
+        metadata = self.root / SCRATCH / f"{request.image}.json"
         metadata.unlink(missing_ok=True)
         command = [str(self.tools.buildctl), *buildctl(request, self.tools.address, parent, metadata)]
         run(command, self.tools.environment)
         return Built(json.loads(metadata.read_text())["containerimage.digest"], request.content_tag)
 
-    def _bake(self, settings: Settings) -> Outcome:
+    def _bake(self, settings: Settings) -> dict[str, Built]:
         plans = plan_builds(settings, self.root)
-        file = self.root / BAKE_FILE
-        file.parent.mkdir(parents=True, exist_ok=True)
+        file, metadata = self.root / SCRATCH / "docker-bake.json", self.root / SCRATCH / "bake.json"
         file.write_text(json.dumps(bake_document(plans, settings, self.namespace), indent=1))
-        metadata = file.with_name("bake.json")
         command = [str(self.tools.buildx), "bake", "--file", str(file), "--builder", self.tools.builder, "--push"]
         # Provenance would make each image an index of two, which is no part of what is compared.
         command += ["--provenance=false", "--progress", "plain", "--metadata-file", str(metadata)]
         run(command, self.tools.environment, cwd=self.root)
-        said = json.loads(metadata.read_text())
-        return Outcome({image: Built(said[image]["containerimage.digest"]) for image in plans})
-
-
-REQUESTS: Mapping[str, Callable[[Path, Settings, str], list[Request]]] = {
-    OURS: our_requests,
-    TWO_TIER: two_tier_requests,
-    MONOLITH: monolith_requests,
-}
+        answer = json.loads(metadata.read_text())
+        return {image: Built(answer[image]["containerimage.digest"]) for image in plans}
 
 
 def measured(
-    builds: Builds, store: Store, before: Outcome | None, *, skip_same: bool
-) -> tuple[Outcome, dict[str, float]]:
-    """Build, and say how long it took and what is new in the registry, in seconds and bytes.
+    builds: Builds, store: Store, before: Release | None, *, skip_same: bool
+) -> tuple[Release, dict[str, float]]:
+    """Build. Return the release, and how long it took and what is new in the registry, in seconds and bytes.
 
-    `before` is the release that hosts have; `skip_same`: a contender that knows its images' content tags leaves
+    `before` is the release that hosts have; with `skip_same`, the contender knows its images' content tags and leaves
     alone what did not change.
     """
-    images, cache = store.held(builds.path, without=CACHE), store.held(f"{builds.path}/{CACHE}")
-    outcome = builds.build(before if skip_same else None)
-    new_images = store.held(builds.path, without=CACHE)
-    new_cache = store.held(f"{builds.path}/{CACHE}")
+    images, cache = _held(builds, store)
+    release = builds.build(before if skip_same else None)
+    new_images, new_cache = _held(builds, store)
     figures = {
-        "seconds": outcome.seconds,
-        "pushed": float(_new(images, new_images)),
-        "cache_pushed": float(_new(cache, new_cache)),
+        "seconds": release.seconds,
+        "pushed": _new(images, new_images),
+        "cache_pushed": _new(cache, new_cache),
     }
     if before:
-        figures["pulled"] = float(pulled(builds.path, store, before, outcome))
-    return outcome, figures
+        figures["pulled"] = pulled(builds.path, store, before, release)
+    return release, figures
 
 
-def pulled(path: str, store: Store, before: Outcome, after: Outcome) -> int:
-    """What hosts that have the release before pull of the next, in bytes of layers."""
-    total = 0
-    for image, built in after.images.items():
-        if image in NOT_RUN:
-            continue
+def _held(builds: Builds, store: Store) -> tuple[dict[str, int], dict[str, int]]:
+    """Return the blobs of the repositories of images and of the cache's."""
+    return store.held(builds.path, without=CACHE), store.held(f"{builds.path}/{CACHE}")
+
+
+def pulled(path: str, store: Store, before: Release, after: Release) -> float:
+    """Return what hosts that have the release before pull of the next, in bytes of layers."""
+    total = 0.0
+    for image in after.images.keys() - images_not_run():
         old = store.layers(f"{path}/{image}", before.images[image].digest) if image in before.images else {}
-        total += _new(old, store.layers(f"{path}/{image}", built.digest))
+        total += _new(old, store.layers(f"{path}/{image}", after.images[image].digest))
     return total
 
 
-def _new(before: Mapping[str, int], after: Mapping[str, int]) -> int:
-    return sum(size for digest, size in after.items() if digest not in before)
+def _new(before: Mapping[str, int], after: Mapping[str, int]) -> float:
+    return float(sum(size for digest, size in after.items() if digest not in before))

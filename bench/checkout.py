@@ -1,11 +1,12 @@
-"""A copy of this repository for the bench to change: the developer's own tree stays as it is."""
+"""Keep a copy of this repository for the bench to change: the developer's own tree stays as it is."""
 
 import os
 import shutil
-import subprocess
 from pathlib import Path
 
 from bench import changes
+from bench.plan import PLAN
+from devcloud.util.processes import output
 from devcloud.util.repository import copy_repository
 
 DOCKERIGNORE = """# What the rivals are given: whole folders, as is usual.
@@ -28,11 +29,12 @@ class Checkout:
         self.root = root
 
     def copy(self, model: str) -> None:
-        """Bring it to this repository's state, as it stands, with a model of plan.BOTH; the rivals' needs beside it."""
+        """Bring it to the state of this repository, uncommitted changes included, with one of the plan's models."""
         copy_repository(self.root)
         (self.root / ".dockerignore").write_text(DOCKERIGNORE)
         self._take_wheels()
-        changes.use_model(self.root, model)
+        if used := PLAN.model(model).use:
+            changes.use_model(self.root, used)
         self._git("init", "--quiet")
         (self.root / ".git" / "info" / "exclude").write_text(f"/{WHEELS}/\n")
         self._git("add", "--all")
@@ -44,7 +46,7 @@ class Checkout:
         self._git("clean", "--force", "-d", "--quiet")
 
     def _take_wheels(self) -> None:
-        """The folder that the base's Dockerfile binds for torch's wheel, which the rivals' context must hold too."""
+        """Make the folder that the base's Dockerfile binds for torch's wheel, which the rivals' context needs too."""
         folder = self.root / WHEELS
         folder.mkdir()
         for wheel in (self.root.parent / "shared" / "wheels").glob("torch-*.whl"):
@@ -55,4 +57,4 @@ class Checkout:
 
     def _git(self, *arguments: str) -> None:
         identity = ["-c", "user.name=bench", "-c", "user.email=bench@example.invalid"]
-        subprocess.run(["git", *identity, *arguments], cwd=self.root, check=True, capture_output=True)
+        output(["git", *identity, *arguments], cwd=self.root)

@@ -1,4 +1,4 @@
-"""Figures: the median of several runs with its spread, ratios between contenders, and how both are written."""
+"""Summarise figures: the median of several runs with its spread, ratios between contenders, how both are written."""
 
 import statistics
 from collections.abc import Sequence
@@ -20,16 +20,16 @@ class Summary:
 
     @classmethod
     def of(cls, values: Sequence[float]) -> "Summary":
-        """The summary of one value or more."""
+        """Return the summary of one value or more."""
         return cls(statistics.median(values), min(values), max(values), len(values))
 
     def overlaps(self, other: "Summary") -> bool:
-        """Whether the two spreads touch: then the runs do not tell them apart."""
+        """Return whether the two spreads touch: then the runs do not tell them apart."""
         return self.least <= other.most and other.least <= self.most
 
 
 def ratio(metric: Metric, ours: Summary, theirs: Summary) -> float | None:
-    """How many times better ours is: 2 is twice as good, 0.5 half as good. None where there is nothing to divide.
+    """Return how many times better ours is: 2 is twice as good, 0.5 half as good. None if there is nothing to divide.
 
     Two zeros (nothing pushed by either) are alike: 1.
     """
@@ -40,7 +40,7 @@ def ratio(metric: Metric, ours: Summary, theirs: Summary) -> float | None:
 
 
 def shown(value: float, unit: Unit) -> str:
-    """A value as a person would write it, with two or three digits that matter."""
+    """Return a value as a person would write it, with two or three significant digits."""
     if unit == "B":
         return _bytes(value)
     if unit == "s" and value >= 120:
@@ -59,20 +59,15 @@ def _bytes(value: float) -> str:
 
 
 def _digits(value: float) -> str:
-    if value >= 100:
-        return f"{value:,.0f}"
-    return f"{value:.1f}" if value >= 10 else f"{value:.2f}"
+    return f"{value:,.0f}" if value >= 100 else f"{value:.1f}" if value >= 10 else f"{value:.2f}"
 
 
-def summary_shown(summary: Summary, unit: Unit) -> str:
-    """The median, and the spread where there are several runs that differ."""
-    median = shown(summary.median, unit)
+def spread_shown(summary: Summary, unit: Unit) -> str:
+    """Return the least and the most of several runs that differ; empty if they do not."""
     least, most = shown(summary.least, unit), shown(summary.most, unit)
-    return median if least == most else f"{median} ({least} to {most})"
+    return "" if least == most else f"{least} to {most}"
 
 
 def ratio_shown(value: float | None) -> str:
-    """A ratio as `x 3.4`; empty where there is none."""
-    if value is None:
-        return ""
-    return f"x {value:,.0f}" if value >= 100 else f"x {value:.1f}" if value >= 10 else f"x {value:.2f}"
+    """Return a ratio as `x 3.4`; empty if there is none."""
+    return "" if value is None else f"x {_digits(value)}"

@@ -1,50 +1,37 @@
-"""The memory of a container's processes, from the kernel: resident now, and at their peak."""
+"""Measure the memory of a container's processes: resident now, and at their peak."""
 
 import re
-from collections.abc import Sequence
+from collections.abc import Iterable
+from contextlib import suppress
 from pathlib import Path
 
-PROC = Path("/proc")
-CGROUPS = Path("/sys/fs/cgroup")
+import psutil
+
 KIB_PER_MIB = 1024
 
 
-def processes(pid: int, proc: Path = PROC, cgroups: Path = CGROUPS) -> list[int]:
-    """The processes in the control group of a container, whose first process is `pid`; by cgroup v1 or v2."""
-    path = group((proc / str(pid) / "cgroup").read_text())
-    for folder in (cgroups / "memory" / path, cgroups / path):
-        file = folder / "cgroup.procs"
-        if file.exists():
-            return [int(line) for line in file.read_text().split()]
-    return [pid]
+def processes(pid: int) -> list[int]:
+    """Return the processes of a container whose first process is `pid`.
+
+    All descend from it: inside a container, the first process adopts every orphan.
+    """
+    return [pid, *(child.pid for child in psutil.Process(pid).children(recursive=True))]
 
 
-def group(text: str) -> str:
-    """The path of the memory control group in a /proc/PID/cgroup, relative to the controller's folder."""
-    lines = [line.split(":", 2) for line in text.splitlines() if line.count(":") >= 2]
-    for _, controllers, path in lines:
-        if "memory" in controllers.split(","):
-            return path.lstrip("/")
-    return next((path.lstrip("/") for number, _, path in lines if number == "0"), "")
+def resident_mib(pids: Iterable[int]) -> float:
+    """Return the memory that the processes hold now, together, in MiB."""
+    return sum(_read(pid, "VmRSS") for pid in pids) / KIB_PER_MIB
 
 
-def resident_mib(pids: Sequence[int], proc: Path = PROC) -> float:
-    """What the processes hold in memory now, together, in MiB."""
-    return _sum(pids, "VmRSS", proc)
+def peak_mib(pids: Iterable[int]) -> float:
+    """Return the sum of each process's own peak, in MiB."""
+    return sum(_read(pid, "VmHWM") for pid in pids) / KIB_PER_MIB
 
 
-def peak_mib(pids: Sequence[int], proc: Path = PROC) -> float:
-    """The most that each of the processes ever held, together, in MiB."""
-    return _sum(pids, "VmHWM", proc)
-
-
-def _sum(pids: Sequence[int], field: str, proc: Path) -> float:
-    total = 0
-    for pid in pids:
-        try:
-            status = (proc / str(pid) / "status").read_text()
-        except (FileNotFoundError, ProcessLookupError):
-            continue  # it has ended since
-        found = re.search(rf"^{field}:\s+(\d+) kB$", status, re.MULTILINE)
-        total += int(found[1]) if found else 0
-    return total / KIB_PER_MIB
+def _read(pid: int, field: str) -> int:
+    """Return a field of the kernel's report on a process, in KiB; 0 if the process has ended."""
+    with suppress(FileNotFoundError, ProcessLookupError):
+        status = Path(f"/proc/{pid}/status").read_text()
+        if found := re.search(rf"^{field}:\s+(\d+) kB$", status, re.MULTILINE):
+            return int(found[1])
+    return 0

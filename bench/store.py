@@ -1,4 +1,4 @@
-"""What repositories hold, read from the registry's own folder: the bytes that a push brought, to the last one.
+"""Read what repositories hold from the registry's own folder: the bytes that a push brought, to the last one.
 
 A blob that is linked into a repository was uploaded to it, or mounted from a neighbour; on a registry that cannot mount
 (another account, another region) both are uploads, so both count.
@@ -15,8 +15,10 @@ class Store:
         self._root = folder / "docker" / "registry" / "v2"
 
     def held(self, path: str, without: str | None = None) -> dict[str, int]:
-        """The blobs of every repository below a path, in bytes by repository and digest; `without` names a repository
-        to leave out. Empty where there is none."""
+        """Return the blobs of every repository below a path, in bytes by repository and digest.
+
+        `without` names a repository to leave out. Empty if there is none.
+        """
         top = self._root / "repositories" / path
         found: dict[str, int] = {}
         links = [*top.rglob("_layers/sha256/*/link"), *top.rglob("_manifests/revisions/sha256/*/link")]
@@ -28,7 +30,7 @@ class Store:
         return found
 
     def layers(self, repository: str, digest: str) -> dict[str, int]:
-        """The layers of an image: bytes by digest."""
+        """Return the layers of an image: bytes by digest."""
         manifest = json.loads(self._blob(digest.removeprefix("sha256:")).read_text())
         return {layer["digest"]: layer["size"] for layer in manifest["layers"]}
 

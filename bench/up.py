@@ -1,33 +1,31 @@
 """`python -m bench.up CLOUD`: one `pulumi up` of the stack `local`, and how long it took, as JSON.
 
-Run in the bench's copy of the repository, whose program it is. Without the proof, which is no part of `pulumi up`.
+Run in the bench's copy of the repository, whose program it is. Without the smoke test, which is no part of `pulumi up`.
 """
 
 import json
 import sys
 
+import click
+
 from devcloud.cli.context import Command
 from devcloud.cloud.cloud import Cloud
 from devcloud.pulumi.stack_config import LOCAL
-from devcloud.util.console import say
-from infra.lib.errors import InputError
+from devcloud.util.commands import invoke
 
 
-def main() -> int:
+@click.command()
+@click.argument("cloud")
+def up(cloud: str) -> None:
     """Bring the stack up and print `seconds` and, by image, `builds` in seconds."""
-    try:
-        command = Command(Cloud.named(sys.argv[1]), LOCAL)
-        command.start()
-        stack = command.stack()
-        stack.prepare()
-        result = stack.up()
-    except InputError as problem:
-        say(str(problem))
-        return problem.exit_code
+    command = Command(Cloud.named(cloud), LOCAL)
+    command.start()
+    stack = command.stack()
+    stack.prepare()
+    result = stack.up()
     builds = {image: build.seconds for image, build in result.builds.items()}
     print(json.dumps({"seconds": result.seconds, "builds": builds}))
-    return 0
 
 
 if __name__ == "__main__":
-    sys.exit(main())
+    sys.exit(invoke(up, "bench.up"))

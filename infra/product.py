@@ -54,6 +54,7 @@ Reference = Annotated[
     Field(pattern=r"^[a-z0-9][a-zA-Z0-9./:@_-]*$", max_length=255),
     Legal("an image reference, such as python:3.11-slim"),
 ]
+Module = Annotated[str, Field(pattern=r"^[a-z_]+(\.[a-z_]+)*$"), Legal("a Python module")]
 Check = Literal["postgres-url", "redis-url", "api-key"]
 Permission = Literal["jobs:send", "jobs:count", "jobs:work", "release:read"]
 Condition = Literal["started", "healthy", "completed"]
@@ -197,6 +198,9 @@ class Secret(Entry):
     check: Check = Field(description="What it has to be.")
     description: str = Field(description="What it is, for the page of settings.")
     stand_in: str = Field(description="What stands in for an encrypted value, which only Pulumi can read.")
+    without: Mapping[str, str] = Field(
+        default={}, description="Environment variables that stand in on a developer's machine without this API key."
+    )
 
 
 class Variable(Entry):
@@ -226,8 +230,13 @@ class Product(Entry):
     variables: Mapping[Name, Variable] = Field(default={}, description="Settings of the product's own.")
     services: Mapping[ServiceName, Service] = Field(default={}, description="The containers of the API host.")
     worker: Worker | None = Field(default=None, description="The tasks that take jobs, if the product has any.")
-    smoke_test: Annotated[str, Field(pattern=r"^[a-z_]+(\.[a-z_]+)*$"), Legal("a Python module")] | None = Field(
+    smoke_test: Module | None = Field(
         default=None, description="Module that tries what was deployed, given its address."
+    )
+    demo: Module | None = Field(
+        default=None,
+        description="Module that `make dev` runs when all answers, given the product's address and a folder of its "
+        "own, such as one that makes accounts.",
     )
 
     @property

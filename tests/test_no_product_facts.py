@@ -12,8 +12,6 @@ from infra.product import product_of
 from infra.settings.stack_file import project_name
 
 EXCEPTIONS: dict[str, str] = {
-    "bench": "measures this product against rivals, image by image: its rows are about the api and the worker",
-    "devcloud/dev/dev.py": "runs this product's front end and worker without images, by their own commands",
     "devcloud/toolchain/standins.py": "a stand-in for Docker Hub's Caddy, which is also what our edge is called",
     "devcloud/cloud/services.py": "`auth` is a key of Docker's own configuration",
     "devcloud/emulator/ecs.py": "`base` is a key of ECS's capacity provider strategy",

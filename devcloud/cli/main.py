@@ -1,18 +1,16 @@
 """`python -m devcloud COMMAND`: one command of the Makefile."""
 
-import sys
 import xmlrpc.client
 
-import click
 from botocore.exceptions import BotoCoreError, ClientError
 
 from devcloud.cli import deploy, images, inspect, validate  # noqa: F401  each declares its commands
 from devcloud.cli.context import Command, cli
 from devcloud.cloud.cloud import Cloud
 from devcloud.pulumi import stack_config
+from devcloud.util.commands import invoke
 from devcloud.util.console import say
 from devcloud.util.registry import RegistryError
-from infra.lib.errors import InputError
 
 SERVICE_ERRORS = (RegistryError, BotoCoreError, ClientError, xmlrpc.client.Error, ConnectionError)
 """The exceptions of a command whose cloud loses a service under it."""
@@ -22,22 +20,8 @@ def main() -> int:
     """Run one command. Return 0, or 2 for a wrong call, 3 for an unfit machine, 1 for a failure of the work."""
     command = Command(Cloud.named("default"), stack_config.LOCAL)
     try:
-        # Not cli.main(): it hides a broken pipe, which may be a service's.
-        with cli.make_context("devcloud", sys.argv[1:], obj=command) as context:
-            code: int | None = cli.invoke(context)
-            return code or 0
-    except click.exceptions.Exit as end:
-        return end.exit_code
-    except click.ClickException as wrong_call:
-        wrong_call.show()
-        return wrong_call.exit_code
-    except InputError as problem:
-        say(f"\n{problem}")
-        return problem.exit_code
+        return invoke(cli, "devcloud", command)
     except SERVICE_ERRORS as problem:
         say(f"\nA service of cloud {command.cloud.name} did not answer ({type(problem).__name__}: {problem}).")
         say("`make status` shows what runs and `make logs` what it said; `make up` starts what is down.")
         return 1
-    except KeyboardInterrupt:
-        say("\nstopped; the next run goes on from here")
-        return 130

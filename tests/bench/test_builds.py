@@ -6,7 +6,7 @@ from pathlib import Path
 import pytest
 
 from bench import builds
-from bench.builds import Built, Outcome
+from bench.builds import Built, Release
 from bench.store import Store
 from devcloud.bootstrap import ROOT
 from devcloud.images.build import Request, buildctl
@@ -150,17 +150,17 @@ class FakeBuilds(builds.Builds):
         self.folder = folder
         self.pushed = layers
 
-    def build(self, before: Outcome | None = None) -> Outcome:
+    def build(self, before: Release | None = None) -> Release:
         digest = push(self.folder, "b/api", "ff99", self.pushed)
         push(self.folder, "b/cache", "ff98", {"cc01": 7})
-        return Outcome({"api": Built(digest), "base": Built(push(self.folder, "b/base", "ff97", {"dd01": 1000}))}, 1.5)
+        return Release({"api": Built(digest), "base": Built(push(self.folder, "b/base", "ff97", {"dd01": 1000}))}, 1.5)
 
 
 def test_a_push_counts_what_the_repositories_did_not_hold_and_a_pull_the_layers_of_what_runs(tmp_path: Path) -> None:
     old = push(tmp_path, "b/api", "ff00", {"aa01": 10, "aa02": 20})
-    before = Outcome({"api": Built(old)})
+    before = Release({"api": Built(old)})
     fake = FakeBuilds(tmp_path, {"aa01": 10, "aa04": 5})
-    outcome, figures = builds.measured(fake, Store(tmp_path), before, skip_same=False)
+    release, figures = builds.measured(fake, Store(tmp_path), before, skip_same=False)
     manifests = sum(
         (tmp_path / "docker/registry/v2/blobs/sha256/ff" / m / "data").stat().st_size for m in ("ff99", "ff97")
     )
@@ -168,7 +168,7 @@ def test_a_push_counts_what_the_repositories_did_not_hold_and_a_pull_the_layers_
     assert figures["pushed"] == 5 + 1000 + manifests
     assert figures["cache_pushed"] > 7
     assert figures["pulled"] == 5  # the base is no host's
-    assert outcome.images["api"].digest == "sha256:ff99"
+    assert release.images["api"].digest == "sha256:ff99"
 
 
 def test_the_first_build_has_nothing_to_pull_beside(tmp_path: Path) -> None:

@@ -7,7 +7,7 @@ import pytest
 import yaml
 
 from bench import changes
-from bench.plan import LOCAL, RANDOM
+from bench.plan import PLAN, Change
 from devcloud.bootstrap import ROOT
 from devcloud.util.console import UserError
 from infra import settings as settings_module
@@ -55,11 +55,16 @@ def tags(root: Path) -> dict[str, str]:
     return {image: plan.content_tag for image, plan in plan_builds(settings, root).items()}
 
 
+def change(root: Path, scenario: str, run: int) -> None:
+    """Change a copy as a scenario does."""
+    changes.apply(root, PLAN.scenario(scenario).change, run)
+
+
 @pytest.mark.parametrize("scenario", sorted(REBUILT))
 def test_a_change_gives_the_images_that_it_is_about_another_tag_and_no_other(
     as_committed: dict[str, str], copy: Path, scenario: str
 ) -> None:
-    changes.apply(copy, scenario, 1)
+    change(copy, scenario, 1)
     after = tags(copy)
     assert {image for image in as_committed if as_committed[image] != after[image]} == REBUILT[scenario]
 
@@ -68,16 +73,16 @@ def test_a_change_gives_the_images_that_it_is_about_another_tag_and_no_other(
 def test_each_run_changes_something_else(copy: Path, tmp_path: Path, scenario: str) -> None:
     other = tmp_path / "other"
     shutil.copytree(copy, other)
-    changes.apply(copy, scenario, 1)
-    changes.apply(other, scenario, 2)
+    change(copy, scenario, 1)
+    change(other, scenario, 2)
     assert tags(copy) != tags(other)
 
 
 def test_the_line_for_an_empty_builder_is_one_that_no_measurement_pushed_before(copy: Path, tmp_path: Path) -> None:
     other = tmp_path / "other"
     shutil.copytree(copy, other)
-    changes.apply(copy, "code-api", 1)
-    changes.apply(other, "empty", 1)
+    change(copy, "code-api", 1)
+    change(other, "empty", 1)
     assert tags(copy) != tags(other)
 
 
@@ -85,7 +90,7 @@ def test_the_many_files_are_100_and_10_megabytes_and_alike_everywhere(copy: Path
     other = tmp_path / "other"
     shutil.copytree(copy, other)
     for root in (copy, other):
-        changes.many(root, 1)
+        change(root, "many", 1)
     files = sorted((copy / "app/api/many").iterdir())
     assert len(files) == 100
     assert sum(file.stat().st_size for file in files) == 10_000_000
@@ -93,7 +98,7 @@ def test_the_many_files_are_100_and_10_megabytes_and_alike_everywhere(copy: Path
 
 
 def test_the_added_packages_are_in_no_lock(copy: Path) -> None:
-    names = [requirement.partition("==")[0] for requirement, _ in changes.PACKAGES]
+    names = [requirement.partition("==")[0] for requirement in PLAN.added_requirements]
     for lock in ROOT.glob("images/*/*.lock"):
         held = {line.partition("==")[0] for line in lock.read_text().splitlines()}
         assert not held.intersection(names), lock
@@ -117,13 +122,29 @@ def test_a_text_without_a_stage_gets_no_system_package(tmp_path: Path) -> None:
 
 
 def test_the_rivals_whose_dockerfiles_are_changed_are_there() -> None:
-    assert all((ROOT / name).is_file() for name in changes.RIVALS)
+    dockerfiles = PLAN.scenario("system").change.system_package
+    assert len([name for name in dockerfiles if name.startswith("bench/rivals/")]) == 2
+    assert all((ROOT / name).is_file() for name in dockerfiles)
 
 
 def test_the_other_model_is_of_random_weights_in_bert_base_s_shape(copy: Path) -> None:
-    before = (copy / "Pulumi.local.yaml").read_text()
-    changes.use_model(copy, LOCAL)
-    assert (copy / "Pulumi.local.yaml").read_text() == before
-    changes.use_model(copy, RANDOM)
+    local, other = PLAN.models
+    assert local.use is None
+    assert other.use is not None
+    changes.use_model(copy, other.use)
     (model,) = yaml.safe_load((copy / "Pulumi.local.yaml").read_text())["config"]["slipway:images"]["models"]
-    assert model == {"name": RANDOM, "source": "random", "reference": "bert-base", "revision": "1"}
+    assert model == {"name": other.name, "source": "random", "reference": "bert-base", "revision": "1"}
+
+
+def test_another_model_has_another_seed_in_each_run(copy: Path) -> None:
+    seeds = []
+    for run in (1, 2):
+        change(copy, "model", run)
+        (model,) = yaml.safe_load((copy / "Pulumi.local.yaml").read_text())["config"]["slipway:images"]["models"]
+        seeds.append((model["name"], model["revision"]))
+    assert seeds == [("another-random-1", "1001"), ("another-random-2", "1002")]
+
+
+def test_no_change_leaves_the_checkout_as_it_is(as_committed: dict[str, str], copy: Path) -> None:
+    changes.apply(copy, Change(), 1)
+    assert tags(copy) == as_committed

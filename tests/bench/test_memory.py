@@ -1,44 +1,44 @@
-"""Memory from the kernel's own files, under both kinds of control groups."""
+"""Memory of a container's processes, from the kernel."""
 
-from pathlib import Path
+import os
+import subprocess
+import sys
+from collections.abc import Iterator
+
+import pytest
 
 from bench import memory
 
-V1 = "9:memory:/docker/abc\n8:cpu,cpuacct:/docker/abc\n1:name=systemd:/docker/abc\n"
-V2 = "0::/system.slice/docker-abc.scope\n"
+HOLDS_MIB = 64
+CHILD = f"import sys; held = b'x' * ({HOLDS_MIB} << 20); del held; print(1, flush=True); sys.stdin.read()"
+PARENT = f"import subprocess, sys; subprocess.run([sys.executable, '-c', {CHILD!r}])"
 
 
-def status(proc: Path, pid: int, rss: int, peak: int) -> None:
-    (proc / str(pid)).mkdir(parents=True, exist_ok=True)
-    (proc / str(pid) / "status").write_text(f"Name:\tx\nVmHWM:\t  {peak} kB\nVmRSS:\t   {rss} kB\n")
+@pytest.fixture
+def container() -> Iterator[int]:
+    """Yield the first process of several; its child held memory and gave it back."""
+    with subprocess.Popen([sys.executable, "-c", PARENT], stdin=subprocess.PIPE, stdout=subprocess.PIPE) as parent:
+        assert parent.stdout
+        assert parent.stdout.readline() == b"1\n"
+        yield parent.pid
+        parent.communicate()
 
 
-def test_the_memory_group_is_found_under_both_kinds() -> None:
-    assert memory.group(V1) == "docker/abc"
-    assert memory.group(V2) == "system.slice/docker-abc.scope"
-    assert memory.group("") == ""
+def test_all_processes_below_the_first_count(container: int) -> None:
+    pids = memory.processes(container)
+    assert pids[0] == container
+    assert len(pids) == 2
+    assert memory.resident_mib(pids) > memory.resident_mib([container]) > 0
 
 
-def test_all_processes_of_a_container_count(tmp_path: Path) -> None:
-    proc, groups = tmp_path / "proc", tmp_path / "groups"
-    status(proc, 10, 2048, 4096)
-    status(proc, 11, 1024, 1024)
-    (proc / "10" / "cgroup").write_text(V1)
-    folder = groups / "memory" / "docker" / "abc"
-    folder.mkdir(parents=True)
-    (folder / "cgroup.procs").write_text("10\n11\n")
-    pids = memory.processes(10, proc, groups)
-    assert pids == [10, 11]
-    assert memory.resident_mib(pids, proc) == 3
-    assert memory.peak_mib(pids, proc) == 5
+def test_a_peak_outlasts_the_memory(container: int) -> None:
+    _, child = memory.processes(container)
+    assert memory.peak_mib([child]) >= HOLDS_MIB
+    assert memory.resident_mib([child]) < HOLDS_MIB
 
 
-def test_a_process_that_has_ended_holds_nothing(tmp_path: Path) -> None:
-    status(tmp_path, 10, 1024, 1024)
-    assert memory.resident_mib([10, 99], tmp_path) == 1
-
-
-def test_without_a_readable_group_the_first_process_alone_counts(tmp_path: Path) -> None:
-    status(tmp_path / "proc", 10, 1024, 1024)
-    (tmp_path / "proc" / "10" / "cgroup").write_text(V2)
-    assert memory.processes(10, tmp_path / "proc", tmp_path / "groups") == [10]
+def test_a_process_that_has_ended_holds_nothing() -> None:
+    ended = subprocess.Popen([sys.executable, "-c", ""])
+    ended.wait()
+    assert memory.resident_mib([ended.pid]) == 0
+    assert memory.resident_mib([os.getpid(), ended.pid]) == pytest.approx(memory.resident_mib([os.getpid()]), rel=0.1)

@@ -1,39 +1,87 @@
 """The plan of the bench: measurements, contenders, their order, and ONLY=."""
 
+from pathlib import Path
+
 import pytest
+from pydantic import ValidationError
 
-from bench import changes
-from bench.plan import ALL, BOTH, CONTENDERS, LOCAL, OURS, RANDOM, SCENARIOS, Step, steps
-from bench.report import GROUPS
-from bench.session import MEASURES
+from bench import plan
+from bench.builds import REQUESTS
+from bench.plan import BAKE, LOCAL, OURS, PLAN, Change, Step, steps
+from bench.roles import images_not_run, service_image, worker_image
+from devcloud.bootstrap import ROOT
 from devcloud.util.console import UserError
+from infra.product import product_of
+
+RANDOM = PLAN.models[1].name
 
 
-def test_every_scenario_knows_its_contenders_models_and_group() -> None:
-    names = {contender.name for contender in CONTENDERS}
-    assert set(ALL) == names
-    for scenario in SCENARIOS:
-        assert set(scenario.contenders) <= names
+def test_every_contender_is_built_by_code() -> None:
+    assert {contender.name for contender in PLAN.contenders} == {*REQUESTS, BAKE}
+
+
+def test_every_scenario_knows_its_contenders_and_models() -> None:
+    contenders = {contender.name for contender in PLAN.contenders}
+    models = {model.name for model in PLAN.models}
+    for scenario in PLAN.scenarios:
         assert OURS in scenario.contenders
-        assert set(scenario.models) <= set(BOTH)
-        assert scenario.group in GROUPS
+        assert set(scenario.contenders) <= contenders
+        assert set(scenario.models) <= models
 
 
-def test_every_scenario_has_its_name_once_and_so_has_each_metric() -> None:
-    assert len({scenario.name for scenario in SCENARIOS}) == len(SCENARIOS)
-    for scenario in SCENARIOS:
-        assert len({metric.name for metric in scenario.metrics}) == len(scenario.metrics)
+def test_every_scenario_has_its_name_once() -> None:
+    names = [scenario.name for scenario in PLAN.scenarios]
+    assert len(set(names)) == len(names)
+    assert {*PLAN.session} <= {*names, *(group.name for group in PLAN.groups)}
 
 
-def test_every_scenario_is_measured_or_changes_something() -> None:
-    changing_nothing = {"nothing", "up-nothing"}
-    for scenario in SCENARIOS:
-        ways = (scenario.name in MEASURES, scenario.name in changes.CHANGES, scenario.name in changing_nothing)
-        assert sum(ways) == 1, scenario.name
+def test_a_scenario_inherits_from_its_group_what_it_does_not_say() -> None:
+    cold, code = PLAN.scenario("cold"), PLAN.scenario("code-api")
+    assert (cold.measure, code.measure) == ("cold", "build")
+    assert cold.metrics == code.metrics
+    assert PLAN.scenario("many").models == (LOCAL,)
+
+
+def test_only_builds_and_ups_change_something() -> None:
+    for scenario in PLAN.scenarios:
+        changes = scenario.change != Change()
+        assert changes == (scenario.measure in ("build", "up") and not scenario.name.endswith("nothing"))
+        assert (scenario.jobs > 0) == (scenario.within_seconds > 0) == (scenario.measure == "jobs")
+
+
+def test_charts_headlines_and_explanations_are_about_scenarios() -> None:
+    scenarios = {scenario.name: {metric.name for metric in scenario.metrics} for scenario in PLAN.scenarios}
+    groups = {group.name: {metric.name for metric in group.scenarios[0].metrics} for group in PLAN.groups}
+    for chart in PLAN.charts:
+        assert set(chart.metrics) <= groups[chart.group]
+    for headline in PLAN.headlines:
+        assert headline.metric in scenarios[headline.scenario]
+    known = {contender.name for contender in PLAN.contenders}
+    for explanation in PLAN.explanations:
+        assert set(explanation.scenarios) <= set(scenarios)
+        assert set(explanation.contenders) <= known
+
+
+def test_an_unknown_key_is_refused(tmp_path: Path) -> None:
+    for name in ("scenarios.yaml", "explanations.yaml"):
+        (tmp_path / name).write_text((ROOT / "bench" / name).read_text())
+    assert plan.load(tmp_path) == PLAN
+    with (tmp_path / "explanations.yaml").open("a") as file:
+        file.write("- {reason: because, metric: [seconds]}\n")
+    with pytest.raises(ValidationError, match="metric"):
+        plan.load(tmp_path)
+
+
+def test_the_images_that_are_measured_come_from_product_yaml() -> None:
+    product = product_of()
+    assert service_image() == product.services[PLAN.service].image
+    assert product.worker is not None
+    assert worker_image() == product.worker.image
+    assert images_not_run() == {product.versioned_image}
 
 
 def test_everything_that_the_issue_asks_for_is_a_scenario() -> None:
-    names = {scenario.name for scenario in SCENARIOS}
+    names = {scenario.name for scenario in PLAN.scenarios}
     assert {"cold", "nothing", "code-api", "many", "requirement-api", "argument", "model", "base", "system"} <= names
     assert {"size", "empty", "start-api", "start-worker", "read", "jobs"} <= names
 

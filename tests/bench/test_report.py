@@ -6,13 +6,13 @@ from xml.etree import ElementTree
 
 import pytest
 
-from bench import explanations, page, plots, report
-from bench.explanations import Explanation
-from bench.plan import BAKE, LOCAL, MONOLITH, OURS, RANDOM, Step
+from bench import pages, plots, report
+from bench.plan import BAKE, LOCAL, MONOLITH, OURS, PLAN, Explanation, Plan, Step
 from bench.report import Row
-from bench.results import Record, Results
+from bench.results import Results
 from devcloud.bootstrap import ROOT
 
+RANDOM = PLAN.models[1].name
 FACTS = {"commit": "abc1234", "machine": "2 cores of <x>"}
 
 
@@ -23,7 +23,7 @@ def results(tmp_path_factory: pytest.TempPathFactory) -> Results:
     def add(contender: str, scenario: str, model: str = LOCAL, **figures: list[float]) -> None:
         for run in range(max(map(len, figures.values()))):
             values = {name: values[run] for name, values in figures.items() if run < len(values)}
-            made.add(Record(Step(model, contender, scenario, run + 1), values, "2026-11-25T10:00:00Z"))
+            made.add(Step(model, contender, scenario, run + 1), values, "2026-11-25T10:00:00Z")
 
     add(OURS, "code-api", seconds=[1.0, 1.2, 1.1], pushed=[30_000.0] * 3)
     add(MONOLITH, "code-api", seconds=[11.0, 12.0, 13.0], pushed=[60_000_000.0] * 3)
@@ -69,23 +69,23 @@ def test_a_ratio_below_1_without_a_reason_is_told(table: list[Row]) -> None:
 
 
 def test_a_given_reason_stands_in_the_table(results: Results, monkeypatch: pytest.MonkeyPatch) -> None:
-    reason = Explanation("because of <this>", ("code-api",), ("pushed",), (BAKE,))
-    monkeypatch.setattr(explanations, "EXPLANATIONS", (reason,))
+    reason = Explanation(reason="because of <this>", scenarios=("code-api",), metrics=("pushed",), contenders=(BAKE,))
+    monkeypatch.setattr(Plan, "why", lambda _, *about: reason.reason if reason.holds(*about) else None)
     table = report.rows(results)
     assert report.unexplained(table) == []
-    assert "bake: because of <this>" in report.markdown(table, results, [])
-    assert "bake: because of &lt;this&gt;" in page.render(table, results, {})
+    assert "bake: because of <this>" in pages.markdown(table, results, {})
+    assert "bake: because of &lt;this&gt;" in pages.html(table, results, {})
 
 
 def test_a_reason_is_about_what_it_names_and_empty_means_any() -> None:
-    reason = Explanation("x", scenarios=("cold",), contenders=(BAKE,))
+    reason = Explanation(reason="x", scenarios=("cold",), contenders=(BAKE,))
     assert reason.holds("cold", "seconds", BAKE)
     assert not reason.holds("cold", "seconds", MONOLITH)
     assert not reason.holds("nothing", "seconds", BAKE)
 
 
 def test_the_markdown_has_a_table_for_each_group_with_figures(table: list[Row], results: Results) -> None:
-    text = report.markdown(table, results, ["size-images", "build-time"])
+    text = pages.markdown(table, results, {"size-images": "", "build-time": ""})
     assert [line[3:] for line in text.splitlines() if line.startswith("## ")] == [
         "Size",
         "Build and push",
@@ -99,22 +99,29 @@ def test_the_markdown_has_a_table_for_each_group_with_figures(table: list[Row], 
     assert len(widths) == 1
 
 
-def test_charts_have_a_bar_for_each_contender_and_a_category_for_each_row(table: list[Row]) -> None:
-    charts = {chart.name: chart for chart in plots.charts(table)}
-    time = charts["build-time"]
-    assert time.categories == ("one file of the API",)
-    assert [name for name, _ in time.bars] == [OURS, MONOLITH, BAKE]
-    assert charts["work-rate"].categories == ("worker: panels", "worker: panels\nBERT-base's shape")
-    sizes = dict(charts["size-images"].bars)
-    assert sizes[OURS][0] is not None
-    assert sizes[OURS][0].median == 200
-    assert sizes[MONOLITH][2] is None
-    assert "start-time" not in charts
+def test_charts_have_a_category_for_each_row(table: list[Row], drawn: dict[str, str]) -> None:
+    charts = {chart.name: chart for chart in PLAN.charts}
+
+    def categories(name: str) -> list[str]:
+        return [plots.category(charts[name], row) for row in plots.rows_of(charts[name], table)]
+
+    assert categories("build-time") == ["one file of the API"]
+    assert categories("work-rate") == ["worker: panels", "worker: panels\nBERT-base's shape"]
+    assert categories("size-images") == ["API", "worker", "base"]
+    assert "start-time" not in drawn
+
+
+def test_charts_have_a_bar_for_each_contender_in_the_unit_of_the_chart(drawn: dict[str, str]) -> None:
+    colours = {contender.name: contender.colour for contender in PLAN.contenders}
+    bars = {name: drawn["size-images"].count(f"fill: {colour}") for name, colour in colours.items()}
+    # One more for the legend.
+    assert bars == {OURS: 3 + 1, MONOLITH: 2 + 1, "two-tier": 0, BAKE: 0}
+    assert re.search(r">\s*200\s*<", drawn["size-images"])
 
 
 def test_plots_are_small_and_the_same_bytes_each_time(table: list[Row], drawn: dict[str, str]) -> None:
-    first, *_ = plots.charts(table)
-    assert plots.svg(first) == drawn[first.name]
+    first = next(chart for chart in PLAN.charts if chart.name in drawn)
+    assert plots.svg(first, plots.rows_of(first, table)) == drawn[first.name]
     for svg in drawn.values():
         assert ElementTree.fromstring(svg).tag.endswith("svg")  # noqa: S314  our own
         assert len(svg) < 60_000
@@ -122,7 +129,7 @@ def test_plots_are_small_and_the_same_bytes_each_time(table: list[Row], drawn: d
 
 
 def test_the_page_is_one_file_that_asks_for_nothing(table: list[Row], results: Results, drawn: dict[str, str]) -> None:
-    text = page.render(table, results, drawn)
+    text = pages.html(table, results, drawn)
     assert not re.search(r"<(?:script|link|img|iframe)\b", text)
     assert not re.search(r'(?:src|href)="(?!#)', text)
     assert "2 cores of &lt;x&gt;" in text
@@ -133,24 +140,27 @@ def test_the_page_is_one_file_that_asks_for_nothing(table: list[Row], results: R
         assert used in ids
 
 
-def test_the_committed_results_leave_no_ratio_below_1_without_a_reason() -> None:
-    file = ROOT / "docs" / "benchmarks" / "results.json"
-    if file.exists():
-        assert report.unexplained(report.rows(Results.load(file))) == []
+def test_the_committed_page_is_that_of_the_committed_results_and_explains_each_ratio_below_1() -> None:
+    committed = Results.load(ROOT / "docs" / "benchmarks" / "results.json")
+    table = report.rows(committed)
+    names = [chart.name for chart in PLAN.charts if plots.rows_of(chart, table)]
+    assert (ROOT / "docs" / "benchmarks.md").read_text() == pages.markdown(table, committed, dict.fromkeys(names, ""))
+    assert sorted(file.stem for file in (ROOT / "docs" / "benchmarks").glob("*.svg")) == sorted(names)
+    assert report.unexplained(table) == []
 
 
 def test_the_pages_say_what_was_not_measured(table: list[Row], results: Results) -> None:
     left = dict(report.missing(results))
     assert left["one file of the API"].startswith("MiniLM (two-tier); BERT-base's shape")
     assert "size" in left  # two tiers, bake
-    text = report.markdown(table, results, [])
+    text = pages.markdown(table, results, {})
     assert f"- one file of the API: {left['one file of the API']}" in text[text.index("## Not measured") :]
-    assert "What was not" in page.render(table, results, {})
+    assert "What was not" in pages.html(table, results, {})
 
 
 def test_a_figure_of_one_run_is_not_called_a_median(tmp_path: Path) -> None:
     once = Results(tmp_path / "once.json", FACTS)
-    once.add(Record(Step(LOCAL, OURS, "nothing", 1), {"seconds": 1.0}, "2026-11-25T10:00:00Z"))
+    once.add(Step(LOCAL, OURS, "nothing", 1), {"seconds": 1.0}, "2026-11-25T10:00:00Z")
     assert report.spread(report.rows(once)) == "Each figure is that of one run: there is no spread."
-    once.add(Record(Step(LOCAL, OURS, "nothing", 2), {"seconds": 2.0}, "2026-11-25T10:00:00Z"))
+    once.add(Step(LOCAL, OURS, "nothing", 2), {"seconds": 2.0}, "2026-11-25T10:00:00Z")
     assert "of 2 runs" in report.spread(report.rows(once))

@@ -2,11 +2,12 @@
 
 import pytest
 
-from bench.changes import RIVALS
+from bench.plan import PLAN
 from bench.rivals.without import without
 from devcloud.bootstrap import ROOT
 from devcloud.cli import validate
 
+RIVALS = [name for name in PLAN.scenario("system").change.system_package if "rivals" in name]
 LOCK = """# made by make lock
 boto3==1.0 \\
     --hash=sha256:aa

@@ -7,7 +7,7 @@ from pathlib import Path
 import httpx
 import pytest
 
-from bench import running
+from bench import running, workload
 from bench.plan import MONOLITH, OURS
 from devcloud.cloud.cloud import Cloud
 from devcloud.cloud.services import Services
@@ -19,8 +19,8 @@ ADDRESS = "http://127.0.0.1:1"
 
 def test_a_worker_is_ready_when_its_log_says_so() -> None:
     logs = 'starting\n{"time": "2026-11-25T10:00:01.500+00:00", "message": "ready", "level": "INFO"}\n{"message": "x"}'
-    assert running.ready_at(logs) == running.seconds_of("2026-11-25T10:00:01.5Z")
-    assert running.ready_at('{"message": "stopped"}\n[1]\nready') is None
+    assert list(running.ready_at(logs)) == [running.seconds_of("2026-11-25T10:00:01.5Z")]
+    assert list(running.ready_at('{"message": "stopped"}\n[1]\nready')) == []
 
 
 def test_docker_s_nine_digits_of_a_second_are_read() -> None:
@@ -29,7 +29,7 @@ def test_docker_s_nine_digits_of_a_second_are_read() -> None:
 
 
 def test_panels_have_eight_tests_and_differ() -> None:
-    first, second = running.panel(0), running.panel(1)
+    first, second = workload.panel(0), workload.panel(1)
     assert len(first["tests"]) == 8
     assert len({test["name"] for test in first["tests"]}) == 8
     assert first["tests"] != second["tests"]
@@ -62,13 +62,13 @@ class Rehearsed(running.Running):
         return []
 
     @contextmanager
-    def api(self, role: str = "all") -> Iterator[tuple[str, float]]:
+    def serving(self, role: str = running.SERVICE) -> Iterator[tuple[str, float]]:
         self.asked.append(f"api as {role}")
         yield ADDRESS, 0.0
         self.asked.append("api ended")
 
     @contextmanager
-    def worker(self) -> Iterator[float]:
+    def working(self) -> Iterator[float]:
         self.asked.append("worker")
         yield 0.0
 
@@ -80,7 +80,7 @@ def _at_once(monkeypatch: pytest.MonkeyPatch) -> None:
 
 def test_the_api_ends_only_after_every_job_of_its_outbox_was_sent(tmp_path: Path) -> None:
     bench = Rehearsed(tmp_path, unsent=2)
-    bench.jobs(2, most_seconds=1)
+    bench.jobs(2, within_seconds=1)
     assert bench.asked == ["api as api", "sent?", "sent?", "sent?", "api ended", "worker"]
 
 
@@ -90,7 +90,7 @@ def test_jobs_that_are_never_sent_are_told_and_not_measured(tmp_path: Path, monk
     bench.unsent = [1]
     monkeypatch.setattr(type(bench.engine), "logs", lambda *_: "the queue is away")
     with pytest.raises(UserError, match=r"did not send its jobs within 0 s\. It said: the queue is away"):
-        bench.jobs(2, most_seconds=1)
+        bench.jobs(2, within_seconds=1)
     assert "worker" not in bench.asked
 
 

@@ -12,6 +12,7 @@ import pytest
 import yaml
 
 from bench import changes
+from bench.plan import PLAN
 from tests.cloud.conftest import Checkout
 
 pytestmark = pytest.mark.cloud
@@ -115,7 +116,7 @@ def test_another_lifecycle_policy_takes_the_place_of_the_old_one(checkout: Check
 def test_a_requirement_of_the_worker_neither_fetches_nor_exports_a_model_again(
     checkout: Checkout, committed: dict[str, Any]
 ) -> None:
-    changes.requirement_worker(checkout.root, 1)
+    changes.apply(checkout.root, PLAN.scenario("requirement-worker").change, 1)
     # No session before has built this: a builder that still holds it would run nothing.
     checkout.append("images/worker/requirements.lock", f"# {uuid4()}")
     done = checkout.run("build", "worker")

@@ -1,12 +1,9 @@
 """`make dev`: what its parts are given, and what it refuses in a sentence."""
 
-import json
 import os
-import stat
 import sys
 from pathlib import Path
 
-import httpx
 import pytest
 
 from devcloud.bootstrap import ROOT
@@ -14,6 +11,7 @@ from devcloud.cloud.cloud import Cloud
 from devcloud.dev import dev
 from devcloud.util.console import UserError
 from devcloud.util.locks import only_one
+from infra.product import Product, load, product_of
 
 
 @pytest.fixture
@@ -21,16 +19,45 @@ def cloud(tmp_path: Path) -> Cloud:
     return Cloud("make-dev", tmp_path)
 
 
-def test_a_dummy_key_means_the_named_fake_and_a_real_one_the_real_model(cloud: Cloud) -> None:
-    assert dev.environment(cloud, {})["CHAT_MODEL"] == "fake"
-    real = dev.environment(cloud, {"OPENAI_API_KEY": "sk-something"})
-    assert real["CHAT_MODEL"] == "openai"
+@pytest.fixture
+def product() -> Product:
+    return product_of()
+
+
+def test_a_dummy_key_means_the_named_fake_and_a_real_one_the_real_model(cloud: Cloud, product: Product) -> None:
+    assert dev.environment(cloud, product, {})["CHAT_MODEL"] == "fake"
+    real = dev.environment(cloud, product, {"OPENAI_API_KEY": "sk-something"})
     assert real["OPENAI_API_KEY"] == "sk-something"
-    assert dev.environment(cloud, {"OPENAI_API_KEY": "sk-x", "CHAT_MODEL": "fake"})["CHAT_MODEL"] == "fake"
+    assert "CHAT_MODEL" not in real  # what the shell says holds, else the service's own default
+    chosen = dev.environment(cloud, product, {"CHAT_MODEL": "openai", "OPENAI_MODEL": "gpt-5"})
+    assert chosen["CHAT_MODEL"] == "openai"
+    assert chosen["OPENAI_MODEL"] == "gpt-5"
 
 
-def test_everything_that_the_parts_reach_is_on_loopback(cloud: Cloud) -> None:
-    given = dev.environment(cloud, {})
+def test_the_parts_and_their_ports_are_those_of_product_yaml(product: Product) -> None:
+    described = {service.name: service for service in dev.services(product)}
+    assert list(described) == [name for name in product.start_order if name != product.edge]
+    for name, service in described.items():
+        assert service.port == product.services[name].port
+    assert described["api"].packages == ("api", "chat", "common")
+    assert described["auth"].packages == ("auth", "common")
+    assert dev.front_end(product) == dev.FrontEnd("web", ROOT / "app" / "web", 8080)
+
+
+def test_a_product_without_an_edge_has_no_front_end() -> None:
+    minimal = load(ROOT / "tests" / "products" / "minimal" / "product.yaml")
+    assert dev.front_end(minimal) is None
+    assert [service.name for service in dev.services(minimal)] == list(minimal.services)
+
+
+def test_every_variable_of_the_product_is_given(cloud: Cloud, product: Product) -> None:
+    given = dev.environment(cloud, product, {})
+    for name in (*product.secrets, *product.variables):
+        assert given[name.upper().replace("-", "_")], name
+
+
+def test_everything_that_the_parts_reach_is_on_loopback(cloud: Cloud, product: Product) -> None:
+    given = dev.environment(cloud, product, {})
     for name in ("DATABASE_URL", "REDIS_URL", "JOBS_QUEUE_URL", "AWS_ENDPOINT_URL"):
         host = given[name].partition("://")[2].rpartition("@")[2].partition(":")[0]
         assert host.startswith("127."), name
@@ -73,35 +100,6 @@ def test_a_machine_without_node_is_told_what_to_install(monkeypatch: pytest.Monk
         dev.check_node()
 
 
-def test_accounts_are_made_once_with_passwords_by_chance_that_nobody_else_reads(tmp_path: Path) -> None:
-    file = tmp_path / "accounts.json"
-    first = dev.read_accounts(file)
-    assert dev.read_accounts(file) == first
-    assert [account.role for account in first] == ["operator", "user"]
-    assert len({account.password for account in first}) == 2
-    assert all(len(account.password) >= 12 for account in first)
-    assert stat.S_IMODE(file.stat().st_mode) == 0o600
-
-
-def auth(sign_up: int, sign_in: int = 200) -> httpx.Client:
-    def answer(request: httpx.Request) -> httpx.Response:
-        assert json.loads(request.content).keys() == {"email", "password"}
-        return httpx.Response(sign_up if request.url.path == "/sign-up" else sign_in)
-
-    return httpx.Client(transport=httpx.MockTransport(answer), base_url="http://auth")
-
-
-def test_an_account_that_is_there_already_is_fine_unless_its_password_is_another() -> None:
-    account = dev.DemoUser("a@example.com", "user", "secret-word")
-    dev.signs_up(auth(201), account)
-    dev.signs_up(auth(409, 200), account)
-    with pytest.raises(UserError, match=r"another password: run `make dev ARGS=--fresh`") as refusal:
-        dev.signs_up(auth(409, 401), account)
-    assert "secret-word" not in str(refusal.value)
-    with pytest.raises(UserError, match=r"refused to sign a@example.com up \(422\)"):
-        dev.signs_up(auth(422), account)
-
-
 def test_a_checkout_without_the_front_end_is_one_sentence(tmp_path: Path) -> None:
     with pytest.raises(UserError, match=r"package-lock.json is missing: the front end is not in this checkout"):
-        dev.install_web(tmp_path)
+        dev.install_packages(dev.FrontEnd("web", tmp_path, 8080))
