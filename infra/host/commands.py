@@ -8,12 +8,12 @@ from typing import Any
 from infra.host import deploy, docker, front, serve, units
 from infra.host import release as releases
 from infra.host.host import Host
-from infra.host.outcome import HostError
+from infra.host.outcome import HostError, clip
 
 FOLLOW_SECONDS = 15.0
 POLL_SECONDS = 0.5
-LINES_AN_ANSWER, LINE_CHARACTERS = 20, 120
-LOG_CHARACTERS = 4000
+LINES_AN_ANSWER, LINE_BYTES = 18, 120
+LOG_BYTES = 5000
 MAX_LOG_LINES = 500
 
 
@@ -49,7 +49,7 @@ def follow(host: Host, argument: str) -> dict[str, Any]:
         journal = host.store.journal(release)
         if journal is None:
             return {"release": release, "state": "unknown", "lines": [], "next": start, "verdict": None}
-        lines = [line[:LINE_CHARACTERS] for line in journal.lines[start : start + LINES_AN_ANSWER]]
+        lines = [clip(line, LINE_BYTES) for line in journal.lines[start : start + LINES_AN_ANSWER]]
         entry = journal.last("verdict")
         verdict = entry["verdict"] if entry else None
         # The verdict comes with the last lines, and not before them.
@@ -112,7 +112,7 @@ def logs(host: Host, argument: str) -> dict[str, Any]:
     container = _container(host, str(asked["service"]))
     lines = min(int(asked.get("lines", 50)), MAX_LOG_LINES)
     done = host.run_docker(docker.logs(container, lines))
-    text = (done.stdout + done.stderr)[-LOG_CHARACTERS:]
+    text = clip((done.stdout + done.stderr)[::-1], LOG_BYTES)[::-1]
     return {"service": asked["service"], "container": container, "log": text}
 
 

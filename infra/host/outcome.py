@@ -2,13 +2,21 @@
 
 from __future__ import annotations
 
+import json
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from typing import Any
 
-LOG_CHARACTERS = 2500
-"""The end of a container's log that a verdict carries: the whole verdict stays below 6 KB of JSON."""
-CAUSE_CHARACTERS = 800
+LOG_BYTES, CAUSE_BYTES = 2000, 800
+"""Sizes in JSON: an answer with a verdict and lines of progress stays below 6 KB."""
+
+
+def clip(text: str, size: int) -> str:
+    """Return the start of a text that has at most `size` bytes in JSON."""
+    text = text[:size]
+    while len(json.dumps(text)) - 2 > size:
+        text = text[: max(len(text) * 9 // 10, 1)]
+    return text
 
 
 class HostError(Exception):
@@ -55,11 +63,11 @@ class Verdict:
         """Return the verdict about a release that failed in a step."""
         return cls(
             step=step,
-            cause=failure.cause[:CAUSE_CHARACTERS],
+            cause=clip(failure.cause, CAUSE_BYTES),
             service=failure.service,
             exit_code=failure.exit_code,
             out_of_memory=failure.out_of_memory,
-            log=failure.log[-LOG_CHARACTERS:],
+            log=clip(failure.log[::-1], LOG_BYTES)[::-1],
             seconds=seconds,
         )
 

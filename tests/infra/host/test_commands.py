@@ -10,7 +10,7 @@ import pytest
 from infra.host import boot, cli, commands
 from infra.host.outcome import HostError
 from infra.host.release import release_id
-from tests.infra.host.fake import FakeAws, digest, image, make, release_text
+from tests.infra.host.fake import Behaviour, FakeAws, digest, image, make, release_text
 from tests.infra.host.test_deploy import assert_one_whole_release_serves, deployed
 
 
@@ -32,6 +32,21 @@ def test_follow_reports_lines_and_then_the_verdict(tmp_path: Path) -> None:
     assert answer["verdict"]["seconds"]["steady"] >= 6
     assert lines[0] == "check"
     assert any(line.startswith("api: ready after") for line in lines)
+
+
+def test_an_answer_stays_below_6_kb(tmp_path: Path) -> None:
+    host, machine, _ = make(tmp_path)
+    machine.behaviours[image("api", 1)] = Behaviour(ends_after=0.1, log="\\\U0001f600" * 5000)
+    deployed(host, release_text(1))
+    journal = host.store.journal(release_id(release_text(1)))
+    assert journal is not None
+    for _ in range(30):
+        journal.add("line", text="\u00e9" * 500)
+    asked = {"release": release_id(release_text(1)), "from": len(journal.lines) - 18}
+    answer = commands.follow(host, json.dumps(asked))
+    assert answer["state"] == "failed"
+    assert answer["verdict"]["log"].endswith("\\\U0001f600")
+    assert len(json.dumps(answer)) < 6000
 
 
 def test_follow_of_an_unknown_release(tmp_path: Path) -> None:
