@@ -82,8 +82,12 @@ class FrontEnd:
 
 
 def services(product: Product) -> list[Service]:
-    """Return the product's services that are Python code of app/, in the order in which they start."""
+    """Return the product's services that are Python code of app/, in the order in which they start.
+
+    An edge that is no front end serves by itself.
+    """
     described = [(name, product.services[name]) for name in product.start_order]
+    front = front_end(product)
     return [
         Service(
             name,
@@ -94,7 +98,7 @@ def services(product: Product) -> list[Service]:
             one.route.path if one.route else None,
         )
         for name, one in described
-        if one.image and not one.edge
+        if one.image and not (one.edge and front)
     ]
 
 

@@ -14,6 +14,8 @@ from infra.releases.run_command import Host, HostAwayError, HostError
 
 WAITING_SECONDS = 15
 """How often a wait that goes on is told."""
+DRAIN_POLL_SECONDS = 2
+"""How often the host is asked again while it stops what served before."""
 CONSOLE_LINES = 15
 LOG_LINES = 20
 """Lines of a container's log that the error of a failed release ends with."""
@@ -109,6 +111,7 @@ class Gate:
 
     def _submit(self, wanted: Release, text: str) -> None:
         deadline = self.host.clock() + self.patience.release
+        waited_for: str | None = None
         while True:
             answer = self._ask(wanted, "submit", text, deadline)
             if answer["state"] == "serving":
@@ -119,6 +122,11 @@ class Gate:
                 return
             # Another `up` is at it, or a release whose `up` was ended: it comes to its end first.
             other = str(answer["busyWith"])
+            if other == waited_for:
+                # It has its verdict, and is still stopping what served before it.
+                self.host.sleep(DRAIN_POLL_SECONDS)
+                continue
+            waited_for = other
             self.say(f"release: waiting for {other}, which is under way")
             try:
                 self._follow(wanted, other, deadline)

@@ -11,7 +11,7 @@ from devcloud.cloud.cloud import Cloud
 from devcloud.dev import dev
 from devcloud.util.console import UserError
 from devcloud.util.locks import only_one
-from infra.product import Product, load, product_of
+from infra.product import Product, environment_variable, load, product_of
 
 
 @pytest.fixture
@@ -44,7 +44,7 @@ def test_the_parts_and_their_ports_are_those_of_product_yaml(product: Product) -
     assert dev.front_end(product) == dev.FrontEnd("web", ROOT / "app" / "web", 8080)
 
 
-def test_a_product_without_an_edge_has_no_front_end() -> None:
+def test_an_edge_that_is_no_front_end_is_a_service() -> None:
     minimal = load(ROOT / "tests" / "products" / "minimal" / "product.yaml")
     assert dev.front_end(minimal) is None
     assert [service.name for service in dev.services(minimal)] == list(minimal.services)
@@ -52,8 +52,10 @@ def test_a_product_without_an_edge_has_no_front_end() -> None:
 
 def test_every_variable_of_the_product_is_given(cloud: Cloud, product: Product) -> None:
     given = dev.environment(cloud, product, {})
-    for name in (*product.secrets, *product.variables):
-        assert given[name.upper().replace("-", "_")], name
+    for name in product.secrets:
+        assert given[environment_variable(name)], name
+    for name, variable in product.variables.items():
+        assert given[environment_variable(name)] == variable.default
 
 
 def test_everything_that_the_parts_reach_is_on_loopback(cloud: Cloud, product: Product) -> None:

@@ -130,6 +130,24 @@ def test_a_release_that_is_under_way_comes_to_its_end_before_ours() -> None:
     assert not host.answers
 
 
+def test_a_release_that_serves_and_still_drains_is_waited_for_in_silence() -> None:
+    said: list[str] = []
+    busy = ("submit", {"state": "busy", "busyWith": "0ther"})
+    host = ScriptedHost(
+        [
+            busy,
+            ("follow", follow("succeeded", [], 0)),
+            busy,
+            busy,
+            ("submit", {"state": "accepted"}),
+            ("follow", follow("succeeded", [], 0)),
+        ]
+    )
+    gate(host, said).release(TEXT)
+    assert said == ["release: waiting for 0ther, which is under way"]
+    assert host.now >= 6 + 2 * 2
+
+
 def test_a_host_that_restarts_is_asked_again() -> None:
     host = ScriptedHost(
         [
