@@ -130,10 +130,10 @@ def promote(command: Command, source: str, target: str) -> None:
         if command.cloud.name == AWS:
             found = output(["pulumi", "stack", "output", "--json", "--stack", source, "--non-interactive"], cwd=ROOT)
             outputs = parse(source, json.loads(found))
-            ecr = boto3.client("ecr", region_name=outputs.region)
+            ssm, ecr = (boto3.client(name, region_name=outputs.region) for name in ("ssm", "ecr"))
         else:
             outputs = command.stack(source).outputs()
-            ecr = command.cloud.aws.client("ecr", outputs.region)
-        say(promotion.promote(source, target, outputs, ecr))
+            ssm, ecr = (command.cloud.aws.client(name, outputs.region) for name in ("ssm", "ecr"))
+        say(promotion.promote(source, target, outputs, ssm, ecr))
     except (ClientError, BotoCoreError) as error:
-        raise UserError(f"The registry did not take the promotion: {error}") from None
+        raise UserError(f"AWS did not take the promotion: {error}") from None

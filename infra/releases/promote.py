@@ -16,6 +16,7 @@ from infra.builds.registry_tags import add_tag
 from infra.lib.lifecycle import promoted_prefix
 from infra.outputs import StackOutputs
 from infra.product import product_of
+from infra.releases import verified
 from infra.releases.release import ReleasedImage, ReleaseError, ReleaseFile, next_promoted_tag, write_release_file
 from infra.settings.patterns import NAME as STACK
 from infra.settings.stack_file import project_name, read_values
@@ -31,17 +32,23 @@ class Candidate:
     content_tag: str
 
 
-def candidates(stack: str, outputs: StackOutputs) -> dict[str, Candidate]:
-    """Return what a stack runs, by image, out of its outputs. Raises ReleaseError if it does not run all."""
+def candidates(stack: str, outputs: StackOutputs, ssm: Any) -> dict[str, Candidate]:
+    """Return the images that were verified in a stack. Raises ReleaseError if that are not all of the product's."""
+    name = outputs.verified_parameter
+    try:
+        text = ssm.get_parameter(Name=name)["Parameter"]["Value"]
+    except ssm.exceptions.ParameterNotFound:
+        raise ReleaseError(f"Nothing was verified in stack {stack} yet: bring it up first, then promote.") from None
+    served = verified.parse(text, f"The parameter {name}")
     images = product_of().images
-    missing = sorted(set(images) - set(outputs.images))
+    missing = sorted(set(images) - set(served))
     if missing:
         raise ReleaseError(f"Stack {stack} runs no {', '.join(missing)}: bring it up first, then promote.")
     return {
         image: Candidate(
             repository=outputs.images[image].partition("/")[2].partition("@")[0],
-            digest=outputs.digests[image],
-            content_tag=outputs.content_tags[image],
+            digest=served[image].digest,
+            content_tag=served[image].content_tag,
         )
         for image in images
     }
@@ -93,9 +100,9 @@ def unfit(target: str, root: Path = ROOT) -> str:
     return ""
 
 
-def promote(source: str, target: str, outputs: StackOutputs, ecr: Any) -> str:
-    """Promote what `source` runs to `target`. Return what was done, in a sentence."""
-    images = candidates(source, outputs)
+def promote(source: str, target: str, outputs: StackOutputs, ssm: Any, ecr: Any) -> str:
+    """Promote what was verified in `source` to `target`. Return what was done, in a sentence."""
+    images = candidates(source, outputs, ssm)
     name = tag(ecr, images, target)
     path = ROOT / "releases" / f"{target}.json"
     released = {image: ReleasedImage(found.digest, found.content_tag) for image, found in images.items()}

@@ -13,7 +13,7 @@ from infra.releases.release import ReleaseError
 from tests.outputs import outputs_of
 
 OUTPUTS = outputs_of(region="eu-west-1")
-Promoted = list[tuple[str, str, StackOutputs, Any]]
+Promoted = list[tuple[str, str, StackOutputs, Any, Any]]
 
 
 @pytest.fixture
@@ -42,10 +42,10 @@ def test_a_stack_of_a_cloud_is_promoted_in_the_emulator(monkeypatch: pytest.Monk
 
     monkeypatch.setattr(Command, "stack", lambda _, name: Stack() if name == "dev" else None)
     assert run(monkeypatch, "--from", "dev", "--to", "prod", "--cloud", "test") == 0
-    ((source, target, outputs, ecr),) = promoted
+    ((source, target, outputs, ssm, ecr),) = promoted
     assert (source, target, outputs) == ("dev", "prod", OUTPUTS)
     assert ecr.meta.endpoint_url.startswith("http://127.0.0.1:")
-    assert ecr.meta.region_name == "eu-west-1"
+    assert ecr.meta.region_name == ssm.meta.region_name == "eu-west-1"
 
 
 def test_a_stack_on_aws_is_promoted_by_the_shells_account(monkeypatch: pytest.MonkeyPatch, promoted: Promoted) -> None:
@@ -60,9 +60,10 @@ def test_a_stack_on_aws_is_promoted_by_the_shells_account(monkeypatch: pytest.Mo
     monkeypatch.setattr(deploy, "output", output)
     assert run(monkeypatch, "--from", "dev", "--to", "prod", "--cloud", "aws") == 0
     assert called == [["pulumi", "stack", "output", "--json", "--stack", "dev", "--non-interactive"]]
-    ((_, _, outputs, ecr),) = promoted
+    ((_, _, outputs, ssm, ecr),) = promoted
     assert outputs == OUTPUTS
     assert ecr.meta.endpoint_url == "https://api.ecr.eu-west-1.amazonaws.com"
+    assert ssm.meta.endpoint_url == "https://ssm.eu-west-1.amazonaws.com"
 
 
 @pytest.mark.parametrize(
