@@ -1,13 +1,16 @@
 """The group of the commands, and one call of a command."""
 
+from concurrent.futures import ThreadPoolExecutor
+
 import click
 
 from devcloud.cloud.cloud import Cloud
 from devcloud.cloud.services import Services
 from devcloud.pulumi import stack_config
 from devcloud.pulumi.stack import Stack
-from devcloud.toolchain import Toolchain, check_machine, ensure, is_ready
-from devcloud.toolchain.standins import take_docker_hubs_place
+from devcloud.toolchain import Toolchain, check_machine, ensure, host_image, is_ready
+from devcloud.toolchain.standins import docker_hub_reachable, take_docker_hubs_place
+from devcloud.toolchain.standins import ensure as ensure_standins
 from devcloud.util.console import MachineError, UserError, say
 
 
@@ -24,10 +27,7 @@ class Command:
     def toolchain(self) -> Toolchain:
         """Every tool, found or built."""
         if self._toolchain is None:
-            # Commands that only show or delete something must work on a full disk too.
-            problems = check_machine(self.cloud.cache, disk=self.verbose)
-            if problems:
-                raise MachineError("\n".join(problems))
+            self._check_machine()
             # The choice of each tool is printed when it is made, and by `up`; other commands are brief.
             verbose = self.verbose or not is_ready(self.cloud.cache)
             self._toolchain = ensure(self.cloud.cache, say if verbose else lambda _: None)
@@ -51,17 +51,35 @@ class Command:
         """Start the cloud, with base images to build from."""
         stack_config.committed_file(self.stack_name)
         self.verbose = True
+        builds = stack_config.builds(self.stack_name)
         say("toolchain")
-        tools = self.toolchain
+        self._check_machine()
+        with ThreadPoolExecutor(max_workers=1) as pool:
+            # A first run compiles on all cores for minutes; these wait for the network and the disk meanwhile.
+            images = pool.submit(self._have_images, builds=builds)
+            tools = self.toolchain
+            images.result()
         say(f"cloud {self.cloud.name}")
         services = self.services
-        builds = stack_config.builds(self.stack_name)
         services.start(builds=builds)
         if builds:
             registry = f"127.0.0.1:{self.cloud.ports.registry}"
             take_docker_hubs_place(self.cloud.cache, tools.buildctl, self.cloud.buildkit_address, registry, say)
         services.create_database(stack_config.database_name(self.stack_name))
         return services
+
+    def _check_machine(self) -> None:
+        """Raise MachineError if this machine is unfit."""
+        # Commands that only show or delete something must work on a full disk too.
+        problems = check_machine(self.cloud.cache, disk=self.verbose)
+        if problems:
+            raise MachineError("\n".join(problems))
+
+    def _have_images(self, *, builds: bool) -> None:
+        """Have what hosts boot, and what builds start from."""
+        host_image.ensure(self.cloud.cache, say)
+        if builds and not docker_hub_reachable():
+            ensure_standins(self.cloud.cache, say)
 
     def running_services(self) -> Services:
         """Return the cloud's processes. Raise UserError if the cloud is not running."""
