@@ -44,7 +44,7 @@ clean: ## Stop the cloud and delete all its data and build caches
 	$(DEVCLOUD) clean
 status: ## Show what runs on the cloud
 	$(DEVCLOUD) status
-logs: ## Show the end of every log, or more of one service's (SERVICE=emulator)
+logs: ## Show the end of every log, or more of one service's (SERVICE=aws)
 	$(DEVCLOUD) logs $(SERVICE)
 outputs: ## Print the stack's outputs as JSON (make -s outputs)
 	$(DEVCLOUD) outputs

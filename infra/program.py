@@ -102,6 +102,10 @@ def deploy(settings: Settings) -> None:
             zones=zones,
             http_port=settings.host.http_port,
             worker=product.worker is not None,
+            host_ports=settings.ports_of(
+                {secret for service in settings.services.values() for secret in service.secrets}
+            ),
+            worker_ports=settings.ports_of(product.worker.secrets if product.worker else ()),
         ),
         options,
     )

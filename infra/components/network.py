@@ -29,6 +29,9 @@ class NetworkArgs:
     """The port that the API host is reached on."""
     worker: bool
     """Whether there are tasks beside the host."""
+    host_ports: tuple[int, ...]
+    """The ports of the databases that the host reaches, wherever they are."""
+    worker_ports: tuple[int, ...]
 
 
 class Network(pulumi.ComponentResource):
@@ -89,6 +92,9 @@ class Network(pulumi.ComponentResource):
             self._ingress(host, f"http-from-{_label(cidr)}", args.http_port, cidr=cidr)
         # Out: the registries, AWS's endpoints and OpenAI, all HTTPS.
         self._egress("host", host, "https", HTTPS, cidr=ANYWHERE)
+        # The addresses of managed databases change, so only their ports are named.
+        for port in args.host_ports:
+            self._egress("host", host, str(port), port, cidr=ANYWHERE)
         self.host_group_id = host.id
         self.worker_group_id = None
         if args.worker:
@@ -96,6 +102,8 @@ class Network(pulumi.ComponentResource):
             self._ingress(host, "postgres-from-worker", POSTGRES, group=worker)
             self._egress("worker", worker, "https", HTTPS, cidr=ANYWHERE)
             self._egress("worker", worker, "postgres", POSTGRES, group=host)
+            for port in args.worker_ports:
+                self._egress("worker", worker, str(port), port, cidr=ANYWHERE)
             self.worker_group_id = worker.id
         self.register_outputs({"hostAddress": self.host_address})
 

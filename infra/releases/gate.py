@@ -8,7 +8,10 @@ from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from typing import Any
 
+from botocore.exceptions import BotoCoreError, ClientError
+
 from infra.lib.canonical_json import canonical_json
+from infra.lib.messages import plain
 from infra.releases.release import Release, parse, release_id
 from infra.releases.run_command import Host, HostAwayError, HostError
 
@@ -66,6 +69,8 @@ class Gate:
         If another release serves (an instance that was replaced, a host that came back late), it is handed over again.
         """
         try:
+            self._check_account()
+            self._wait_for_agent()
             report = self._serving(text)
             if report["state"] != "serving":
                 self.say(f"release: {report.get('problem') or report['state']}; handing it over again")
@@ -80,10 +85,13 @@ class Gate:
         return dict(report["serves"])
 
     def _serving(self, text: str) -> dict[str, Any]:
-        return self._ask(parse(text), "verify", text, self.host.clock() + self.patience.agent)
+        return self._ask(parse(text), "verify", text, self.host.clock() + self.patience.release)
 
     def _check_account(self) -> None:
-        found = self.sts.get_caller_identity()["Account"]
+        try:
+            found = self.sts.get_caller_identity()["Account"]
+        except (BotoCoreError, ClientError) as error:
+            raise HostError(f"AWS does not say whose credentials these are ({plain(str(error))}).") from None
         if found != self.account_id:
             raise HostError(
                 f"the shell's credentials are of the account {found}, the stack is in {self.account_id}; "
@@ -105,9 +113,22 @@ class Gate:
             self.host.sleep(1)
 
     def _console(self) -> str:
-        output = self.ec2.get_console_output(InstanceId=self.host.instance_id).get("Output", "")
+        try:
+            output = self._console_output()
+        except (BotoCoreError, ClientError) as error:
+            return f"  (it cannot be read: {plain(str(error))})"
         lines = [line.rstrip() for line in output.splitlines() if line.strip()]
         return "\n".join(f"  {line}" for line in lines[-CONSOLE_LINES:]) or "  (nothing yet)"
+
+    def _console_output(self) -> str:
+        """Return the console's text: the present one if the instance type has it, else the last one that AWS kept."""
+        try:
+            found = self.ec2.get_console_output(InstanceId=self.host.instance_id, Latest=True)
+        except ClientError as error:
+            if error.response["Error"]["Code"] != "UnsupportedOperation":
+                raise
+            found = self.ec2.get_console_output(InstanceId=self.host.instance_id)
+        return str(found.get("Output", ""))
 
     def _submit(self, wanted: Release, text: str) -> None:
         deadline = self.host.clock() + self.patience.release
@@ -121,8 +142,8 @@ class Gate:
                 self._follow(wanted, release_id(text), deadline)
                 return
             # Another `up` is at it, or a release whose `up` was ended: it comes to its end first.
-            other = str(answer["busyWith"])
-            if other == waited_for:
+            other = answer["busyWith"]
+            if other is None or other == waited_for:
                 # It has its verdict, and is still stopping what served before it.
                 self.host.sleep(DRAIN_POLL_SECONDS)
                 continue
@@ -169,7 +190,7 @@ def failure(release: str, verdict: Mapping[str, Any]) -> str:
     parts = [f"The release {release} failed at `{verdict['step']}`: {verdict['cause']}"]
     if verdict.get("outOfMemory"):
         parts.append("It ran out of its memory.")
-    parts.append("What served before it goes on.")
+    parts.append("If a release served before, it still does.")
     if verdict.get("log"):
         lines = str(verdict["log"]).splitlines()[-LOG_LINES:]
         parts.append("The end of the log:\n" + "\n".join(f"  {line}" for line in lines))

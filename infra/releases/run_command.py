@@ -16,8 +16,14 @@ DELIVERY_SECONDS = 30
 """How long a command may wait for the agent to take it; the least that SendCommand accepts as `TimeoutSeconds`."""
 RUN_SECONDS = 60
 """How long a command may run, as the document says; `follow` answers within 15 s."""
+SERVER_ERRORS = 500
+"""The first HTTP status that is the server's fault."""
 UNDELIVERED = ("Undeliverable", "Delivery Timed Out", "DeliveryTimedOut", "Terminated")
 """States in which the host never began the command."""
+PASSING = ("ThrottlingException", "Throttling", "RequestLimitExceeded", "InternalServerError", "ServiceUnavailable")
+"""Refusals of AWS's that asking again mends."""
+AGENTS_LAST_LINE = "failed to run commands:"
+"""Beginning of the line that the agent adds to the standard error of a command that failed."""
 UNFINISHED = ("Pending", "InProgress", "Delayed", "Cancelling")
 
 
@@ -65,7 +71,7 @@ class Host:
         except BotoCoreError:
             return False
         except ClientError as error:
-            if _code(error) == "InvalidInstanceId":
+            if _code(error) == "InvalidInstanceId" or _passes(error):
                 return False
             raise HostError(_refused("DescribeInstanceInformation", error)) from None
         return any(each["PingStatus"] == "Online" for each in found)
@@ -87,6 +93,8 @@ class Host:
             # The agent is not there (yet): AWS's own name for that.
             if _code(error) == "InvalidInstanceId":
                 raise HostAwayError(f"The agent on {self.instance_id} takes no commands.") from None
+            if _passes(error):
+                raise HostAwayError(_refused("SendCommand", error)) from None
             raise HostError(_refused("SendCommand", error)) from None
         return str(sent["Command"]["CommandId"])
 
@@ -97,7 +105,7 @@ class Host:
             return None
         except ClientError as error:
             # A command is there a moment later than SendCommand says so.
-            if _code(error) in ("InvocationDoesNotExist", "ThrottlingException"):
+            if _code(error) == "InvocationDoesNotExist" or _passes(error):
                 return None
             raise HostError(_refused("GetCommandInvocation", error)) from None
         return found
@@ -108,17 +116,35 @@ def _report(command: str, invocation: dict[str, Any]) -> dict[str, Any]:
     if status in UNDELIVERED:
         raise HostAwayError(f"The host did not take `{command}` ({status}).")
     printed = invocation.get("StandardOutputContent", "")
+    report = _object(printed)
     if invocation["Status"] == "Success":
-        try:
-            report = json.loads(printed)
-        except ValueError:
-            report = None
-        if isinstance(report, dict):
-            return report
-        raise HostError(f"The host's `{command}` printed no report, but {plain(printed.strip())!r}.")
-    said = invocation.get("StandardErrorContent", "").strip().splitlines()
+        if report is None:
+            raise HostError(f"The host's `{command}` printed no report, but {plain(printed.strip())!r}.")
+        return report
+    if report is not None and isinstance(report.get("error"), str):
+        raise HostError(plain(report["error"]))
+    said = [
+        line
+        for line in invocation.get("StandardErrorContent", "").strip().splitlines()
+        if not line.startswith(AGENTS_LAST_LINE)
+    ]
     end = f": {plain(said[-1])}" if said else ""
     raise HostError(f"The host's `{command}` ended as {status}, exit code {invocation.get('ResponseCode')}{end}.")
+
+
+def _object(printed: str) -> dict[str, Any] | None:
+    """Return the JSON object that a program printed; None if it printed something else."""
+    try:
+        found = json.loads(printed)
+    except ValueError:
+        return None
+    return found if isinstance(found, dict) else None
+
+
+def _passes(error: ClientError) -> bool:
+    """Return True if asking again may mend a refusal."""
+    status = error.response.get("ResponseMetadata", {}).get("HTTPStatusCode", 0)
+    return _code(error) in PASSING or status >= SERVER_ERRORS
 
 
 def _code(error: ClientError) -> str:

@@ -1,6 +1,6 @@
-"""The images of a release that serves: what promotion, rollback and the dashboard read.
+"""The images of an `up` whose release was verified on the host: promotion reads them.
 
-An SSM parameter holds it. It is written last in an `up`, after the host has said what serves.
+An SSM parameter holds them. It is written after the host has said what serves, so before the worker is updated.
 """
 
 import json

@@ -1,8 +1,9 @@
 """All that a stack may set, in groups: `slipway:worker: {memoryMib: 3072}` in its `Pulumi.<stack>.yaml`."""
 
 import ipaddress
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterable, Mapping
 from typing import Annotated, Any, ClassVar, Literal, Self
+from urllib.parse import urlsplit
 
 from pydantic import AfterValidator, Field, SecretStr, create_model, field_validator, model_validator
 from pydantic.alias_generators import to_camel
@@ -302,6 +303,19 @@ class Settings(Group):
         value: SecretStr = getattr(self, attribute_of(name))
         return value.get_secret_value()
 
+    def ports_of(self, secrets: Iterable[str]) -> tuple[int, ...]:
+        """Return the TCP ports that the addresses among some of the product's secrets lead to."""
+        checks_of = {name: self.product.secrets[name].check for name in secrets}
+        return tuple(
+            sorted(
+                {
+                    urlsplit(self.secret(name)).port or DEFAULT_PORTS[check]
+                    for name, check in checks_of.items()
+                    if check in DEFAULT_PORTS
+                }
+            )
+        )
+
     @property
     def services(self) -> Mapping[str, Service]:
         """The services that the host runs, in the order in which they start: all but those that a secret replaces."""
@@ -341,6 +355,8 @@ CHECKS: Mapping[str, tuple[Callable[[SecretStr], SecretStr], str]] = {
     "api-key": (checks.api_key, "an API key of 8 or more characters"),
 }
 """How a secret is checked, and what it may be in words, by the word that product.yaml has for it."""
+DEFAULT_PORTS: Mapping[str, int] = {"postgres-url": 5432, "redis-url": 6379}
+"""The ports of addresses that name none, by the kind of secret."""
 _MODELS: dict[int, tuple[Product, type[Settings]]] = {}
 
 

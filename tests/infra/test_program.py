@@ -267,6 +267,23 @@ def test_what_needs_a_way_out_waits_for_the_gateway_the_routes_and_the_rules(run
     assert cloud.kept[resource].after >= {"gateway", "routes", "subnet-0-routes", "host-to-https", "worker-to-https"}
 
 
+def test_host_and_worker_may_reach_their_databases_wherever_these_are(run: Run) -> None:
+    urls = {
+        "slipway:databaseUrl": "postgresql://user:pass@db.example.com:6543/name",
+        "slipway:redisUrl": "rediss://cache.example.com",
+    }
+    cloud, _ = run("dev", urls)
+    rules = cloud.all("aws:vpc/securityGroupEgressRule:SecurityGroupEgressRule")
+    to_anywhere = {rule.name: rule.inputs["fromPort"] for rule in rules if "cidrIpv4" in rule.inputs}
+    assert to_anywhere == {
+        "host-to-https": 443,
+        "host-to-6543": 6543,
+        "host-to-6379": 6379,
+        "worker-to-https": 443,
+        "worker-to-6543": 6543,
+    }
+
+
 def test_the_offers_are_asked_by_zone_and_the_hosts_subnet_by_its_tags_and_addresses(run: Run) -> None:
     cloud, _ = run(host_zone="us-east-1b")
     asked = {look_up.name: look_up.inputs for look_up in cloud.looked_up}

@@ -5,6 +5,7 @@ from dataclasses import dataclass, field
 from typing import Any
 
 import pytest
+from botocore.exceptions import ClientError
 
 from infra.releases.gate import Gate, GateError, Patience
 from infra.releases.release import Release, release_id, render
@@ -61,7 +62,11 @@ class Sts:
 
 
 class Ec2:
-    def get_console_output(self, InstanceId: str) -> dict[str, str]:  # noqa: N803  boto3's name
+    """EC2 with an instance type that has no `Latest`, as t2."""
+
+    def get_console_output(self, InstanceId: str, Latest: bool = False) -> dict[str, str]:  # noqa: N803  boto3's names
+        if Latest:
+            raise ClientError({"Error": {"Code": "UnsupportedOperation"}}, "GetConsoleOutput")
         return {"Output": "cloud-init started\n\ndnf: cannot reach the repository\n"}
 
 
@@ -111,7 +116,7 @@ def test_a_bad_verdict_is_the_error_with_cause_and_log() -> None:
         gate(host).release(TEXT)
     message = str(caught.value)
     assert message.startswith(f"The release {ID} failed at `ready`: api was not ready within 90 s.")
-    assert "What served before it goes on." in message
+    assert "If a release served before, it still does." in message
     assert message.endswith("  starting\n  KeyError: 'DATABASE_URL'")
 
 
@@ -189,6 +194,34 @@ def test_another_account_is_refused_before_anything_is_sent() -> None:
     with pytest.raises(GateError, match="credentials are of the account 210987654321, the stack is in 123456789012"):
         gate(host, account="210987654321").release(TEXT)
     assert not host.asked
+
+
+def test_a_console_that_may_not_be_read_hides_nothing_else() -> None:
+    class NoRight:
+        def get_console_output(self, **_: object) -> None:
+            raise ClientError({"Error": {"Code": "UnauthorizedOperation", "Message": "no"}}, "GetConsoleOutput")
+
+    host = ScriptedHost([], online_after=10_000)
+    closed = Gate(host, NoRight(), Sts(), ACCOUNT, Patience(agent=600, release=900), lambda _: None)  # type: ignore[arg-type]
+    with pytest.raises(GateError, match=r"did not come up within 600 s(.|\n)*cannot be read.*UnauthorizedOperation"):
+        closed.release(TEXT)
+
+
+def test_expired_credentials_are_one_sentence() -> None:
+    class Expired:
+        def get_caller_identity(self) -> None:
+            raise ClientError({"Error": {"Code": "ExpiredToken", "Message": "expired"}}, "GetCallerIdentity")
+
+    host = ScriptedHost([])
+    late = Gate(host, Ec2(), Expired(), ACCOUNT, Patience(agent=600, release=900), lambda _: None)  # type: ignore[arg-type]
+    with pytest.raises(GateError, match="does not say whose credentials these are.*ExpiredToken"):
+        late.verify(TEXT)
+
+
+def test_a_replaced_host_is_waited_for_before_it_is_asked() -> None:
+    host = ScriptedHost([("verify", {"state": "serving", "serves": {"api": DIGEST}})], online_after=60)
+    assert gate(host).verify(TEXT) == {"api": DIGEST}
+    assert host.now >= 60
 
 
 def test_what_serves_is_returned_by_service() -> None:

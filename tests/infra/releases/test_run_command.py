@@ -140,6 +140,30 @@ def test_online_is_what_the_agent_says(answers: Stubber, host: Host, status: str
     assert host.is_online() is online
 
 
+def test_the_programs_own_sentence_is_the_error(answers: Stubber, host: Host) -> None:
+    send(answers)
+    out = json.dumps({"error": "The release names no service."})
+    invocation(answers, "Failed", out=out, err="failed to run commands: exit status 1", code=1)
+    with pytest.raises(HostError, match=r"^The release names no service\.$"):
+        host.ask("7", "status")
+
+
+def test_the_agents_own_line_does_not_hide_the_programs(answers: Stubber, host: Host) -> None:
+    send(answers)
+    invocation(answers, "Failed", err="OSError: no space left\nfailed to run commands: exit status 1", code=1)
+    with pytest.raises(HostError, match="exit code 1: OSError: no space left"):
+        host.ask("7", "status")
+
+
+@pytest.mark.parametrize(("code", "status"), [("ThrottlingException", 400), ("SomethingNew", 503)])
+def test_a_refusal_that_passes_is_away(answers: Stubber, host: Host, code: str, status: int) -> None:
+    answers.add_client_error("send_command", code, http_status_code=status)
+    with pytest.raises(HostAwayError, match=code):
+        host.ask("7", "status")
+    answers.add_client_error("describe_instance_information", code, http_status_code=status)
+    assert not host.is_online()
+
+
 def test_aws_out_of_reach_is_away() -> None:
     class Unreachable:
         def send_command(self, **_: object) -> None:
