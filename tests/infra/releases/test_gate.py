@@ -214,7 +214,7 @@ def test_expired_credentials_are_one_sentence() -> None:
 
     host = ScriptedHost([])
     late = Gate(host, Ec2(), Expired(), ACCOUNT, Patience(agent=600, release=900), lambda _: None)  # type: ignore[arg-type]
-    with pytest.raises(GateError, match="does not say whose credentials these are.*ExpiredToken"):
+    with pytest.raises(GateError, match=r"does not say whose credentials these are.*ExpiredToken"):
         late.verify(TEXT)
 
 
