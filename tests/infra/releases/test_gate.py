@@ -130,6 +130,29 @@ def test_a_release_that_is_under_way_comes_to_its_end_before_ours() -> None:
     assert not host.answers
 
 
+def test_the_drain_of_a_release_that_serves_is_waited_for_and_told_once() -> None:
+    said: list[str] = []
+    drains = [("submit", {"state": "busy", "busyWith": "0ther"})] * 30
+    host = ScriptedHost(
+        [
+            *drains[:1],
+            ("follow", follow("succeeded", ["check", "serves after 9.0 s"], 2)),
+            *drains,
+            ("submit", {"state": "accepted"}),
+            ("follow", follow("succeeded", [], 0)),
+        ]
+    )
+    gate(host, said).release(TEXT)
+    assert said[:4] == [
+        "release: waiting for 0ther, which is under way",
+        "release: check",
+        "release: serves after 9.0 s",
+        "release: waiting until 0ther has stopped what it replaced ... 0 s",
+    ]
+    assert len(said) < 12
+    assert not host.answers
+
+
 def test_a_host_that_restarts_is_asked_again() -> None:
     host = ScriptedHost(
         [
