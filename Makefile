@@ -13,13 +13,13 @@ UNIT = $(RUN) pytest -m 'not cloud and not services and not contract' -p no:sche
 UNIT_HALF = tests/app tests/images
 # On a cloud of their own, so they run beside the others of the cloud, with the tests of services.
 SETTINGS_TESTS = tests/cloud/test_bad_settings.py
-SLOW = $(RUN) pytest -m 'cloud or services'
+SLOW = $(RUN) pytest -m '(cloud or services) and not soak'
 DEVCLOUD = $(RUN) devcloud --cloud $(CLOUD) --stack $(STACK)
 
 .DEFAULT_GOAL := help
 .PHONY: help up preview refresh build down clean status logs outputs env promote builder validate cache clean-cache \
-	stop-builder toolchain test test-cloud test-services unit unit-half unit-rest contract check hooks format lock generate base \
-	base-version report dev bench
+	stop-builder toolchain test test-cloud test-services soak unit unit-half unit-rest contract check hooks format lock generate \
+	base base-version report dev bench
 
 help: ## List the commands
 	@grep -hE '^[a-z-]+:.*## ' $(MAKEFILE_LIST) | sed -E 's/:.*## /\t/' | expand -t 16
@@ -79,6 +79,8 @@ test-cloud:
 	$(SLOW) tests/cloud --ignore=$(SETTINGS_TESTS) $(ARGS)
 test-services:
 	$(SLOW) $(filter-out tests/cloud tests/__pycache__ tests/__init__.py,$(wildcard tests/*)) $(SETTINGS_TESTS) $(ARGS)
+soak: ## Run the tests that take minutes each: releases that wait for their limits
+	$(RUN) pytest -m soak tests/cloud $(ARGS)
 unit: ## Run the unit tests alone, in seconds
 	@$(MAKE) --no-print-directory --jobs 2 --output-sync=target unit-half unit-rest
 unit-half:

@@ -116,7 +116,7 @@ class _Deployment:
             self.start(name, placed, current, others)
         started = {name: placed for name, placed in made.start.items() if name not in made.once}
         self.step("verify")
-        front.verify_edge(host, new)
+        front.verify_edge(host, new, started)
         self.step("steady")
         self.steady(started, current)
         return new

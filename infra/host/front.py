@@ -7,7 +7,7 @@ from dataclasses import dataclass
 
 from infra.host import containers, firewall, probes
 from infra.host.firewall import Target
-from infra.host.generation import Generation
+from infra.host.generation import Generation, Placed
 from infra.host.host import Host
 from infra.host.outcome import HostError
 from infra.host.release import digest_of
@@ -79,8 +79,11 @@ def expected_digests(generation: Generation) -> dict[str, str]:
     return {name: digest_of(placed.image) for name, placed in generation.services.items()}
 
 
-def verify_edge(host: Host, generation: Generation) -> None:
-    """Ask through the edge of a generation, at its own address, for every route. Raises HostError."""
+def verify_edge(host: Host, generation: Generation, started: Mapping[str, Placed]) -> None:
+    """Ask through the edge of a generation, at its own address, for every route. Raises HostError.
+
+    `started` are its new containers: one that has ended is the cause, whatever the edge answers.
+    """
     where = target(generation)
     if where is None:
         return
@@ -89,6 +92,7 @@ def verify_edge(host: Host, generation: Generation) -> None:
         seen = look(host, where.address, where.port, expected_digests(generation))
         if seen.problem is None:
             return
+        containers.check_running(host, started, host.graph.services)
         if host.machine.now() >= end:
             raise HostError(f"Through the new edge, {seen.problem}", service=seen.problem.partition(":")[0])
         host.machine.sleep(containers.POLL_SECONDS)
@@ -96,7 +100,6 @@ def verify_edge(host: Host, generation: Generation) -> None:
 
 def watch(host: Host, generation: Generation, started: tuple[str, ...]) -> None:
     """Ask through the public port for some seconds, and see that no new container dies. Raises HostError."""
-    services = {name: host.graph.services[name] for name in started}
     placed = {name: generation.services[name] for name in started}
     visible = [service for service in host.graph.visible if service.name in generation.services]
     expected = expected_digests(generation)
@@ -106,6 +109,7 @@ def watch(host: Host, generation: Generation, started: tuple[str, ...]) -> None:
             service = visible[number % len(visible)]
             seen = look(host, address, host.graph.http_port, {service.name: expected[service.name]})
             if seen.problem is not None:
+                containers.check_running(host, placed, host.graph.services)
                 raise HostError(f"Through the public port, {seen.problem}", service=service.name)
         host.machine.sleep(host.graph.seconds.watch / REQUESTS)
-    containers.check_running(host, placed, services)
+    containers.check_running(host, placed, host.graph.services)

@@ -4,6 +4,7 @@ The release belongs to the host: these functions submit it and follow it. If thi
 goes on, and the next `up` finds the release under way.
 """
 
+import math
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from typing import Any
@@ -17,8 +18,8 @@ from infra.releases.run_command import Host, HostAwayError, HostError
 
 WAITING_SECONDS = 15
 """How often a wait that goes on is told."""
-DRAIN_POLL_SECONDS = 2
-"""How often the host is asked again while it stops what served before."""
+PAUSE_SECONDS = 2
+"""Between two questions whether the host is free."""
 CONSOLE_LINES = 15
 LOG_LINES = 20
 """Lines of a container's log that the error of a failed release ends with."""
@@ -132,7 +133,7 @@ class Gate:
 
     def _submit(self, wanted: Release, text: str) -> None:
         deadline = self.host.clock() + self.patience.release
-        waited_for: str | None = None
+        other, ended, said = "", 0.0, 0.0
         while True:
             answer = self._ask(wanted, "submit", text, deadline)
             if answer["state"] == "serving":
@@ -141,18 +142,26 @@ class Gate:
             if answer["state"] == "accepted":
                 self._follow(wanted, release_id(text), deadline)
                 return
-            # Another `up` is at it, or a release whose `up` was ended: it comes to its end first.
-            other = answer["busyWith"]
-            if other is None or other == waited_for:
-                # It has its verdict, and is still stopping what served before it.
-                self.host.sleep(DRAIN_POLL_SECONDS)
-                continue
-            waited_for = other
-            self.say(f"release: waiting for {other}, which is under way")
-            try:
-                self._follow(wanted, other, deadline)
-            except GateError as error:
-                self.say(f"release: the other one has ended: {error}")
+            if answer["busyWith"] is None:
+                continue  # it has ended in between
+            if answer["busyWith"] != other:
+                other = str(answer["busyWith"])
+                self._wait_for(wanted, other, deadline)
+                ended, said = self.host.clock(), -math.inf
+            # It has its verdict; a third release begins once the containers before it have ended.
+            now = self.host.clock()
+            if now - said >= WAITING_SECONDS:
+                said = now
+                self.say(f"release: waiting until {other} has stopped what it replaced ... {now - ended:.0f} s")
+            self.host.sleep(PAUSE_SECONDS)
+
+    def _wait_for(self, wanted: Release, other: str, deadline: float) -> None:
+        """Wait for the verdict of another `up`'s release, or of one whose `up` was ended."""
+        self.say(f"release: waiting for {other}, which is under way")
+        try:
+            self._follow(wanted, other, deadline)
+        except GateError as error:
+            self.say(f"release: the other one has ended: {error}")
 
     def _follow(self, wanted: Release, followed: str, deadline: float) -> None:
         """Tell each line of a release as it comes. Raises GateError if its verdict is bad."""

@@ -119,7 +119,7 @@ class Checkout:
             stderr=subprocess.DEVNULL,
         )
         time.sleep(seconds)
-        started = _descendants(process.pid)
+        started = descendants(process.pid)
         chosen = {"the command": [process.pid], "the engine": started[:1], "all": [process.pid, *started]}[victims]
         sys.stdout.write(f"kill -9 of {victims} ({len(chosen)} processes) after {seconds:.1f} s\n")
         for pid in chosen:
@@ -242,7 +242,7 @@ class Checkout:
         return RegistryReader(self.cloud)
 
 
-def _descendants(pid: int) -> list[int]:
+def descendants(pid: int) -> list[int]:
     """Return the processes that a process started, and theirs."""
     with contextlib.suppress(psutil.NoSuchProcess):
         return [child.pid for child in psutil.Process(pid).children(recursive=True)]

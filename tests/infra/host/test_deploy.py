@@ -162,6 +162,7 @@ REFUSALS: dict[str, tuple[str, Behaviour, str]] = {
         Behaviour(ready_status=503, ready_body='{"database": {"ok": false}}'),
         r"api was not ready within 45 s: GET /ready answered 503: \{",
     ),
+    "dies while others start": ("api", Behaviour(ends_after=1.2, exit_code=7), r"api ended with exit code 7;"),
     "dies 5 s after it was ready": ("web", Behaviour(ends_after=5.6), r"web ended with exit code 1;"),
     "listens on another port": (
         "api",
