@@ -71,10 +71,10 @@ class ApiHost(pulumi.ComponentResource):
         )
         policy = self._allow(role, services)
         instance = self._instance(role, policy)
-        self._data(instance)
+        data = self._data(instance)
 
         services_graph = pulumi.Output.all(
-            queue_url=args.jobs.url if args.jobs else None, roles=dict(services.arns)
+            data_volume_id=data.id, queue_url=args.jobs.url if args.jobs else None, roles=dict(services.arns)
         ).apply(lambda known: graph.graph(args.settings, graph.Wiring(**known)))
         document = aws.ssm.Document(
             "host-document",
@@ -190,7 +190,7 @@ class ApiHost(pulumi.ComponentResource):
             ),
         )
 
-    def _data(self, instance: aws.ec2.Instance) -> None:
+    def _data(self, instance: aws.ec2.Instance) -> aws.ebs.Volume:
         """Declare the volume of the databases, which outlasts every instance."""
         spec = self._settings.host
         data = aws.ebs.Volume(
@@ -204,13 +204,14 @@ class ApiHost(pulumi.ComponentResource):
         )
         aws.ec2.VolumeAttachment(
             "data-attachment",
-            device_name="/dev/sdf",
+            device_name=graph.DATA_DEVICE,
             instance_id=instance.id,
             volume_id=data.id,
             # The instance goes first where both go: a volume in use cannot be detached safely.
             stop_instance_before_detaching=True,
             opts=self._child,
         )
+        return data
 
     def _current_image(self) -> pulumi.Output[str]:
         """Return the current image of Amazon Linux 2023."""

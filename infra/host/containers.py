@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 
-from infra.host import docker, probes, secrets
+from infra.host import data, docker, probes, secrets
 from infra.host.aws import AwsError
 from infra.host.generation import Placed
 from infra.host.graph import Service
@@ -56,6 +56,7 @@ def create(
     upstreams: Mapping[str, str],
 ) -> None:
     """Start a service's container under its name and address. Raises HostError."""
+    data.prepare(host, service)
     environment = secrets.environment(host.graph, service, release, secrets=values, upstreams=upstreams)
     file = host.store.memory / f"{placed.container}.env"
     write(file, secrets.environment_file(service.name, environment))
@@ -63,6 +64,8 @@ def create(
     if service.role:
         source = str(host.credentials_folder(service.name))
         mounts.append(docker.Mount(source, secrets.FOLDER_IN_CONTAINER, read_only=True))
+    if service.volume:
+        mounts.append(docker.Mount(data.folder(service), service.volume, read_only=False))
     command = docker.run(
         docker.Container(
             name=placed.container,

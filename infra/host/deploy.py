@@ -11,7 +11,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field, replace
 from typing import Any
 
-from infra.host import containers, docker, front, images, plan, serve
+from infra.host import containers, data, docker, front, images, plan, serve
 from infra.host import release as releases
 from infra.host.generation import Generation, Placed
 from infra.host.host import Host
@@ -109,6 +109,9 @@ class _Deployment:
         for service in starting:
             containers.prepare_credentials(host, service, required=True)
         serve.prepare_network(host)
+        if any(service.volume for service in starting):
+            # Before the service that has the data is stopped for another one.
+            data.mount(host)
         for name in made.keep:
             host.say(f"{name}: unchanged, keeps running")
         others = serve.upstreams(graph, new.services)

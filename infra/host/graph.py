@@ -61,6 +61,15 @@ class Service:
 
 
 @dataclass(frozen=True)
+class DataVolume:
+    """The EBS volume of the services' data."""
+
+    id: str
+    device: str
+    """Its name in EC2's API, such as /dev/sdf."""
+
+
+@dataclass(frozen=True)
 class Seconds:
     """The limits of a release's steps."""
 
@@ -87,6 +96,7 @@ class Graph:
     memory_mib: int
     """Memory that all containers together may have."""
     seconds: Seconds
+    data_volume: DataVolume
     services: Mapping[str, Service]
 
     @property
@@ -121,6 +131,7 @@ def parse(document: Mapping[str, Any]) -> Graph:
         http_port=document["httpPort"],
         memory_mib=document["memoryMib"],
         seconds=Seconds(**document["seconds"]),
+        data_volume=DataVolume(**document["dataVolume"]),
         services={name: _service(name, entry) for name, entry in sorted(document["services"].items())},
     )
 

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 
-from infra.host import containers, docker, front, images, plan
+from infra.host import containers, data, docker, front, images, plan
 from infra.host.generation import Generation, Placed
 from infra.host.graph import Graph
 from infra.host.host import Host
@@ -61,6 +61,7 @@ def _ensure_one(host: Host, generation: Generation, name: str) -> None:
         return
     containers.prepare_credentials(host, service, required=False)
     if state is not None:
+        data.prepare(host, service)
         host.say(f"{name}: started again")
         host.must(docker.start(placed.container), f"Starting {name}")
     else:

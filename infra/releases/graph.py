@@ -11,6 +11,8 @@ from infra.settings import Settings
 from infra.settings.memory import containers_mib
 
 SCHEMA = 1
+DATA_DEVICE = "/dev/sdf"
+"""The name under which the data volume is attached."""
 DIGITS_OF_AN_ACCOUNT = "000000000000"
 
 
@@ -18,6 +20,8 @@ DIGITS_OF_AN_ACCOUNT = "000000000000"
 class Wiring:
     """The addresses of the stack's resources that the graph names."""
 
+    data_volume_id: str
+    """Id of the volume that holds what must outlast the host."""
     queue_url: str | None = None
     """Address of the jobs' queue, if the product has a worker."""
     roles: Mapping[str, str] = field(default_factory=dict)
@@ -52,6 +56,7 @@ def role_name(settings: Settings, service: str) -> str:
 def stand_in(settings: Settings) -> Wiring:
     """Return wiring as long as the real one, which a first `up` knows only once the resources are there."""
     return Wiring(
+        f"vol-{0:017x}",
         f"https://sqs.{settings.region}.amazonaws.com/{DIGITS_OF_AN_ACCOUNT}/{settings.prefix}-jobs",
         {
             name: f"arn:aws:iam::{DIGITS_OF_AN_ACCOUNT}:role/{role_name(settings, name)}"
@@ -82,6 +87,7 @@ def graph(settings: Settings, wiring: Wiring) -> dict[str, object]:
             "watch": times.watch_seconds,
             "request": settings.product.longest_request_seconds,
         },
+        "dataVolume": {"id": wiring.data_volume_id, "device": DATA_DEVICE},
         "services": {name: _service(settings, wiring, name) for name in settings.services},
     }
 

@@ -101,6 +101,7 @@ def test_each_service_that_uses_aws_has_a_role_that_the_host_alone_assumes(run: 
 def test_the_hosts_program_is_packed_with_the_graph(run: Run) -> None:
     cloud, _ = run()
     wiring = graph.Wiring(
+        id_of("aws:ebs/volume:Volume", "data"),
         f"https://sqs.us-east-1.amazonaws.com/{ACCOUNT}/slipway-dev-jobs",
         {name: f"arn:aws:iam::{ACCOUNT}:role/slipway-dev-host-{name}" for name in ("api", "dashboard")},
     )

@@ -18,6 +18,9 @@ from infra.host.store import Store
 
 OWN = "10.20.0.10"
 PUBLIC = 80
+VOLUME = "vol-0123456789abcdef0"
+DATA = "/var/lib/slipway-data"
+NVME = "/dev/disk/by-id/nvme-Amazon_Elastic_Block_Store_vol0123456789abcdef0"
 REGISTRY = "123456789012.dkr.ecr.us-east-1.amazonaws.com"
 SECRET = "postgresql://slipway:hush-hush@db/slipway"
 
@@ -83,6 +86,7 @@ def graph_json(services: Mapping[str, Any] | None = None, **changes: Any) -> dic
         "httpPort": PUBLIC,
         "memoryMib": 1000,
         "seconds": {"pull": 300, "once": 120, "ready": 45, "steady": 6, "watch": 5, "request": 130},
+        "dataVolume": {"id": VOLUME, "device": "/dev/sdf"},
         "services": dict(services or SERVICES),
         **changes,
     }
@@ -209,6 +213,14 @@ class FakeMachine:
     invariant: Any = None
     """Called at each moment, with the machine."""
     unit_active: bool = False
+    disks: dict[str, str | None] = field(default_factory=dict)
+    """File systems by device: empty for a blank one, None for one that cannot be read."""
+    grows: bool = True
+    """Whether a file system can be grown."""
+    mounted: str | None = None
+    """The device with the data."""
+    folders: set[str] = field(default_factory=set)
+    """Folders on the data volume."""
 
     # The machine's interface.
 
@@ -273,10 +285,12 @@ class FakeMachine:
 
     def reboot(self) -> None:
         """Stop everything, and start what Docker itself starts again; the rules are gone."""
-        self.nat, self.accepted, self.jumps = "", "", set()
+        self.nat, self.accepted, self.jumps, self.mounted = "", "", set(), None
         for one in self.containers.values():
             if one.restart == "no" and self.runs(one):
                 one.stopped = 137
+            elif self._data_of(one):
+                one.stopped = 127  # Docker finds no folder to mount
             if one.stopped is None:
                 one.started = self.time
 
@@ -320,7 +334,8 @@ class FakeMachine:
         if behaviour.refuses:
             return Done(125, "", f"docker: Error response from daemon: {behaviour.refuses}.\n")
         if "--mount" in options:
-            assert (Path(mounts[0].split("source=")[1].split(",")[0])).is_dir()
+            sources = [Path(mount.split("source=")[1].split(",")[0]) for mount in mounts]
+            assert all(self._is_data(source) or source.is_dir() for source in sources)
         environment = dict(line.split("=", 1) for line in file.read_text().splitlines())
         if options["--label"].endswith("=migrate") and behaviour.ends_after is None:
             behaviour = replace(behaviour, ends_after=1.0, exit_code=0)
@@ -347,6 +362,8 @@ class FakeMachine:
 
     def _start(self, command: list[str]) -> Done:
         one = self.containers[command[0]]
+        if self._data_of(one) and not self.mounted:
+            return Done(1, "", "Error response from daemon: invalid mount config: bind source path does not exist")
         if not self.runs(one):
             one.stopped, one.started = None, self.time
         return Done(0, "", "")
@@ -441,11 +458,45 @@ class FakeMachine:
             return Done(0, "", "")
         if command[0] == "iptables":
             return self._iptables(command)
+        if command[0] in ("mountpoint", "test", "wipefs", "mkfs.ext4", "mkdir", "mount", "resize2fs", "install"):
+            return self._data(command)
         if command[0] == "systemctl":
             return Done(0 if command[1] != "is-active" or self.unit_active else 3, "", "")
         assert command[0] == "systemd-run", command
         self.unit_active = True
         return Done(0, "", "")
+
+    def _data(self, command: list[str]) -> Done:
+        """Answer a command about the data volume."""
+        done = Done(0, "", "")
+        if command[0] == "mountpoint":
+            return done if self.mounted else Done(32, "", "")
+        if command[0] == "test":
+            return done if command[2] in self.disks else Done(1, "", "")
+        if command[0] == "wipefs":
+            assert "--no-act" in command
+            kind = self.disks[command[-1]]
+            return Done(1, "", "wipefs: error: Input/output error") if kind is None else Done(0, kind, "")
+        if command[0] == "mkfs.ext4":
+            assert self.disks[command[-1]] == "", "a volume with data is never formatted"
+            self.disks[command[-1]] = "ext4"
+        elif command[0] == "mount":
+            assert self.disks[command[-2]] == "ext4"
+            assert not self.mounted
+            self.mounted = command[-2]
+        elif command[0] == "resize2fs":
+            assert self.mounted == command[-1]
+            return done if self.grows else Done(1, "", "resize2fs: Permission denied")
+        elif command[0] == "install":
+            assert self.mounted, "data is never on the system's disk"
+            self.folders.add(command[-1])
+        return done
+
+    def _is_data(self, folder: Path) -> bool:
+        return bool(self.mounted) and str(folder) in self.folders
+
+    def _data_of(self, one: FakeContainer) -> bool:
+        return f"source={DATA}/" in one.options.get("--mount", "")
 
     def _restore(self, given: str) -> None:
         self.nat = self.accepted = ""

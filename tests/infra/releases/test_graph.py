@@ -14,7 +14,9 @@ from infra.releases.graph import Wiring, graph, references, stand_in
 from infra.settings import Settings, SettingsError
 from tests.infra.conftest import DIGESTS, settings_of
 
-WIRING = Wiring("https://sqs/jobs", {"api": "arn:aws:iam::123456789012:role/slipway-dev-host-api"})
+WIRING = Wiring(
+    "vol-0123456789abcdef0", "https://sqs/jobs", {"api": "arn:aws:iam::123456789012:role/slipway-dev-host-api"}
+)
 POSTGRES = f"postgres:17@sha256:{'5' * 64}"
 Extended = Callable[..., Settings]
 
@@ -52,6 +54,7 @@ def test_the_stacks_names_and_limits_are_in_it() -> None:
         "httpPort": 8080,
         "memoryMib": 1510,
         "seconds": {"pull": 300, "once": 120, "ready": 45, "steady": 6, "watch": 5, "request": 65},
+        "dataVolume": {"id": "vol-0123456789abcdef0", "device": "/dev/sdf"},
     }
 
 

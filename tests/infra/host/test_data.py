@@ -1,0 +1,115 @@
+"""The data volume: formatted only if blank, mounted before its services start, and never replaced by the root disk."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from infra.host import boot
+from infra.host.host import Host
+from tests.infra.host.fake import DATA, NVME, OWN, PUBLIC, SERVICES, FakeMachine, image, make, release_text, service
+from tests.infra.host.test_deploy import deployed, served
+
+WITH_DATA: dict[str, Any] = {
+    **SERVICES,
+    "postgres": service(port=5432, ready=None, user=999, volume="/var/lib/postgresql/data"),
+}
+
+
+def host_with(folder: Path, **disks: str | None) -> tuple[Host, FakeMachine]:
+    host, machine, _ = make(folder, WITH_DATA)
+    machine.disks = {NVME if name == "nvme" else f"/dev/{name}": kind for name, kind in disks.items()}
+    return host, machine
+
+
+def database(machine: FakeMachine) -> str:
+    return next(name for name in machine.containers if name.endswith("-postgres"))
+
+
+def ran(machine: FakeMachine, program: str) -> list[list[str]]:
+    return [command for command in machine.commands if command[0] == program]
+
+
+def test_a_blank_volume_is_formatted_once_and_holds_the_database(tmp_path: Path) -> None:
+    host, machine = host_with(tmp_path, nvme="")
+    assert deployed(host, release_text(1, services=WITH_DATA))["cause"] == ""
+    assert machine.mounted == NVME
+    mount = machine.containers[database(machine)].options["--mount"]
+    assert mount == f"type=bind,source={DATA}/postgres,target=/var/lib/postgresql/data"
+    assert ran(machine, "install")[0][-3:] == ["--owner=999", "--group=999", f"{DATA}/postgres"]
+    deployed(host, release_text(2, services=WITH_DATA))
+    assert ran(machine, "mkfs.ext4") == [["mkfs.ext4", "-q", "-L", "slipway-data", NVME]]
+
+
+def test_a_volume_with_data_is_mounted_as_it_is(tmp_path: Path) -> None:
+    host, machine = host_with(tmp_path, xvdf="ext4")
+    assert deployed(host, release_text(1, services=WITH_DATA))["cause"] == ""
+    assert (machine.mounted, ran(machine, "mkfs.ext4")) == ("/dev/xvdf", [])
+
+
+def test_the_serial_number_goes_before_the_place(tmp_path: Path) -> None:
+    host, machine = host_with(tmp_path, xvdf="ext4", nvme="ext4")
+    deployed(host, release_text(1, services=WITH_DATA))
+    assert machine.mounted == NVME
+
+
+@pytest.mark.parametrize(
+    ("disks", "cause"),
+    [
+        ({}, "is not attached"),
+        ({"nvme": "xfs"}, "holds xfs and not ext4"),
+        ({"nvme": "dos"}, "holds dos and not ext4"),
+        ({"nvme": None}, "Reading the data volume failed: wipefs: error: Input/output error"),
+    ],
+)
+def test_a_release_is_refused_and_nothing_is_formatted(
+    disks: dict[str, str | None], cause: str, tmp_path: Path
+) -> None:
+    host, machine = host_with(tmp_path, **disks)
+    assert cause in deployed(host, release_text(1, services=WITH_DATA))["cause"]
+    assert not machine.containers
+    assert ran(machine, "mkfs.ext4") == ran(machine, "mount") == []
+
+
+def test_a_boot_mounts_the_volume_before_the_database_starts(tmp_path: Path) -> None:
+    host, machine = host_with(tmp_path, nvme="")
+    deployed(host, release_text(1, services=WITH_DATA))
+    machine.reboot()
+    assert not machine.runs(machine.containers[database(machine)])
+    boot.boot(host)
+    assert machine.mounted == NVME
+    assert machine.runs(machine.containers[database(machine)])
+    assert set(served(host)) == {"api", "dashboard", "web"}
+
+
+def test_a_boot_without_the_volume_starts_no_database_and_serves_the_rest(tmp_path: Path) -> None:
+    host, machine = host_with(tmp_path, nvme="")
+    deployed(host, release_text(1, services=WITH_DATA))
+    machine.reboot()
+    machine.disks = {}
+    boot.boot(host)
+    assert machine.mounted is None
+    assert not machine.runs(machine.containers[database(machine)])
+    # The edge and the services answer, and say themselves that the database is away.
+    assert machine.get(OWN, PUBLIC, "/api/health", 5).status == 200
+
+
+def test_a_running_database_stays_if_the_release_of_another_lacks_the_volume(tmp_path: Path) -> None:
+    host, machine = host_with(tmp_path, nvme="")
+    deployed(host, release_text(1, services=WITH_DATA))
+    first = database(machine)
+    machine.mounted, machine.disks = None, {}
+    assert "is not attached" in deployed(host, release_text(1, services=WITH_DATA, postgres=2))["cause"]
+    assert machine.containers[first].image == image("postgres", 1)
+    assert machine.runs(machine.containers[first])
+    assert ["docker", "stop"] not in [command[:2] for command in machine.commands if first in command]
+
+
+def test_a_file_system_that_cannot_grow_does_not_keep_the_database_from_starting(tmp_path: Path) -> None:
+    host, machine = host_with(tmp_path, nvme="ext4")
+    machine.grows = False
+    assert deployed(host, release_text(1, services=WITH_DATA))["cause"] == ""
+    assert ran(machine, "resize2fs") == [["resize2fs", NVME]]
+    assert machine.runs(machine.containers[database(machine)])
