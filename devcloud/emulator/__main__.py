@@ -1,6 +1,7 @@
 """`python -m devcloud.emulator`: AWS at one or more addresses of this machine."""
 
 import argparse
+import os
 
 from devcloud.emulator import moto_overrides
 from devcloud.emulator.addresses import address
@@ -18,6 +19,8 @@ def main() -> None:
     )
     arguments = parser.parse_args()
     moto_overrides.require_moto()
+    # A page in a browser is told nothing, also not that it may ask. moto reads it when it is imported.
+    os.environ["MOTO_DISABLE_GLOBAL_CORS"] = "true"
     # Only now: importing the additions binds them to moto's internals.
     from devcloud.emulator import server
 

@@ -21,6 +21,8 @@ from devcloud.emulator import metadata, ssm_commands
 from devcloud.emulator.machines import MACHINES, volumes
 
 PREFIX = "/_devcloud/"
+DATA_PLANE = "127.0.0.1"
+"""The address that the data plane asks from: containers come from others."""
 POLL_SECONDS = 20.0
 """How long a request for commands is held open if there is none."""
 CREDENTIALS_SECONDS = 6 * 3600
@@ -52,6 +54,8 @@ class MachineApi:
 
     def _machines(self, environ: WSGIEnvironment, path: str) -> tuple[HTTPStatus, dict[str, Any]]:
         method, address = environ["REQUEST_METHOD"], environ.get("REMOTE_ADDR", "")
+        if not path.startswith("agent/") and address != DATA_PLANE:
+            return HTTPStatus.FORBIDDEN, {"problem": f"{PREFIX}{path} is for the data plane, on {DATA_PLANE}."}
         if (method, path) == ("GET", "instances"):
             return HTTPStatus.OK, {"instances": MACHINES.wanted()}
         if (method, path) == ("GET", "volumes"):

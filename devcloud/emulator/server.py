@@ -14,6 +14,7 @@ from moto.moto_server.werkzeug_app import DomainDispatcherApplication, MotoReque
 from werkzeug.serving import BaseWSGIServer, make_server
 
 from devcloud.emulator import application_autoscaling, budgets, ec2, ecr, ecs, sqs, ssm
+from devcloud.emulator.callers import Callers
 from devcloud.emulator.constraints import Constraints, signed_for
 from devcloud.emulator.idempotency import Retries, attempt
 from devcloud.emulator.machine_api import MachineApi
@@ -88,7 +89,7 @@ def serve(addresses: list[tuple[str, int]]) -> None:
     Raise SystemExit with a sentence where an address cannot be had.
     """
     # Machines ask all the time: what they ask is not logged.
-    application = MachineApi(Log(Retries(Constraints(DomainDispatcherApplication(create_backend_app)))))
+    application = Callers(MachineApi(Log(Retries(Constraints(DomainDispatcherApplication(create_backend_app))))))
     servers = [listener(host, port, application) for host, port in addresses]
     for server in servers:
         threading.Thread(target=server.serve_forever, daemon=True).start()

@@ -1,6 +1,7 @@
 """EBS volumes as files of this machine, which hosts see as disks by loop devices."""
 
 import os
+import re
 from collections.abc import Container
 from dataclasses import dataclass
 from pathlib import Path
@@ -21,7 +22,12 @@ class Volume:
 
     @property
     def node(self) -> str:
-        """The device's name on the host: Xen's driver, which a t2 has, says xvd for sd."""
+        """The device's name on the host: Xen's driver, which a t2 has, says xvd for sd.
+
+        Raises ValueError for a name that EC2 has not: it goes to a shell of the host.
+        """
+        if re.fullmatch(r"/dev/(sd|xvd)[a-z][0-9]{0,2}", self.device) is None:
+            raise ValueError(f"{self.device!r} is no device of EC2's, such as /dev/sdf.")
         return self.device.replace("/dev/sd", "/dev/xvd", 1)
 
 

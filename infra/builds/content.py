@@ -1,6 +1,6 @@
 """What an image is made of: the list of files that its build may see, and its hash.
 
-One list serves both, and the folder that the image is built from (infra/builds/staging.py), so what is hashed and what is
+One list serves both, and the folder that the image is built from (infra/builds/staging.py): what is hashed and what is
 built cannot differ. Only content and the owner's executable bit count, as for git, so that neither a umask nor the
 place of a checkout changes a tag.
 """

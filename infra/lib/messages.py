@@ -78,6 +78,16 @@ def shown(value: object) -> str:
     return plain(re.sub(r"://[^/@\s]*@", "://...@", text))
 
 
+def printable(text: str) -> str:
+    """Text with whatever a terminal would not print as it is escaped, line by line; nothing is cut."""
+    return "\n".join(
+        "".join(
+            character if character.isprintable() else character.encode("unicode_escape").decode() for character in line
+        )
+        for line in text.split("\n")
+    )
+
+
 def plain(text: str) -> str:
     """Text on one line: cut where it is long, and whatever a terminal would not print as it is, escaped."""
     safe = "".join(

@@ -5,14 +5,14 @@ goes on, and the next `up` finds the release under way.
 """
 
 import math
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
 from botocore.exceptions import BotoCoreError, ClientError
 
 from infra.lib.canonical_json import canonical_json
-from infra.lib.messages import plain
+from infra.lib.messages import plain, printable
 from infra.releases.release import Release, parse, release_id
 from infra.releases.run_command import Host, HostAwayError, HostError
 
@@ -119,7 +119,7 @@ class Gate:
         except (BotoCoreError, ClientError) as error:
             return f"  (it cannot be read: {plain(str(error))})"
         lines = [line.rstrip() for line in output.splitlines() if line.strip()]
-        return "\n".join(f"  {line}" for line in lines[-CONSOLE_LINES:]) or "  (nothing yet)"
+        return _quoted(lines[-CONSOLE_LINES:]) or "  (nothing yet)"
 
     def _console_output(self) -> str:
         """Return the console's text: the present one if the instance type has it, else the last one that AWS kept."""
@@ -170,7 +170,7 @@ class Gate:
             question = canonical_json({"release": followed, "from": seen})
             report = self._ask(wanted, "follow", question, deadline)
             for line in report["lines"]:
-                self.say(f"release: {line}")
+                self.say(f"release: {printable(line)}")
             seen = report["next"]
             if report["state"] == "succeeded":
                 return
@@ -196,11 +196,16 @@ class Gate:
 
 def failure(release: str, verdict: Mapping[str, Any]) -> str:
     """Return what a bad verdict says to a person: the step, the cause, and the end of the log."""
-    parts = [f"The release {release} failed at `{verdict['step']}`: {verdict['cause']}"]
+    parts = [f"The release {release} failed at `{verdict['step']}`: {printable(verdict['cause'])}"]
     if verdict.get("outOfMemory"):
         parts.append("It ran out of its memory.")
     parts.append("If a release served before, it still does.")
     if verdict.get("log"):
         lines = str(verdict["log"]).splitlines()[-LOG_LINES:]
-        parts.append("The end of the log:\n" + "\n".join(f"  {line}" for line in lines))
+        parts.append(f"The end of the log:\n{_quoted(lines)}")
     return " ".join(parts)
+
+
+def _quoted(lines: Sequence[str]) -> str:
+    """Return lines of a container or a console as a quotation: none of them can pass for a line of ours."""
+    return "\n".join(f"  | {printable(line)}" for line in lines)

@@ -9,7 +9,7 @@ from typing import Any
 
 from botocore.exceptions import BotoCoreError, ClientError
 
-from infra.lib.messages import plain
+from infra.lib.messages import plain, printable
 
 POLL_SECONDS = 0.5
 DELIVERY_SECONDS = 30
@@ -122,7 +122,7 @@ def _report(command: str, invocation: dict[str, Any]) -> dict[str, Any]:
             raise HostError(f"The host's `{command}` printed no report, but {plain(printed.strip())!r}.")
         return report
     if report is not None and isinstance(report.get("error"), str):
-        raise HostError(plain(report["error"]))
+        raise HostError(printable(report["error"]))
     said = [
         line
         for line in invocation.get("StandardErrorContent", "").strip().splitlines()

@@ -42,7 +42,17 @@ def test_the_health_of_each_route_is_its_services_own(
 
 @pytest.mark.parametrize(
     "path",
-    ["/api/ready", "/auth/ready", "/dashboard/ready", "/api/ready/", "/api//ready", "/api/%72eady", "/API/ready"],
+    [
+        "/api/ready",
+        "/auth/ready",
+        "/dashboard/ready",
+        "/api/ready/",
+        "/api//ready",
+        "/api/%72eady",
+        "/API/ready",
+        "/api/ready%0A",
+        "/api/ready%0a/",
+    ],
 )
 def test_readiness_is_not_for_the_public(start: Start, upstream: Upstream, path: str) -> None:
     answer = httpx.get(f"{start().url}{path}")

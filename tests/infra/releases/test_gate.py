@@ -117,7 +117,16 @@ def test_a_bad_verdict_is_the_error_with_cause_and_log() -> None:
     message = str(caught.value)
     assert message.startswith(f"The release {ID} failed at `ready`: api was not ready within 90 s.")
     assert "If a release served before, it still does." in message
-    assert message.endswith("  starting\n  KeyError: 'DATABASE_URL'")
+    assert message.endswith("  | starting\n  | KeyError: 'DATABASE_URL'")
+
+
+def test_text_of_a_container_cannot_pass_for_ours_or_steer_a_terminal() -> None:
+    verdict = {**VERDICT, "cause": "api said \x1b[2J", "log": "::error::forged\n\x1b]52;c;eA==\x07"}
+    host = ScriptedHost([("submit", {"state": "accepted"}), ("follow", follow("failed", [], 0, verdict))])
+    with pytest.raises(GateError) as caught:
+        gate(host).release(TEXT)
+    assert "\x1b" not in str(caught.value)
+    assert "\n  | ::error::forged\n" in str(caught.value)
 
 
 def test_a_release_that_is_under_way_comes_to_its_end_before_ours() -> None:
@@ -191,7 +200,7 @@ def test_a_host_that_never_comes_up_ends_with_its_console() -> None:
     host = ScriptedHost([], online_after=10_000)
     with pytest.raises(GateError, match="did not come up within 600 s") as caught:
         gate(host).release(TEXT)
-    assert str(caught.value).endswith("  cloud-init started\n  dnf: cannot reach the repository")
+    assert str(caught.value).endswith("  | cloud-init started\n  | dnf: cannot reach the repository")
 
 
 def test_another_account_is_refused_before_anything_is_sent() -> None:
