@@ -21,6 +21,12 @@ STOP_SECONDS = 30
 """How long a host may take to shut down before its power is cut."""
 
 
+DROPPED = ("SYS_RESOURCE", "SYS_MODULE", "SYS_RAWIO", "SYS_TIME", "SYSLOG", "MAC_ADMIN", "MAC_OVERRIDE", "WAKE_ALARM")
+"""Capabilities that a host has no use for, and that would reach the machine's own kernel, clock and ports."""
+LOOP_DEVICES = "b 7:* rwm"
+"""The disks that a host may use, besides the devices of every container: its volumes are loop devices."""
+
+
 @dataclass(frozen=True)
 class Place:
     """The cloud that the containers belong to, and its addresses."""
@@ -94,9 +100,9 @@ def create(place: Place, wanted: Wanted) -> list[str]:
         *("--label", f"{CLOUD_LABEL}={place.cloud}", "--label", f"{INSTANCE_LABEL}={wanted.id}"),
         *("--network", place.network, "--tty", "--stop-signal", "SIGRTMIN+3", "--stop-timeout", str(STOP_SECONDS)),
         *("--memory", memory, "--memory-swap", memory, "--cpus", str(wanted.cpus)),
-        *("--cap-add", "ALL", "--cap-drop", "SYS_RESOURCE"),
+        *("--cap-add", "ALL", *(word for name in DROPPED for word in ("--cap-drop", name))),
         *("--security-opt", "seccomp=unconfined", "--security-opt", "apparmor=unconfined"),
-        *("--security-opt", "systempaths=unconfined", "--device-cgroup-rule", "a *:* rwm"),
+        *("--security-opt", "systempaths=unconfined", "--device-cgroup-rule", LOOP_DEVICES),
         *("--tmpfs", "/run:exec", "--tmpfs", "/run/lock", "--tmpfs", "/tmp:exec"),  # noqa: S108  inside the container
         *("--volume", "/var/lib/docker", "--volume", "/var/lib/containerd"),
         *("--env", "container=docker", "--env", "SYSTEMD_COLORS=0", "--log-opt", "max-size=4m"),
