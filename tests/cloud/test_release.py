@@ -234,7 +234,6 @@ def release(
     checkout.restore()
     host = {"protectData": False, "release": {"readySeconds": READY_SECONDS}}
     checkout.configure({"slipway:host": host})
-    checkout.commit("the limit of the tests")
     checkout.up()
     outputs = checkout.outputs()
     file = tmp_path_factory.mktemp("load") / "failures.jsonl"
@@ -243,6 +242,9 @@ def release(
     yield Release(checkout, outputs, file)
     assert process.poll() is None, "the load has ended by itself"
     process.communicate(timeout=60)
+    # The other modules find the stack as the copy was committed.
+    checkout.restore()
+    checkout.up()
     *failed, summary = [json.loads(line) for line in file.read_text().splitlines()]
     note(f"load: {summary}")
     assert not failed
