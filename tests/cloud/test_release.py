@@ -132,12 +132,21 @@ FAULTS = {
         SERVICE,
         SPOILT.format(code=ANSWER.format(path="/ready", status=503)),
         r"failed at `api`: api was not ready within 45 s: GET /ready answered 503: .*spoilt",
-        "GET",
+        "this api is spoilt",
     ),
 }
 
 SLOW = ("never ready", "other port")
 """Take the whole of READY_SECONDS."""
+
+
+@dataclass(frozen=True)
+class Seconds:
+    """How long an `up` took until it failed, or until the release served and was verified."""
+
+    all: float
+    of_host: float
+    """Since the host took the release: without the build, which a busy machine makes longer."""
 
 
 @dataclass
@@ -187,27 +196,30 @@ class Release:
         """Change a line of the API."""
         self.checkout.append("app/api/routes.py", f"# {time.time_ns()}")
 
-    def up(self) -> tuple[Done, float]:
-        """Bring the stack up, whatever comes of it. Return the seconds until it failed, or serves and was verified."""
+    def up(self) -> tuple[Done, Seconds]:
+        """Bring the stack up, whatever comes of it."""
         said = []
         started = time.monotonic()
-        verified = 0.0
+        handed_over = verified = 0.0
         with begin(self.checkout) as process:
             for line in lines(process):
                 said.append(line)
+                if line.startswith("  host ") and not handed_over:
+                    handed_over = time.monotonic()
                 # What follows is the smoke test, and no part of the release.
                 if line.startswith("resources "):
-                    verified = time.monotonic() - started
-        return Done(process.returncode, "".join(said)), verified or time.monotonic() - started
+                    verified = time.monotonic()
+        end = verified or time.monotonic()
+        return Done(process.returncode, "".join(said)), Seconds(end - started, end - handed_over)
 
     def up_well(self) -> tuple[str, float]:
-        """Bring the stack up; the API of its images must serve then. Return what `up` said, and the seconds."""
+        """Bring the stack up; the API of its images must serve then. Return what `up` said, and all its seconds."""
         done, seconds = self.up()
         assert done.code == 0, done.said
         digest = self.checkout.outputs()["digests"]["api"]
         assert self.serves == digest
         assert digest in self.parameter
-        return done.said, seconds
+        return done.said, seconds.all
 
     def failed(self) -> list[dict[str, Any]]:
         """Return the requests that failed since the load began."""
@@ -222,7 +234,6 @@ def release(
     checkout.restore()
     host = {"protectData": False, "release": {"readySeconds": READY_SECONDS}}
     checkout.configure({"slipway:host": host})
-    checkout.commit("the limit of the tests")
     checkout.up()
     outputs = checkout.outputs()
     file = tmp_path_factory.mktemp("load") / "failures.jsonl"
@@ -231,6 +242,9 @@ def release(
     yield Release(checkout, outputs, file)
     assert process.poll() is None, "the load has ended by itself"
     process.communicate(timeout=60)
+    # The other modules find the stack as the copy was committed.
+    checkout.restore()
+    checkout.up()
     *failed, summary = [json.loads(line) for line in file.read_text().splitlines()]
     note(f"load: {summary}")
     assert not failed
@@ -262,14 +276,14 @@ def test_a_bad_release_is_refused(release: Release, name: str, note: Callable[[s
         done, seconds = release.up()
     finally:
         file.unlink() if kept is None else file.write_text(kept)
-    note(f"release: {name}: refused after {seconds:.1f} s")
+    note(f"release: {name}: refused after {seconds.all:.1f} s, {seconds.of_host:.1f} s of them at the host")
     assert done.code == 1, done.said
     assert re.search(fault.cause, done.said), done.said
     assert "What served before it goes on." in done.said
     end = done.said.rpartition("The end of the log:")[2]
     assert fault.log in end
     assert "Traceback" not in done.said.replace(end, "")
-    assert seconds < READY_SECONDS + MARGIN_SECONDS
+    assert seconds.of_host < READY_SECONDS + MARGIN_SECONDS
     assert (release.serves, release.parameter, release.containers, release.worker) == before
     assert release.failed() == []
 
