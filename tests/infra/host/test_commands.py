@@ -147,6 +147,14 @@ def test_the_timer_starts_an_open_release_whose_unit_is_gone(tmp_path: Path) -> 
     assert machine.unit_active
 
 
+@pytest.mark.parametrize("seconds", [1, 60], ids=["soon", "later"])
+def test_a_release_whose_unit_waits_for_its_restart_counts_as_under_way(seconds: int, tmp_path: Path) -> None:
+    host, machine, _ = make(tmp_path)
+    commands.submit(host, release_text(1))
+    machine.unit_active, machine.unit_restarts_at = False, machine.time + seconds
+    assert commands.submit(host, release_text(1))["state"] == "accepted"
+
+
 def test_units_are_installed_once_and_start_the_program_in_charge(tmp_path: Path) -> None:
     host, machine, _ = make(tmp_path)
     deployed(host, release_text(1))
