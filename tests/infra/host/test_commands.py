@@ -89,6 +89,14 @@ def test_status_logs_and_restart(tmp_path: Path) -> None:
         commands.logs(host, '{"service": "cache"}')
 
 
+def test_a_restart_ends_within_the_60_s_of_the_document(tmp_path: Path) -> None:
+    host, machine, _ = make(tmp_path)
+    deployed(host, release_text(1))
+    commands.restart(host, '{"service": "api"}')
+    (command,) = [command for command in machine.commands if command[:2] == ["docker", "restart"]]
+    assert command[2:4] == ["--time", "30"]
+
+
 def test_boot_serves_without_aws(tmp_path: Path) -> None:
     host, machine, aws = make(tmp_path)
     deployed(host, release_text(1))
