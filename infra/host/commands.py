@@ -15,6 +15,8 @@ POLL_SECONDS = 0.5
 LINES_AN_ANSWER, LINE_BYTES = 18, 120
 LOG_BYTES = 5000
 MAX_LOG_LINES = 500
+RESTART_SECONDS, RESTART_PATIENCE = 30, 45
+"""A restart's time to stop, and its limit: both within the 60 s after which the SSM document's script is killed."""
 
 
 def submit(host: Host, text: str) -> dict[str, Any]:
@@ -117,14 +119,14 @@ def logs(host: Host, argument: str) -> dict[str, Any]:
 
 
 def restart(host: Host, argument: str) -> dict[str, Any]:
-    """Restart a service's container; its requests fail until it is back."""
+    """Restart a service's container; its requests fail until it is back, and those of over 30 s are cut off."""
     service = str(_object(argument)["service"])
     with host.store.lock(wait=False) as free:
         if not free:
             raise HostError(f"{service} was not restarted, because a release is under way: try again after it.")
         container = _container(host, service)
-        seconds = round(host.graph.seconds.request)
-        host.must(docker.restart(container, seconds), f"Restarting {service}", seconds=seconds + 30)
+        seconds = min(round(host.graph.seconds.request), RESTART_SECONDS)
+        host.must(docker.restart(container, seconds), f"Restarting {service}", seconds=RESTART_PATIENCE)
     return {"service": service, "container": container, "state": "restarted"}
 
 

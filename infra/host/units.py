@@ -10,6 +10,7 @@ from infra.host.outcome import HostError
 
 RELEASE_UNIT = "slipway-release"
 START_TRIES = 10
+RUNNING_STATES = ("active", "activating")
 
 
 def texts(python: str, program: str) -> Mapping[str, str]:
@@ -70,15 +71,16 @@ def run_release(python: str, program: str) -> list[str]:
 
 
 def is_active() -> list[str]:
-    """Return the command that fails if no release is carried out."""
-    return ["systemctl", "is-active", "--quiet", RELEASE_UNIT]
+    """Return the command that prints the state of the release's unit."""
+    return ["systemctl", "is-active", RELEASE_UNIT]
 
 
 def start_release(host: Host) -> None:
     """Carry out the open release in its unit, unless that runs already. Raises HostError."""
-    if host.machine.run(is_active()).code == 0:
-        return
     for attempt in range(START_TRIES):
+        # A unit that waits for its restart is `activating`, and goes on by itself; systemd-run would refuse its name.
+        if host.machine.run(is_active()).stdout.strip() in RUNNING_STATES:
+            return
         # The unit of the release before may still be ending.
         done = host.machine.run(run_release(sys.executable, host.program))
         if done.code == 0:

@@ -213,6 +213,8 @@ class FakeMachine:
     invariant: Any = None
     """Called at each moment, with the machine."""
     unit_active: bool = False
+    unit_restarts_at: float | None = None
+    """When systemd starts the release's unit again, which has its name until then."""
     disks: dict[str, str | None] = field(default_factory=dict)
     """File systems by device: empty for a blank one, None for one that cannot be read."""
     grows: bool = True
@@ -461,10 +463,20 @@ class FakeMachine:
         if command[0] in ("mountpoint", "test", "wipefs", "mkfs.ext4", "mkdir", "mount", "resize2fs", "install"):
             return self._data(command)
         if command[0] == "systemctl":
-            return Done(0 if command[1] != "is-active" or self.unit_active else 3, "", "")
+            return self._systemctl(command)
         assert command[0] == "systemd-run", command
+        if self.unit_active or self.unit_restarts_at is not None:
+            return Done(1, "", "Failed to start transient service unit: Unit slipway-release.service already exists.")
         self.unit_active = True
         return Done(0, "", "")
+
+    def _systemctl(self, command: list[str]) -> Done:
+        if command[1] != "is-active":
+            return Done(0, "", "")
+        if self.unit_restarts_at is not None and self.time >= self.unit_restarts_at:
+            self.unit_active, self.unit_restarts_at = True, None
+        state = "active" if self.unit_active else "activating" if self.unit_restarts_at else "inactive"
+        return Done(0 if self.unit_active else 3, f"{state}\n", "")
 
     def _data(self, command: list[str]) -> Done:
         """Answer a command about the data volume."""

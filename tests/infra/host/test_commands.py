@@ -89,6 +89,14 @@ def test_status_logs_and_restart(tmp_path: Path) -> None:
         commands.logs(host, '{"service": "cache"}')
 
 
+def test_a_restart_ends_within_the_60_s_of_the_document(tmp_path: Path) -> None:
+    host, machine, _ = make(tmp_path)
+    deployed(host, release_text(1))
+    commands.restart(host, '{"service": "api"}')
+    (command,) = [command for command in machine.commands if command[:2] == ["docker", "restart"]]
+    assert command[2:4] == ["--time", "30"]
+
+
 def test_boot_serves_without_aws(tmp_path: Path) -> None:
     host, machine, aws = make(tmp_path)
     deployed(host, release_text(1))
@@ -145,6 +153,14 @@ def test_the_timer_starts_an_open_release_whose_unit_is_gone(tmp_path: Path) -> 
     machine.unit_active = False
     boot.tend(host)
     assert machine.unit_active
+
+
+@pytest.mark.parametrize("seconds", [1, 60], ids=["soon", "later"])
+def test_a_release_whose_unit_waits_for_its_restart_counts_as_under_way(seconds: int, tmp_path: Path) -> None:
+    host, machine, _ = make(tmp_path)
+    commands.submit(host, release_text(1))
+    machine.unit_active, machine.unit_restarts_at = False, machine.time + seconds
+    assert commands.submit(host, release_text(1))["state"] == "accepted"
 
 
 def test_units_are_installed_once_and_start_the_program_in_charge(tmp_path: Path) -> None:
