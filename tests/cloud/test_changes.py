@@ -81,7 +81,7 @@ def test_a_security_group_in_use_is_replaced_without_the_host_or_the_worker_bein
 def test_a_line_of_the_api_changes_the_api_and_the_release(checkout: Checkout, committed: dict[str, Any]) -> None:
     before, old = committed["digests"], layers(checkout, "api")
     checkout.append("app/api/routes.py", "# a line")
-    assert checkout.planned() == {"api-image": "update", "release": "update"}
+    assert checkout.planned() == {"api-image": "update", "release": "update", "verified": "update"}
     checkout.up()
     after = checkout.outputs()["digests"]
     assert {image for image in after if after[image] != before[image]} == {"api"}
@@ -95,7 +95,7 @@ def test_a_line_of_the_worker_changes_the_worker_its_task_and_its_service(
     checkout: Checkout, committed: dict[str, Any]
 ) -> None:
     checkout.append("app/worker/work.py", "# a line")
-    assert checkout.planned().keys() == {"worker-image", "worker-task", "worker-service"}
+    assert checkout.planned().keys() == {"worker-image", "worker-task", "worker-service", "verified"}
     checkout.up()
     after = checkout.outputs()
     definition = after["worker"]["taskDefinition"]
