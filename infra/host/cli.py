@@ -75,7 +75,8 @@ def main() -> None:
 
 
 def _decoded(argument: str) -> str:
+    """Return the argument's JSON; no argument is an empty object."""
     try:
-        return base64.b64decode(argument, validate=True).decode("utf-8")
+        return base64.b64decode(argument, validate=True).decode("utf-8") or "{}"
     except (binascii.Error, UnicodeDecodeError):
         raise HostError("The argument of the command is not base64 of UTF-8.") from None

@@ -44,7 +44,7 @@ def submit(host: Host, text: str) -> dict[str, Any]:
 
 def follow(host: Host, argument: str) -> dict[str, Any]:
     """Wait for progress of a release, at most 15 s, and return it."""
-    asked = _object(argument)
+    asked = _object(argument, "release", "from")
     release, start = str(asked["release"]), int(asked["from"])
     end = host.machine.now() + FOLLOW_SECONDS
     while True:
@@ -110,7 +110,7 @@ def status(host: Host) -> dict[str, Any]:
 
 def logs(host: Host, argument: str) -> dict[str, Any]:
     """Return the end of a service's log."""
-    asked = _object(argument)
+    asked = _object(argument, "service")
     container = _container(host, str(asked["service"]))
     lines = min(int(asked.get("lines", 50)), MAX_LOG_LINES)
     done = host.run_docker(docker.logs(container, lines))
@@ -120,7 +120,7 @@ def logs(host: Host, argument: str) -> dict[str, Any]:
 
 def restart(host: Host, argument: str) -> dict[str, Any]:
     """Restart a service's container; its requests fail until it is back, and those of over 30 s are cut off."""
-    service = str(_object(argument)["service"])
+    service = str(_object(argument, "service")["service"])
     with host.store.lock(wait=False) as free:
         if not free:
             raise HostError(f"{service} was not restarted, because a release is under way: try again after it.")
@@ -141,13 +141,14 @@ def _has_verdict(host: Host, release: str) -> bool:
     return journal is not None and journal.has("verdict")
 
 
-def _object(argument: str) -> dict[str, Any]:
+def _object(argument: str, *keys: str) -> dict[str, Any]:
+    """Return the JSON object of an argument, which must have these keys. Raises HostError."""
     try:
         asked = json.loads(argument)
     except ValueError:
         asked = None
-    if not isinstance(asked, dict):
-        raise HostError("The argument of the command must be a JSON object in base64.")
+    if not isinstance(asked, dict) or not asked.keys() >= set(keys):
+        raise HostError(f"The argument of the command must be a JSON object with {' and '.join(keys)}, in base64.")
     return asked
 
 

@@ -71,7 +71,10 @@ def _log_in(host: Host) -> None:
 
 
 def _pull(host: Host, image: str, end: float) -> None:
-    """Pull one image; a registry that is away is asked again for some time."""
+    """Pull one image; a registry that is away, or denies it, is asked again for some time.
+
+    IAM is eventually consistent, so that a new permission is denied for some seconds.
+    """
     patience = min(end, host.machine.now() + PATIENCE_SECONDS)
     while True:
         left = end - host.machine.now()
@@ -86,8 +89,8 @@ def _pull(host: Host, image: str, end: float) -> None:
             raise HostError(f"{name} is not built for the host's processor ({wanted}): build it for linux/{wanted}.")
         if any(part in text for part in ABSENT):
             raise HostError(f"{name} is not in the registry: build and push it again ({reason}).")
-        if any(part in text for part in REFUSED):
-            raise HostError(f"The registry refused {name}: look at the host's role ({reason}).")
         if host.machine.now() >= patience or done.code == 124:
+            if any(part in text for part in REFUSED):
+                raise HostError(f"The registry refused {name}: look at the host's role ({reason}).")
             raise HostError(f"{name} cannot be pulled: {reason}; is the registry up and reachable from the host?")
         host.machine.sleep(PAUSE_SECONDS)

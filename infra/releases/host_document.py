@@ -40,9 +40,13 @@ END
     sync "$program.$$"
     mv "$program.$$" "$program"
 fi
+# An agent may set no variable for an empty argument.
+set +u
 """
 PARAMETER = 'if [ -z "${{SSM_{name}+set}}" ]; then SSM_{name}="{{{{{name}}}}}"; fi\n'
 """AWS's own fallback for agents that do not know `interpolationType`; the patterns keep out what a shell reads."""
+NO_ARGUMENT = 'case "$SSM_Argument" in *[!A-Za-z0-9+/=]*) SSM_Argument="" ;; esac\n'
+"""An agent that has no variable for an empty argument may leave the fallback's own text, which is no base64."""
 RUN = 'exec python3 "$program" "$SSM_Command" "$SSM_Argument"\n'
 
 
@@ -74,7 +78,7 @@ def render(graph: Mapping[str, object]) -> str:
     text = base64.b64encode(bz2.compress(packed)).decode()
     lines = "\n".join(text[start : start + LINE] for start in range(0, len(text), LINE))
     script = SCRIPT.format(name=hashlib.sha256(packed).hexdigest()[:16], unpack=UNPACK, pack=lines)
-    script += "".join(PARAMETER.format(name=name) for name in ("Command", "Argument")) + RUN
+    script += "".join(PARAMETER.format(name=name) for name in ("Command", "Argument")) + NO_ARGUMENT + RUN
     document = canonical_json(
         {
             "schemaVersion": "2.2",

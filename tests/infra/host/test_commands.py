@@ -187,6 +187,16 @@ def test_a_bad_command_line_is_one_sentence(tmp_path: Path) -> None:
     assert cli.run(host, ["submit", "e30="])[0] == 1
 
 
+@pytest.mark.parametrize("command", ["submit", "follow", "verify", "logs", "restart"])
+def test_no_argument_is_an_empty_object_and_gets_a_sentence(command: str, tmp_path: Path) -> None:
+    host, _, _ = make(tmp_path)
+    code, answer = cli.run(host, [command, ""])
+    assert (code, answer) == cli.run(host, [command, "e30="])
+    assert code == 1
+    assert answer is not None
+    assert "JSON object with" in answer["error"]
+
+
 def test_the_images_of_a_failed_release_go_with_the_next_good_one(tmp_path: Path) -> None:
     host, machine, _ = make(tmp_path)
     machine.architectures[image("api", 1)] = "arm64"

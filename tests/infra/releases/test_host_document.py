@@ -48,6 +48,16 @@ def test_a_document_over_the_limit_is_refused() -> None:
         host_document.render(noise)
 
 
+@pytest.mark.parametrize("left", ["{{Argument}}", "$SSM_Argument", "${SSM_Argument}", ""])
+def test_the_script_survives_an_agent_that_sets_no_variable_for_an_empty_argument(left: str, tmp_path: Path) -> None:
+    (step,) = json.loads(host_document.render(graph_json()))["mainSteps"]
+    script = "\n".join(step["inputs"]["runCommand"]).replace("/var/lib/slipway", str(tmp_path / "lib"))
+    script = script.replace("{{Argument}}", left).replace("exec python3", "exec printf '[%s]'")
+    environment = {"PATH": "/usr/bin:/bin", "SSM_Command": "status"}
+    done = subprocess.run(["sh", "-c", script], capture_output=True, text=True, env=environment, check=True)
+    assert done.stdout.endswith("[status][]")
+
+
 @pytest.mark.parametrize("knows_variables", [True, False], ids=["new-agent", "old-agent"])
 def test_the_script_runs_the_packed_program(knows_variables: bool, tmp_path: Path) -> None:
     document = json.loads(host_document.render(graph_json()))
