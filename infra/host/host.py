@@ -20,7 +20,9 @@ PATIENCE_SECONDS = 30
 PAUSE_SECONDS = 1.0
 LOG_LINES = 40
 CLOCK_CODES = ("RequestTimeTooSkewed", "InvalidSignatureException", "SignatureDoesNotMatch", "RequestExpired")
-RETRIED_CODES = ("", "ThrottlingException", "Throttling", "InternalServerError", "ServiceUnavailable")
+DENIED_CODES = ("AccessDenied", "AccessDeniedException")
+"""Retried too: IAM is eventually consistent, so that a new role or policy is denied for some seconds."""
+RETRIED_CODES = ("", "ThrottlingException", "Throttling", "InternalServerError", "ServiceUnavailable", *DENIED_CODES)
 
 Result = TypeVar("Result")
 
@@ -83,7 +85,7 @@ class Host:
         return (done.stdout + done.stderr).strip()
 
     def ask_aws(self, call: Callable[[], Result], purpose: str) -> Result:
-        """Make a call to AWS; while AWS is away, try again. Raises HostError, which names the purpose."""
+        """Make a call to AWS; while AWS is away or denies it, try again. Raises HostError, which names the purpose."""
         end = self.machine.now() + PATIENCE_SECONDS
         while True:
             try:

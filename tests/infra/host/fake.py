@@ -157,6 +157,8 @@ class FakeAws:
     release: str | None = None
     away: bool = False
     refuses: AwsError | None = None
+    denials: int = 0
+    """How many times a role is still denied."""
     asked: list[str] = field(default_factory=list)
     value: str = SECRET
 
@@ -181,6 +183,9 @@ class FakeAws:
 
     def assume(self, role: str, session: str) -> Credentials:
         self._ask(role)
+        if self.denials > 0:
+            self.denials -= 1
+            raise AwsError("refused with 403 AccessDenied: not authorized to perform sts:AssumeRole", "AccessDenied")
         return Credentials("AKIA", "hidden", "token", "2026-11-28T12:00:00Z")
 
 
@@ -198,6 +203,7 @@ class FakeMachine:
     architectures: dict[str, str] = field(default_factory=dict)
     absent_images: set[str] = field(default_factory=set)
     registry_away_until: float = 0.0
+    registry_denies_until: float = 0.0
     docker_away_until: float = 0.0
     containers: dict[str, FakeContainer] = field(default_factory=dict)
     pulled: set[str] = field(default_factory=set)
@@ -427,6 +433,9 @@ class FakeMachine:
         reference = command[-1]
         if self.time < self.registry_away_until:
             return Done(1, "", "Error response from daemon: Get https://registry/v2/: connection refused")
+        if self.time < self.registry_denies_until:
+            reason = "repository does not exist or may require 'docker login': denied: ecr:BatchGetImage"
+            return Done(1, "", f"Error response from daemon: pull access denied for {reference}, {reason}")
         if reference in self.absent_images:
             return Done(1, "", f"Error response from daemon: manifest for {reference} not found: manifest unknown")
         self.pulled.add(reference)

@@ -267,6 +267,25 @@ def test_aws_that_is_away_refuses_after_30_s(tmp_path: Path) -> None:
     assert 30 <= machine.time - begun < 40
 
 
+def test_permissions_that_are_not_in_force_yet_delay_the_release(tmp_path: Path) -> None:
+    host, machine, aws = make(tmp_path)
+    aws.denials = 20
+    machine.registry_denies_until = machine.time + 20
+    assert deployed(host, release_text(1))["cause"] == ""
+
+
+def test_permissions_that_are_missing_refuse_the_release_after_30_s(tmp_path: Path) -> None:
+    host, machine, aws = make(tmp_path)
+    aws.denials = 1000
+    begun = machine.time
+    assert "Taking the role of api failed: AWS refused with 403 AccessDenied" in deployed(host, release_text(1))["cause"]
+    assert 30 <= machine.time - begun < 40
+    machine.registry_denies_until, begun = machine.time + 1000, machine.time
+    machine.pulled.clear()
+    assert "look at the host's role (" in deployed(host, release_text(2))["cause"]
+    assert 30 <= machine.time - begun < 40
+
+
 def test_a_queue_that_is_away_does_not_stop_the_release(tmp_path: Path) -> None:
     host, machine, _ = make(tmp_path)
     deployed(host, release_text(1))
