@@ -205,6 +205,8 @@ class FakeMachine:
     registry_away_until: float = 0.0
     registry_denies_until: float = 0.0
     docker_away_until: float = 0.0
+    installed_at: dict[str, float] = field(default_factory=dict)
+    """When a command is installed; those that are not named are."""
     containers: dict[str, FakeContainer] = field(default_factory=dict)
     pulled: set[str] = field(default_factory=set)
     network: str | None = None
@@ -236,6 +238,8 @@ class FakeMachine:
         self.moment()
         self.commands.append(list(command))
         self.time += 0.02
+        if self.time < self.installed_at.get(command[0], 0):
+            return Done(127, "", f"{command[0]} is not installed")
         done = self._docker(list(command), seconds) if command[0] == "docker" else self._other(list(command), given)
         self.moment()
         return done
