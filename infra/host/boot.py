@@ -13,14 +13,20 @@ from infra.host.outcome import HostError
 def boot(host: Host) -> None:
     """Serve the current release from local state alone, then compare it with the parameter.
 
-    Raises HostError if the host has no release and AWS cannot be asked for one; systemd then starts it again.
+    Raises HostError if the host has no release and AWS cannot be asked for one, or if another release is under way;
+    systemd then starts it again.
     """
+    before, under_way = host.store.current(), host.store.open_release()
     _finish_open_release(host)
     with host.store.lock(wait=True):
         current = host.store.current()
         if current is not None:
             host.say(f"starting release {current.release.id}")
             serve.ensure(host, current)
+    if current is not None and (under_way or current != before):
+        # `up` writes the parameter after the release: it may still name the one before.
+        host.say(f"release {current.release.id} serves; `pulumi up` compares it with {host.graph.parameter}")
+        return
     try:
         text = host.aws.parameter(host.graph.parameter)
     except AwsError as error:
@@ -32,16 +38,16 @@ def boot(host: Host) -> None:
         host.say(f"there is no parameter {host.graph.parameter}: waiting for the first release")
     elif current is None or text != current.release.text:
         answer = commands.submit(host, text)
+        if answer["busyWith"] not in (None, answer["release"]):
+            raise HostError(f"The release {answer['busyWith']} is under way: the parameter is compared after it.")
         host.say(f"the parameter {host.graph.parameter} names release {answer['release']}: {answer['state']}")
 
 
 def _finish_open_release(host: Host) -> None:
     """Undo or finish a release that the end of the last boot interrupted, by its own program."""
-    open_release = host.store.open_release()
-    journal = host.store.journal(open_release) if open_release else None
-    if journal is None:
+    program = host.store.open_program()
+    if program is None:
         return
-    program = journal.entries[0]["program"]
     host.must([sys.executable, program, "resume"], "Continuing the interrupted release", seconds=1800)
 
 

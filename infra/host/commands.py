@@ -133,7 +133,9 @@ def restart(host: Host, argument: str) -> dict[str, Any]:
 def resume(host: Host) -> None:
     """Carry out the open release, or what is left of it."""
     with host.store.lock(wait=True):
-        deploy.carry_on(host)
+        # While this one waited, another program may have accepted a release: its own unit carries that out.
+        if host.store.open_program() in (None, host.program):
+            deploy.carry_on(host)
 
 
 def _has_verdict(host: Host, release: str) -> bool:

@@ -11,7 +11,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field, replace
 from typing import Any
 
-from infra.host import containers, data, docker, front, images, plan, serve
+from infra.host import containers, data, docker, first_boot, front, images, plan, serve
 from infra.host import release as releases
 from infra.host.generation import Generation, Placed
 from infra.host.host import Host
@@ -75,9 +75,17 @@ class _Deployment:
 
     def begin(self) -> None:
         """Start the release beside what serves, prove it, and go on to the turn."""
+        self.step("check")
+        try:
+            first_boot.wait_for_docker(self.host)
+        except HostError as failure:
+            # Nothing was started, and without Docker nothing could be undone.
+            self.host.say(failure.cause)
+            self.judge(Verdict.of(failure, self.journal.step, self.journal.seconds()).to_json())
+            self.end()
+            return
         try:
             current = self.host.store.current()
-            self.step("check")
             serve.remove_leftovers(self.host, current)
             if current and current.release.id == self.release.id:
                 self.repair(current)

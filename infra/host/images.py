@@ -82,15 +82,17 @@ def _pull(host: Host, image: str, end: float) -> None:
         if done.code == 0:
             return
         text, name, reason = done.stderr.lower(), short(image), docker.last_line(done.stderr)
+        # Docker says "does not exist" of an image that is denied, too.
+        denied = any(part in text for part in REFUSED)
         if any(part in text for part in NO_SPACE):
             raise HostError(f"The host's disk is full: {name} cannot be unpacked; set a larger host.rootVolumeGib.")
         if any(part in text for part in OTHER_ARCHITECTURE):
             wanted = host.machine.architecture()
             raise HostError(f"{name} is not built for the host's processor ({wanted}): build it for linux/{wanted}.")
-        if any(part in text for part in ABSENT):
+        if not denied and any(part in text for part in ABSENT):
             raise HostError(f"{name} is not in the registry: build and push it again ({reason}).")
         if host.machine.now() >= patience or done.code == 124:
-            if any(part in text for part in REFUSED):
+            if denied:
                 raise HostError(f"The registry refused {name}: look at the host's role ({reason}).")
             raise HostError(f"{name} cannot be pulled: {reason}; is the registry up and reachable from the host?")
         host.machine.sleep(PAUSE_SECONDS)

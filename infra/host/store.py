@@ -99,6 +99,12 @@ class Store:
         except FileNotFoundError:
             return None
 
+    def open_program(self) -> str | None:
+        """Return the path of the program that accepted the release under way, and knows its graph."""
+        open_release = self.open_release()
+        journal = self.journal(open_release) if open_release else None
+        return str(journal.entries[0]["program"]) if journal else None
+
     def open(self, release: Release, program: str) -> bool:
         """Begin the journal of a release; return False if another release is under way."""
         file = self.journal_file(release.id)

@@ -82,7 +82,7 @@ def start_release(host: Host) -> None:
         if host.machine.run(is_active()).stdout.strip() in RUNNING_STATES:
             return
         # The unit of the release before may still be ending.
-        done = host.machine.run(run_release(sys.executable, host.program))
+        done = host.machine.run(run_release(sys.executable, host.store.open_program() or host.program))
         if done.code == 0:
             return
         if attempt < START_TRIES - 1:

@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Mapping, Sequence
+import sys
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any
@@ -157,6 +158,8 @@ class FakeAws:
     release: str | None = None
     away: bool = False
     refuses: AwsError | None = None
+    meanwhile: Callable[[], object] | None = None
+    """What happens while the parameter is read."""
     denials: int = 0
     """How many times a role is still denied."""
     asked: list[str] = field(default_factory=list)
@@ -171,6 +174,8 @@ class FakeAws:
 
     def parameter(self, name: str) -> str | None:
         self._ask(name)
+        if self.meanwhile:
+            self.meanwhile()
         return self.release
 
     def secrets(self, names: Sequence[str]) -> Mapping[str, str]:
@@ -205,6 +210,8 @@ class FakeMachine:
     registry_away_until: float = 0.0
     registry_denies_until: float = 0.0
     docker_away_until: float = 0.0
+    installed_at: dict[str, float] = field(default_factory=dict)
+    """When a command is installed; those that are not named are."""
     containers: dict[str, FakeContainer] = field(default_factory=dict)
     pulled: set[str] = field(default_factory=set)
     network: str | None = None
@@ -218,6 +225,8 @@ class FakeMachine:
     kill_at: int | None = None
     invariant: Any = None
     """Called at each moment, with the machine."""
+    other_program: Callable[[list[str]], None] | None = None
+    """Runs another program of the host."""
     unit_active: bool = False
     unit_restarts_at: float | None = None
     """When systemd starts the release's unit again, which has its name until then."""
@@ -236,6 +245,8 @@ class FakeMachine:
         self.moment()
         self.commands.append(list(command))
         self.time += 0.02
+        if self.time < self.installed_at.get(command[0], 0):
+            return Done(127, "", f"{command[0]} is not installed")
         done = self._docker(list(command), seconds) if command[0] == "docker" else self._other(list(command), given)
         self.moment()
         return done
@@ -434,7 +445,8 @@ class FakeMachine:
         if self.time < self.registry_away_until:
             return Done(1, "", "Error response from daemon: Get https://registry/v2/: connection refused")
         if self.time < self.registry_denies_until:
-            return Done(1, "", "Error response from daemon: pull access denied: ecr:BatchGetImage")
+            reason = "repository does not exist or may require 'docker login': denied: ecr:BatchGetImage"
+            return Done(1, "", f"Error response from daemon: pull access denied for {reference}, {reason}")
         if reference in self.absent_images:
             return Done(1, "", f"Error response from daemon: manifest for {reference} not found: manifest unknown")
         self.pulled.add(reference)
@@ -470,6 +482,9 @@ class FakeMachine:
             return self._iptables(command)
         if command[0] in ("mountpoint", "test", "wipefs", "mkfs.ext4", "mkdir", "mount", "resize2fs", "install"):
             return self._data(command)
+        if command[0] == sys.executable and self.other_program:
+            self.other_program(command)
+            return Done(0, "", "")
         if command[0] == "systemctl":
             return self._systemctl(command)
         assert command[0] == "systemd-run", command
