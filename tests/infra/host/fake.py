@@ -159,7 +159,7 @@ class FakeAws:
     away: bool = False
     refuses: AwsError | None = None
     meanwhile: Callable[[], object] | None = None
-    """What happens while the parameter is read."""
+    """An event while the parameter is read."""
     denials: int = 0
     """How many times a role is still denied."""
     asked: list[str] = field(default_factory=list)

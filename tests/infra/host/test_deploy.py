@@ -278,7 +278,9 @@ def test_permissions_that_are_missing_refuse_the_release_after_30_s(tmp_path: Pa
     host, machine, aws = make(tmp_path)
     aws.denials = 1000
     begun = machine.time
-    assert "Taking the role of api failed: AWS refused with 403 AccessDenied" in deployed(host, release_text(1))["cause"]
+    assert (
+        "Taking the role of api failed: AWS refused with 403 AccessDenied" in deployed(host, release_text(1))["cause"]
+    )
     assert 30 <= machine.time - begun < 40
     machine.registry_denies_until, begun = machine.time + 1000, machine.time
     machine.pulled.clear()
