@@ -6,7 +6,7 @@ toolchain   find or make every program that is needed
 cloud       one cloud: ports, processes, Docker, databases, clients of the emulator
 images      build, explain and export images; the registry and the build cache
 pulumi      run Pulumi on a stack: configuration, progress, recovery after a kill
-verify      run what a stack declared as containers, and smoke-test it
+verify      run the worker's task beside the host, and the product's smoke test
 cli         the commands: deploy, inspect, images, validate
 dev         `make dev`: the product without a cloud, with live reload
 

@@ -41,7 +41,7 @@ class StackOutputs(Output):
     api_address: str
     api_instance_id: str
     database_host: str
-    """The host's private address, where its PostgreSQL is."""
+    """The host's private address, which outlasts every instance."""
     release_parameter: str
     verified_parameter: str
     """Name of the parameter with the images that were verified."""

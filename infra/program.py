@@ -75,7 +75,7 @@ def deploy(settings: Settings) -> None:
     zones = zones_of(settings, provider)
     pinned = _pinned(settings, provider)
     if pinned:
-        # Again, for what is built from a pinned base has a tag by the digest that the registry told.
+        # Plan again: the base's digest, known now, is part of its children's tags.
         plans = plan_builds(settings, ROOT, {image: entry.digest for image, entry in pinned.items()})
     for plan in plans.values():
         UNTIL_THE_END.enter_context(staging.staged(plan.files, ROOT / plan.context))

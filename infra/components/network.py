@@ -41,7 +41,7 @@ class Network(pulumi.ComponentResource):
     zone: pulumi.Output[str]
     """The zone of the first subnet: the host's, and so its data volume's. A subnet stays where it was made."""
     host_address: str
-    """The API host's private address: stable, so that what the worker is told of the database never changes."""
+    """The API host's private address, which outlasts every instance."""
     host_group_id: pulumi.Output[str]
     worker_group_id: pulumi.Output[str] | None
 

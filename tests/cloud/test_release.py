@@ -1,7 +1,7 @@
 """A release of the API either serves and was verified, or what served before never stopped and `up` says why.
 
-One story under constant load: good releases, releases that must be refused, and an `up` that is killed. A part of the
-bars of docs/reliability.md; what takes minutes is in `make soak`.
+One story under constant load: good releases, releases that must be refused, and an `up` that is killed. A part of what
+docs/reliability.md says; cases that take long are in `make soak`.
 """
 
 import json
