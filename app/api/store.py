@@ -345,7 +345,7 @@ async def claim(connection: AsyncConnection, owner: UUID, once: Once | None, old
 
 
 def fingerprint(route: str, body: bytes) -> bytes:
-    """What tells two requests apart (SHA-256, 32 bytes): not their spaces, nor the order of their fields.
+    """Return the SHA-256 that tells two requests apart: neither spaces nor the order of fields count.
 
     Of the body as it was sent, not of what this release understands of it: another release may know one more field.
     """
@@ -354,7 +354,7 @@ def fingerprint(route: str, body: bytes) -> bytes:
 
 
 def before_bodies(route: str, request: BaseModel) -> bytes:
-    """What v0.1.0 told two requests apart by: a client may repeat one across the release that follows it."""
+    """Return the hash of v0.1.0: a client may repeat a request across the release that follows it."""
     return hashlib.sha256(f"{route}\n{request.model_dump_json()}".encode()).digest()
 
 

@@ -56,7 +56,7 @@ class Command:
         self._check_machine()
         with ThreadPoolExecutor(max_workers=1) as pool:
             # A first run compiles on all cores for minutes; these wait for the network and the disk meanwhile.
-            images = pool.submit(self._have_images, builds=builds)
+            images = pool.submit(self._have_images, builds=builds and not is_ready(self.cloud.cache))
             tools = self.toolchain
             images.result()
         say(f"cloud {self.cloud.name}")

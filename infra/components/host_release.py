@@ -34,7 +34,7 @@ class HostReleaseArgs:
     content_tags: Mapping[str, str]
 
 
-def _hooks(gate: Callable[[pulumi.ResourceHookArgs], Awaitable[None]]) -> pulumi.ResourceHookBinding | None:
+def _hooks(gate: Callable[[pulumi.ResourceHookArgs], Awaitable[None]]) -> pulumi.ResourceHookBinding:
     """Return the binding that holds the parameter back until the gate has let the release through."""
     hook = pulumi.ResourceHook("release-gate", gate)
     return pulumi.ResourceHookBinding(before_create=[hook], before_update=[hook])
