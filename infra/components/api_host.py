@@ -41,6 +41,8 @@ class ApiHost(pulumi.ComponentResource):
     instance_id: pulumi.Output[str]
     document_version: pulumi.Output[str]
     """Version of the document with the host's program; unknown in a preview that changes the program."""
+    program: pulumi.Output[str]
+    """Name of the host's program in the document."""
 
     def __init__(self, name: str, args: ApiHostArgs, opts: pulumi.ResourceOptions | None = None) -> None:
         super().__init__("slipway:index:ApiHost", name, None, opts)
@@ -86,6 +88,7 @@ class ApiHost(pulumi.ComponentResource):
         )
         self.instance_id = instance.id
         self.document_version = document.latest_version
+        self.program = services_graph.apply(host_document.program_name)
         self.register_outputs({"address": self.address})
 
     def _allow(self, role: aws.iam.Role, services: ServiceRoles) -> aws.iam.RolePolicy:

@@ -88,6 +88,7 @@ class HostRelease(pulumi.ComponentResource):
         secrets = sorted({secret for service in settings.services.values() for secret in service.secrets})
         return pulumi.Output.all(
             version=self._args.host.document_version,
+            program=self._args.host.program,
             images=dict(self._args.references),
             secrets={secret: self._args.secrets.versions[secret] for secret in secrets},
         ).apply(
@@ -95,6 +96,7 @@ class HostRelease(pulumi.ComponentResource):
                 release.Release(
                     host=graph.document_name(settings),
                     host_version=known["version"],
+                    program=known["program"],
                     services=graph.references(settings, known["images"]),
                     # Numbers come from the engine as floats.
                     secrets={secret: int(version) for secret, version in known["secrets"].items()},

@@ -5,6 +5,7 @@ from __future__ import annotations
 import sys
 
 from infra.host import commands, containers, front, secrets, serve, units
+from infra.host import release as releases
 from infra.host.aws import AwsError
 from infra.host.host import Host
 from infra.host.outcome import HostError
@@ -36,6 +37,8 @@ def boot(host: Host) -> None:
         return
     if text is None:
         host.say(f"there is no parameter {host.graph.parameter}: waiting for the first release")
+    elif current is not None and releases.parse(text).program != host.program_name:
+        host.say(f"the parameter {host.graph.parameter} needs another program: `pulumi up` hands its release over")
     elif current is None or text != current.release.text:
         answer = commands.submit(host, text)
         if answer["busyWith"] not in (None, answer["release"]):

@@ -22,6 +22,7 @@ RESTART_SECONDS, RESTART_PATIENCE = 30, 45
 def submit(host: Host, text: str) -> dict[str, Any]:
     """Accept a release and carry it out in the background, unless it serves already or another is under way."""
     release = releases.parse(text)
+    _check_program(host, release)
     units.install(host)
     under_way = host.store.open_release()
     if under_way is not None:
@@ -136,6 +137,20 @@ def resume(host: Host) -> None:
         # While this one waited, another program may have accepted a release: its own unit carries that out.
         if host.store.open_program() in (None, host.program):
             deploy.carry_on(host)
+
+
+def _check_program(host: Host, release: releases.Release) -> None:
+    """Raise HostError if a release needs another program than this one, with another graph.
+
+    AWS may refuse content that an earlier version of the document has, so that the latest holds another program.
+    """
+    document, own = host.graph.document, host.program_name
+    if release.program != own:
+        raise HostError(
+            f"The release needs the host's program {release.program}, but version {release.host_version} of the SSM "
+            f"document {document} holds {own}: delete the document (`aws ssm delete-document --name {document}`) and "
+            "run `pulumi up --refresh`, which makes it again."
+        )
 
 
 def _has_verdict(host: Host, release: str) -> bool:

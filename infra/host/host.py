@@ -44,6 +44,11 @@ class Host:
     say: Callable[[str], None] = _print
     """Takes a line of progress."""
 
+    @property
+    def program_name(self) -> str:
+        """The program's name, which a release names too."""
+        return Path(self.program).stem
+
     def run_docker(self, command: Sequence[str], *, seconds: float = 60) -> Done:
         """Run a command of Docker; while no engine answers, such as in its restart, try again."""
         end = self.machine.now() + PATIENCE_SECONDS

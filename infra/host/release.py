@@ -19,6 +19,10 @@ class Release:
     """The images and secrets that the host is to run."""
 
     text: str
+    program: str
+    """Name of the host's program that knows the graph of its services."""
+    host_version: str
+    """Version of the SSM document that should hold the program."""
     images: Mapping[str, str]
     """Each service's image, as repository@sha256:..."""
     secrets: Mapping[str, int]
@@ -44,10 +48,12 @@ def parse(text: str) -> Release:
     """Return the release that a document describes. Raises HostError."""
     try:
         document = json.loads(text)
-        schema, images, secrets = document["schema"], document["services"], document["secrets"]
+        schema, program, version = document["schema"], document["program"], document["hostVersion"]
+        images, secrets = document["services"], document["secrets"]
     except (ValueError, KeyError, TypeError):
         raise HostError(
-            "The release document is not a JSON object with schema, services and secrets: run `pulumi up` again."
+            "The release document is not a JSON object with schema, hostVersion, program, services and secrets: "
+            "run `pulumi up` again."
         ) from None
     if schema != SCHEMA:
         raise HostError(
@@ -60,4 +66,4 @@ def parse(text: str) -> Release:
                 f"The release document has {json.dumps(image)} for {service}: "
                 "an image must be repository@sha256: and 64 hex digits."
             )
-    return Release(text, images, secrets)
+    return Release(text, program, version, images, secrets)

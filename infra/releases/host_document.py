@@ -71,13 +71,22 @@ def pack(graph: Mapping[str, object]) -> bytes:
     return packed.getvalue()
 
 
+def program_name(graph: Mapping[str, object]) -> str:
+    """Return the name of the host's program, which a release names too: the start of the pack's hash."""
+    return _name(pack(graph))
+
+
+def _name(packed: bytes) -> str:
+    return hashlib.sha256(packed).hexdigest()[:16]
+
+
 def render(graph: Mapping[str, object]) -> str:
     """Return the document as canonical JSON. Raises HostDocumentError if SSM would refuse it."""
     packed = pack(graph)
     # bzip2: the smallest for source code, and its output never changed between versions of the library.
     text = base64.b64encode(bz2.compress(packed)).decode()
     lines = "\n".join(text[start : start + LINE] for start in range(0, len(text), LINE))
-    script = SCRIPT.format(name=hashlib.sha256(packed).hexdigest()[:16], unpack=UNPACK, pack=lines)
+    script = SCRIPT.format(name=_name(packed), unpack=UNPACK, pack=lines)
     script += "".join(PARAMETER.format(name=name) for name in ("Command", "Argument")) + NO_ARGUMENT + RUN
     document = canonical_json(
         {

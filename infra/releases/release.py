@@ -27,6 +27,7 @@ MAX_PARAMETER_BYTES = 4096
 DIGEST = re.compile(r"sha256:[0-9a-f]{64}")
 REFERENCE = re.compile(r"[a-z0-9][a-z0-9.:/_-]*@sha256:[0-9a-f]{64}")
 TAG = re.compile(r"[0-9a-f]{20}")
+PROGRAM = re.compile(r"[0-9a-f]{16}")
 NAME = re.compile(r"[a-z][a-z0-9-]{0,63}")
 
 
@@ -43,6 +44,8 @@ class Release:
     """Name of the SSM document with the host's program and its graph of services."""
     host_version: str
     """Version of that document, as SSM counts: "1" and up."""
+    program: str
+    """Name of the host's program in that version. The host compares it: the version may hold another one."""
     services: Mapping[str, str]
     """Each service's image, as `repository@digest`."""
     secrets: Mapping[str, int] = field(default_factory=dict)
@@ -57,6 +60,7 @@ def render(release: Release) -> str:
             "schema": SCHEMA,
             "host": release.host,
             "hostVersion": release.host_version,
+            "program": release.program,
             "services": dict(release.services),
             "secrets": dict(release.secrets),
         }
@@ -83,7 +87,7 @@ def release_id(text: str) -> str:
 def parse(text: str, where: str = "The release document") -> Release:
     """The release that a document names; `where` is what the sentence of a ReleaseError begins with."""
     check_size(text, where)
-    document = _object(text, where, SCHEMA, ("schema", "host", "hostVersion", "services", "secrets"))
+    document = _object(text, where, SCHEMA, ("schema", "host", "hostVersion", "program", "services", "secrets"))
     services = document["services"]
     if not isinstance(services, dict) or not services:
         raise ReleaseError(f"{where} names no services: it must map at least one to repository@digest.")
@@ -98,12 +102,15 @@ def parse(text: str, where: str = "The release document") -> Release:
     version = document["hostVersion"]
     if not isinstance(version, str) or re.fullmatch("[1-9][0-9]{0,9}", version) is None:
         raise ReleaseError(f'{where} has the host version {json.dumps(version)}: it must be digits, such as "7".')
+    program = document["program"]
+    if not isinstance(program, str) or PROGRAM.fullmatch(program) is None:
+        raise ReleaseError(f"{where} has the program {json.dumps(program)}: it must be 16 hex digits.")
     secrets = document["secrets"]
     if not isinstance(secrets, dict) or not all(_is_version(number) for number in secrets.values()):
         raise ReleaseError(f"{where} has secrets that are not whole numbers by name: they are versions of parameters.")
     for secret in secrets:
         _check_name(where, "the secret", secret)
-    return Release(document["host"], version, dict(services), dict(secrets))
+    return Release(document["host"], version, program, dict(services), dict(secrets))
 
 
 def _is_version(number: object) -> bool:

@@ -107,6 +107,8 @@ def test_the_hosts_program_is_packed_with_the_graph(run: Run) -> None:
     )
     expected = host_document.render(graph.graph(settings_of("dev"), wiring))
     assert cloud.one("aws:ssm/document:Document").inputs["content"] == expected
+    release = json.loads(cloud.one(PARAMETER, "release").inputs["insecureValue"])
+    assert release["program"] == host_document.program_name(graph.graph(settings_of("dev"), wiring))
 
 
 def test_containers_do_not_reach_the_metadata_service(run: Run) -> None:

@@ -23,6 +23,7 @@ VOLUME = "vol-0123456789abcdef0"
 DATA = "/var/lib/slipway-data"
 NVME = "/dev/disk/by-id/nvme-Amazon_Elastic_Block_Store_vol0123456789abcdef0"
 REGISTRY = "123456789012.dkr.ecr.us-east-1.amazonaws.com"
+PROGRAM = "0123456789abcdef"
 SECRET = "postgresql://slipway:hush-hush@db/slipway"
 
 
@@ -101,6 +102,7 @@ def release_text(number: int, secret: int = 1, services: Mapping[str, Any] | Non
             "schema": 2,
             "host": "slipway-local-host",
             "hostVersion": "1",
+            "program": PROGRAM,
             "services": {name: image(name, number) for name, number in numbers.items()},
             "secrets": {"database-url": secret},
         }
@@ -602,6 +604,6 @@ def make(folder: Path, services: Mapping[str, Any] | None = None, **changes: Any
     machine, aws = FakeMachine(graph), FakeAws()
     store = Store(folder / "lib", folder / "run", folder / "units", machine.now)
     store.prepare()
-    program = folder / "lib" / "programs" / "0123.pyz"
+    program = folder / "lib" / "programs" / f"{PROGRAM}.pyz"
     program.write_text("")
     return Host(graph, str(program), store, machine, aws, say=lambda line: None), machine, aws

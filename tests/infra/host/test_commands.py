@@ -10,7 +10,7 @@ import pytest
 from infra.host import boot, cli, commands
 from infra.host.outcome import HostError
 from infra.host.release import release_id
-from tests.infra.host.fake import Behaviour, FakeAws, digest, image, make, release_text
+from tests.infra.host.fake import PROGRAM, Behaviour, FakeAws, digest, image, make, release_text
 from tests.infra.host.test_deploy import assert_one_whole_release_serves, deployed
 
 
@@ -47,6 +47,28 @@ def test_an_answer_stays_below_6_kb(tmp_path: Path) -> None:
     assert answer["state"] == "failed"
     assert answer["verdict"]["log"].endswith("\\\U0001f600")
     assert len(json.dumps(answer)) < 6000
+
+
+def test_a_release_of_another_program_is_refused(tmp_path: Path) -> None:
+    host, _, _ = make(tmp_path)
+    text = json.dumps(json.loads(release_text(1)) | {"program": "f" * 16, "hostVersion": "3"})
+    with pytest.raises(HostError) as caught:
+        commands.submit(host, text)
+    assert caught.value.cause == (
+        "The release needs the host's program ffffffffffffffff, but version 3 of the SSM document slipway-local-host "
+        "holds 0123456789abcdef: delete the document (`aws ssm delete-document --name slipway-local-host`) and run "
+        "`pulumi up --refresh`, which makes it again."
+    )
+    assert host.store.open_release() is None
+
+
+def test_a_boot_serves_though_the_parameter_needs_another_program(tmp_path: Path) -> None:
+    host, machine, aws = make(tmp_path)
+    deployed(host, release_text(1))
+    aws.release = release_text(2).replace(PROGRAM, "f" * 16)
+    machine.reboot()
+    assert cli.run(host, ["boot"])[0] == 0
+    assert_one_whole_release_serves(host, machine, [release_text(1)])
 
 
 def test_follow_of_an_unknown_release(tmp_path: Path) -> None:

@@ -9,7 +9,7 @@ import pytest
 
 from infra.host import boot, cli, commands
 from infra.host.release import release_id
-from tests.infra.host.fake import make, release_text
+from tests.infra.host.fake import PROGRAM, make, release_text
 from tests.infra.host.test_deploy import assert_one_whole_release_serves, deployed, journal_of
 
 
@@ -83,8 +83,8 @@ def test_a_release_is_carried_out_by_the_program_that_accepted_it(tmp_path: Path
     host, machine, _ = make(tmp_path)
     commands.submit(host, release_text(1))
     machine.unit_active = False
-    other = replace(host, program=str(tmp_path / "other.pyz"))
-    assert commands.submit(other, release_text(2))["state"] == "busy"
+    other = replace(host, program=str(tmp_path / f"{'f' * 16}.pyz"))
+    assert commands.submit(other, release_text(2).replace(PROGRAM, "f" * 16))["state"] == "busy"
     started = [command[-2:] for command in machine.commands if command[0] == "systemd-run"]
     assert started == [[host.program, "resume"]] * 2
     commands.resume(other)

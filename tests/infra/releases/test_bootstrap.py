@@ -14,7 +14,7 @@ from infra.releases.graph import graph, stand_in
 from infra.releases.host_document import render
 from tests.infra.conftest import settings_of
 
-RELEASE = json.dumps({"schema": 2, "host": "slipway-dev-host", "hostVersion": "7", "services": {}, "secrets": {}})
+RELEASE = json.dumps({"schema": 2, "host": "slipway-dev-host", "hostVersion": "7", "program": "0" * 16})
 DOCUMENT = json.dumps(
     {"mainSteps": [{"inputs": {"runCommand": ["#!/bin/sh", 'echo "$SSM_Command/$SSM_Argument" >"$RAN"']}}]}
 )

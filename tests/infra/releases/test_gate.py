@@ -17,7 +17,7 @@ Answer = Mapping[str, Any] | Exception
 
 
 def text_of(version: str = "3") -> str:
-    return render(Release("slipway-test-host", version, {"api": f"127.0.0.1:5000/slipway/api@{DIGEST}"}))
+    return render(Release("slipway-test-host", version, "a" * 16, {"api": f"127.0.0.1:5000/slipway/api@{DIGEST}"}))
 
 
 TEXT = text_of()

@@ -83,6 +83,7 @@ def test_the_script_runs_the_packed_program(knows_variables: bool, tmp_path: Pat
             ["sh", str(tmp_path / "script")], capture_output=True, text=True, env=environment, check=True
         )
         (program,) = (tmp_path / "lib" / "programs").iterdir()
+        assert program.stem == host_document.program_name(graph_json())
         assert done.stdout == f"{[str(program), 'follow', argument]}\n"
     assert program.read_bytes() == host_document.pack(graph_json())
     listed = subprocess.run(

@@ -1,6 +1,7 @@
 """The document of what runs, and the file through which digests are promoted."""
 
 import json
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
@@ -25,6 +26,7 @@ IMAGE = f"123456789012.dkr.ecr.us-east-1.amazonaws.com/slipway/api@{DIGEST}"
 RELEASE = Release(
     host="slipway-dev-host",
     host_version="3",
+    program=HEX[:16],
     services={"migrate": IMAGE, "api": IMAGE},
     secrets={"database-url": 2, "redis-url": 1},
 )
@@ -36,7 +38,14 @@ FILE = ReleaseFile(
 
 
 def document(**changes: object) -> str:
-    base = {"schema": 2, "host": "slipway-dev-host", "hostVersion": "3", "services": {"api": IMAGE}, "secrets": {}}
+    base = {
+        "schema": 2,
+        "host": "slipway-dev-host",
+        "hostVersion": "3",
+        "program": HEX[:16],
+        "services": {"api": IMAGE},
+        "secrets": {},
+    }
     return json.dumps({key: value for key, value in (base | changes).items() if value is not ...})
 
 
@@ -48,18 +57,19 @@ def test_a_release_is_the_same_string_however_its_services_are_ordered() -> None
     other = Release(
         RELEASE.host,
         RELEASE.host_version,
+        RELEASE.program,
         dict([*RELEASE.services.items()][::-1]),
         dict([*RELEASE.secrets.items()][::-1]),
     )
     assert render(other) == render(RELEASE)
     assert render(RELEASE).startswith(
-        '{"host":"slipway-dev-host","hostVersion":"3","schema":2,"secrets":{"database-url":2,"redis-url":1},'
+        '{"host":"slipway-dev-host","hostVersion":"3","program":"0123456789abcdef","schema":2,"secrets":{"database-url":2,"redis-url":1},'
         '"services":{"api":'
     )
 
 
 def test_another_version_of_a_secret_is_another_release() -> None:
-    other = Release(RELEASE.host, RELEASE.host_version, RELEASE.services, {**RELEASE.secrets, "redis-url": 2})
+    other = replace(RELEASE, secrets={**RELEASE.secrets, "redis-url": 2})
     assert render(other) != render(RELEASE)
 
 
@@ -70,12 +80,12 @@ def test_a_release_comes_back_from_its_document() -> None:
 def test_a_release_that_no_standard_parameter_holds_is_refused() -> None:
     services = {f"service-{number}": IMAGE for number in range(40)}
     with pytest.raises(ReleaseError, match=r"bytes, more than the 4,096 of a standard parameter"):
-        render(Release("host", "1", services))
+        render(Release("host", "1", HEX[:16], services))
 
 
 def test_a_release_within_the_limit_holds_a_whole_product() -> None:
     services = {f"service-{number}": IMAGE for number in range(20)}
-    assert len(render(Release("host", "1", services))) <= 4096
+    assert len(render(Release("host", "1", HEX[:16], services))) <= 4096
 
 
 @pytest.mark.parametrize(
@@ -83,7 +93,7 @@ def test_a_release_within_the_limit_holds_a_whole_product() -> None:
     [
         ("{", "is not JSON"),
         ("[" * 4000, "is not JSON"),
-        ("[]", "must be a JSON object with schema, host, hostVersion, services, secrets"),
+        ("[]", "must be a JSON object with schema, host, hostVersion, program, services, secrets"),
         (document(schema=1), "is of schema 1, but this program knows 2"),
         (document(schema=True), "is of schema true"),
         (document(services=...), 'has no "services"'),
@@ -101,6 +111,9 @@ def test_a_release_within_the_limit_holds_a_whole_product() -> None:
         (document(host=""), 'calls the host document ""'),
         (document(hostVersion=3), "has the host version 3"),
         (document(hostVersion="0"), 'has the host version "0"'),
+        (document(program=...), 'has no "program"'),
+        (document(program="latest"), 'has the program "latest": it must be 16 hex digits'),
+        (document(program=7), "has the program 7"),
         (document(secrets=...), 'has no "secrets"'),
         (document(secrets=[]), "has secrets that are not whole numbers by name"),
         (document(secrets={"database-url": "2"}), "has secrets that are not whole numbers by name"),
@@ -120,7 +133,7 @@ def test_a_bad_document_gets_a_sentence(text: str, sentence: str) -> None:
 def test_a_release_without_a_digest_is_never_rendered() -> None:
     # What a skipped build in a preview would make of it.
     with pytest.raises(ReleaseError, match='has "repository@" for the service "api"'):
-        render(Release("host", "1", {"api": "repository@"}))
+        render(Release("host", "1", HEX[:16], {"api": "repository@"}))
 
 
 def test_a_release_file_is_sorted_and_has_one_fact_a_line() -> None:
