@@ -143,5 +143,5 @@ def _environment(settings: Settings, wiring: Wiring, name: str) -> dict[str, str
     if wiring.queue_url and {"jobs:send", "jobs:count", "jobs:work"} & set(service.permissions):
         environment["JOBS_QUEUE_URL"] = wiring.queue_url
     if "release:read" in service.permissions:
-        environment["RELEASE_PARAMETER"] = release_parameter(settings)
+        environment["VERIFIED_PARAMETER"] = verified_parameter(settings)
     return environment

@@ -12,7 +12,7 @@ from infra.builds import base_version
 from infra.builds.plan import plan_builds
 from infra.lib.zones import ZoneError
 from infra.releases import graph, host_document
-from infra.releases.release import ReleasedImage, ReleaseFile, write_release_file
+from infra.releases.release import ReleasedImage, ReleaseFile, release_id, write_release_file
 from tests.infra.conftest import (
     ACCOUNT,
     CLOUDS,
@@ -135,7 +135,9 @@ def test_the_host_is_asked_for_the_release_before_it_counts_as_verified(run: Run
         asked.name: asked.inputs["insecureValue"] for asked in cloud.all(PARAMETER) if "insecureValue" in asked.inputs
     }
     assert cloud.verified == [wanted["release"]]
-    images = json.loads(wanted["verified"])["images"]
+    document = json.loads(wanted["verified"])
+    assert document["release"] == release_id(wanted["release"])
+    images = document["images"]
     assert {image: entry["digest"] for image, entry in images.items()} == DIGESTS
 
 

@@ -91,7 +91,8 @@ def test_a_service_is_told_what_it_needs_and_no_more() -> None:
 def test_only_those_with_the_permission_know_the_queue_and_the_release() -> None:
     found = services(settings_of("dev"))
     assert {name for name, one in found.items() if "JOBS_QUEUE_URL" in one["environment"]} == {"api", "dashboard"}
-    assert {name for name, one in found.items() if "RELEASE_PARAMETER" in one["environment"]} == {"dashboard"}
+    assert {name for name, one in found.items() if "VERIFIED_PARAMETER" in one["environment"]} == {"dashboard"}
+    assert found["dashboard"]["environment"]["VERIFIED_PARAMETER"] == "/slipway/dev/verified"
     assert found["auth"]["role"] is None
 
 
