@@ -107,6 +107,11 @@ def inspect(containers: Sequence[str]) -> list[str]:
     return ["docker", "container", "inspect", *containers]
 
 
+def memory(containers: Sequence[str]) -> list[str]:
+    """Return the command that prints the memory of running containers, a line each: name, used, limit."""
+    return ["docker", "stats", "--no-stream", "--format", "{{.Name}} {{.MemUsage}}", *containers]
+
+
 def logs(name: str, lines: int) -> list[str]:
     """Return the command that shows the end of a container's log."""
     return ["docker", "logs", "--tail", str(lines), name]

@@ -68,7 +68,7 @@ def stand_in(settings: Settings) -> Wiring:
 
 def graph(settings: Settings, wiring: Wiring) -> dict[str, object]:
     """Return the graph as the host's program is packed with it."""
-    times = settings.host.release
+    times, updates = settings.host.release, settings.host.updates
     return {
         "schema": SCHEMA,
         "name": settings.prefix,
@@ -87,6 +87,7 @@ def graph(settings: Settings, wiring: Wiring) -> dict[str, object]:
             "watch": times.watch_seconds,
             "request": settings.product.longest_request_seconds,
         },
+        "updates": {"day": updates.day, "hour": updates.hour} if updates.enabled else None,
         "dataVolume": {"id": wiring.data_volume_id, "device": DATA_DEVICE},
         "services": {name: _service(settings, wiring, name) for name in settings.services},
     }

@@ -148,6 +148,22 @@ class ReleaseTimes(Group):
         return 2 * (steps + DRAIN_SECONDS)
 
 
+class Updates(Group):
+    """The weekly window in which the host installs security updates."""
+
+    enabled: bool = Field(
+        default=True,
+        description="Whether the host installs the system's security updates each week, and restarts if they need it.",
+    )
+    day: Literal["Mon", "Tue", "Wed", "Thu", "Fri", "Sat", "Sun"] = Field(
+        default="Sun", description="Day of the window, in UTC."
+    )
+    hour: Annotated[int, Field(ge=0, le=23)] = Field(
+        default=3,
+        description="Hour in which the updates begin, in UTC; a restart takes about a minute, in which nothing serves.",
+    )
+
+
 class Host(Group):
     """The machine that the API runs on."""
 
@@ -175,6 +191,9 @@ class Host(Group):
     )
     http_port: Annotated[int, Field(ge=1, le=65535)] = Field(default=80, description="TCP port of the API, by HTTP.")
     release: ReleaseTimes = Field(default=ReleaseTimes(), description="How long the steps of a release may take.")
+    updates: Updates = Field(
+        default=Updates(), description="The weekly window in which the host installs security updates."
+    )
 
     @model_validator(mode="after")
     def _port_is_free(self) -> Self:

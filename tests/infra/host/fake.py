@@ -88,6 +88,7 @@ def graph_json(services: Mapping[str, Any] | None = None, **changes: Any) -> dic
         "httpPort": PUBLIC,
         "memoryMib": 1000,
         "seconds": {"pull": 300, "once": 120, "ready": 45, "steady": 6, "watch": 5, "request": 130},
+        "updates": {"day": "Sun", "hour": 3},
         "dataVolume": {"id": VOLUME, "device": "/dev/sdf"},
         "services": dict(services or SERVICES),
         **changes,
@@ -240,6 +241,14 @@ class FakeMachine:
     """The device with the data."""
     folders: set[str] = field(default_factory=set)
     """Folders on the data volume."""
+    updates: list[str] = field(default_factory=list)
+    """Packages with security updates."""
+    needs_restart: bool = False
+    dnf_fails: str = ""
+    """The message of `dnf`, if it fails."""
+    restarts_fail: bool = False
+    rebooting: bool = False
+    during_upgrade: Callable[[], object] | None = None
 
     # The machine's interface.
 
@@ -436,6 +445,11 @@ class FakeMachine:
         ]
         return Done(0 if len(known) == len(command) else 1, json.dumps(entries), "")
 
+    def _stats(self, command: list[str]) -> Done:
+        assert command[:3] == ["--no-stream", "--format", "{{.Name}} {{.MemUsage}}"]
+        lines = [f"{name} 140.2MiB / 224MiB" for name in command[3:] if self.runs(self.containers[name])]
+        return Done(0, "\n".join(lines), "")
+
     def _logs(self, command: list[str]) -> Done:
         return Done(0, self.containers[command[-1]].behaviour.log, "")
 
@@ -489,13 +503,32 @@ class FakeMachine:
             return Done(0, "", "")
         if command[0] == "systemctl":
             return self._systemctl(command)
+        if command[0] == "dnf":
+            return self._dnf(command[1:])
         assert command[0] == "systemd-run", command
         if self.unit_active or self.unit_restarts_at is not None:
             return Done(1, "", "Failed to start transient service unit: Unit slipway-release.service already exists.")
         self.unit_active = True
         return Done(0, "", "")
 
+    def _dnf(self, command: list[str]) -> Done:
+        if self.dnf_fails:
+            return Done(1, "", self.dnf_fails)
+        if command == ["needs-restarting", "--reboothint"]:
+            if not self.needs_restart:
+                return Done(0, "Reboot should not be necessary.\n", "")
+            return Done(1, "  * kernel\n\nReboot is required to fully utilize these updates.\n", "")
+        assert command == ["upgrade", "--assumeyes", "--security", "--releasever=latest"]
+        if self.during_upgrade:
+            self.during_upgrade()
+        self.needs_restart |= "kernel" in self.updates
+        self.updates.clear()
+        return Done(0, "Complete!\n", "")
+
     def _systemctl(self, command: list[str]) -> Done:
+        if command[1] == "reboot":
+            self.rebooting = not self.restarts_fail
+            return Done(1 if self.restarts_fail else 0, "", "Failed to talk to init daemon." * self.restarts_fail)
         if command[1] != "is-active":
             return Done(0, "", "")
         if self.unit_restarts_at is not None and self.time >= self.unit_restarts_at:

@@ -54,8 +54,17 @@ def test_the_stacks_names_and_limits_are_in_it() -> None:
         "httpPort": 8080,
         "memoryMib": 1510,
         "seconds": {"pull": 300, "once": 120, "ready": 45, "steady": 6, "watch": 5, "request": 65},
+        "updates": {"day": "Sun", "hour": 3},
         "dataVolume": {"id": "vol-0123456789abcdef0", "device": "/dev/sdf"},
     }
+
+
+@pytest.mark.parametrize(
+    ("given", "window"),
+    [({"day": "Wed", "hour": 14}, {"day": "Wed", "hour": 14}), ({"enabled": False}, None)],
+)
+def test_the_window_of_updates_is_in_it_if_there_is_one(given: dict[str, Any], window: dict[str, Any] | None) -> None:
+    assert graph(settings_of("dev", {"slipway:host": {"updates": given}}), WIRING)["updates"] == window
 
 
 def test_a_service_is_told_what_it_needs_and_no_more() -> None:
