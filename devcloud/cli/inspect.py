@@ -39,16 +39,16 @@ def cloud_status(command: Command) -> int:
 
 
 @cli.command("cloud-logs")
-@click.argument("name", default="")
-def cloud_logs(command: Command, name: str) -> None:
+@click.argument("process", default="")
+def cloud_logs(command: Command, process: str) -> None:
     """Show the end of every log of the cloud on this machine, or more of one."""
     files = {file.stem: file for file in sorted(command.cloud.logs.glob("*.log"))}
-    if not files or name not in ("", *files):
+    if not files or process not in ("", *files):
         known = ", ".join(files) or "none yet"
-        raise UserError(f"Cloud {command.cloud.name} has no log of {name or 'any process'}; there are: {known}.")
-    for file in [files[name]] if name else files.values():
+        raise UserError(f"Cloud {command.cloud.name} has no log of {process or 'any process'}; there are: {known}.")
+    for file in [files[process]] if process else files.values():
         print(f"==> {file}")
-        print("\n".join(file.read_text(errors="replace").splitlines()[-(200 if name else 10) :]))
+        print("\n".join(file.read_text(errors="replace").splitlines()[-(200 if process else 10) :]))
 
 
 @cli.command()

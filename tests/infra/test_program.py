@@ -91,7 +91,7 @@ def test_each_service_that_uses_aws_has_a_role_that_the_host_alone_assumes(run: 
     policy = json.loads(cloud.one("aws:iam/rolePolicy:RolePolicy", "dashboard-service-policy").inputs["policy"])
     assert [statement["Action"] for statement in policy["Statement"]] == [
         ["sqs:GetQueueAttributes"],
-        ["ssm:GetParameter"],
+        ["ssm:GetParameterHistory"],
     ]
     host = json.loads(cloud.one("aws:iam/rolePolicy:RolePolicy", "host-policy").inputs["policy"])
     (assumed,) = [statement["Resource"] for statement in host["Statement"] if "sts:AssumeRole" in statement["Action"]]

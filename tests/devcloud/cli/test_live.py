@@ -2,7 +2,7 @@
 
 import webbrowser
 from pathlib import Path
-from typing import Any
+from typing import Any, ClassVar
 
 import pytest
 
@@ -33,8 +33,8 @@ REPORT = {
 class Stack(LiveStack):
     """A stack whose answers are given."""
 
-    report: dict[str, Any] = REPORT
-    restarted: list[str] = []
+    report: ClassVar[dict[str, Any]] = REPORT
+    restarted: ClassVar[list[str]] = []
 
     def status(self) -> dict[str, Any]:
         return self.report
@@ -102,9 +102,7 @@ def test_status_ends_with_1_if_a_container_is_down(
     assert run(monkeypatch, "status") == 1
 
 
-def test_logs_are_of_one_service_or_of_all(
-    monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
-) -> None:
+def test_logs_are_of_one_service_or_of_all(monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]) -> None:
     assert run(monkeypatch, "logs", "api") == 0
     assert capsys.readouterr().out == "==> api\n100 lines of api\n"
     assert run(monkeypatch, "logs") == 0

@@ -100,6 +100,7 @@ def test_a_restart_that_fails_leaves_the_edge_running(tmp_path: Path) -> None:
     machine.restarts_fail = True
     with pytest.raises(HostError, match="Restarting the host failed"):
         update(host)
+    machine.sleep(1)
     assert_one_whole_release_serves(host, machine, [release_text(1)])
 
 

@@ -86,7 +86,11 @@ VERDICT = {
     "log": "starting\nKeyError: 'DATABASE_URL'",
 }
 
-SERVES = {"step": "watch", "cause": "", "seconds": {"pull": 2.0, "migrate": 1.5, "api": 6.0, "steady": 6.1, "watch": 5.0}}
+SERVES = {
+    "step": "watch",
+    "cause": "",
+    "seconds": {"pull": 2.0, "migrate": 1.5, "api": 6.0, "steady": 6.1, "watch": 5.0},
+}
 """The verdict about a release that serves."""
 TOOK = "release: took pull 2.0 s, start 7.5 s, verify 6.1 s, switch 5.0 s: 20.6 s in all"
 
@@ -112,9 +116,7 @@ def test_the_time_of_a_service_that_runs_once_is_told_by_its_name() -> None:
     said: list[str] = []
     host = ScriptedHost([("submit", {"state": "accepted"}), ("follow", follow("succeeded", [], 0, SERVES))])
     replace(gate(host, said), once=["migrate"]).release(TEXT)
-    assert said == [
-        "release: took pull 2.0 s, migrate 1.5 s, start 6.0 s, verify 6.1 s, switch 5.0 s: 20.6 s in all"
-    ]
+    assert said == ["release: took pull 2.0 s, migrate 1.5 s, start 6.0 s, verify 6.1 s, switch 5.0 s: 20.6 s in all"]
 
 
 def test_a_release_that_serves_already_is_left_alone() -> None:

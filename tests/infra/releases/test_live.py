@@ -14,9 +14,7 @@ from infra.releases.live import LiveError, LiveStack, Worker, WrongServiceError
 from infra.releases.release import Release, render
 from tests.outputs import outputs_of
 
-RELEASE = render(
-    Release("slipway-local-host", "3", "a" * 16, {"api": f"127.0.0.1:5000/slipway/api@sha256:{'a' * 64}"})
-)
+RELEASE = render(Release("slipway-local-host", "3", "a" * 16, {"api": f"127.0.0.1:5000/slipway/api@sha256:{'a' * 64}"}))
 WORKER = {
     "cluster": "slipway-local",
     "service": "worker",
@@ -100,7 +98,10 @@ def test_a_refusal_of_the_host_is_passed_on(ssm: Any) -> None:
     ("error", "message"),
     [
         ("ParameterNotFound", "Stack local has no release yet: bring it up first."),
-        ("ExpiredTokenException", "AWS did not answer for stack local .*ExpiredTokenException.*: check the credentials"),
+        (
+            "ExpiredTokenException",
+            "AWS did not answer for stack local .*ExpiredTokenException.*: check the credentials",
+        ),
     ],
 )
 def test_a_stack_that_cannot_be_asked_is_one_sentence(ssm: Any, error: str, message: str) -> None:
