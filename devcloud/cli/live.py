@@ -69,7 +69,7 @@ def counted(worker: Worker | None) -> Iterable[tuple[str, str]]:
     if worker is None:
         return ()
     return (
-        ("worker", f"{worker.running} of {worker.desired} tasks run"),
+        ("tasks", f"{worker.running} of {worker.desired} run"),
         ("queue", f"{worker.waiting} messages wait, {worker.taken} are taken, {worker.dead} were given up"),
     )
 

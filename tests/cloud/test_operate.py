@@ -27,7 +27,7 @@ def test_an_up_ends_with_where_its_time_went(first_up: Done) -> None:
 def test_the_status_is_that_of_the_product(up: Checkout) -> None:
     done = up.run("status")
     assert done.code == 0
-    for subject in ("release", "api", "auth", "caddy", "dashboard", "worker", "queue"):
+    for subject in ("release", "api", "auth", "caddy", "dashboard", "tasks", "queue"):
         assert f"\n  {subject} " in done.said
     assert "0 restarts" in done.said
 

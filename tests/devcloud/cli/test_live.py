@@ -96,7 +96,7 @@ def test_status_ends_with_1_if_a_container_is_down(
     assert run(monkeypatch, "status") == 0
     said = capsys.readouterr().err
     assert said.startswith("stack local at http://203.0.113.7:80\n")
-    assert "  worker      1 of 1 tasks run\n" in said
+    assert "  tasks       1 of 1 run\n" in said
     assert "  queue       3 messages wait, 1 are taken, 0 were given up\n" in said
     monkeypatch.setattr(Stack, "report", {**REPORT, "services": {"api": {**SERVICE, "running": False}}})
     assert run(monkeypatch, "status") == 1
