@@ -92,8 +92,8 @@ class Release:
     """Empty if it is of before releases were named in the parameter."""
     images: tuple[ReleasedImage, ...]
     since: datetime
-    changed: tuple[str, ...] = ()
-    """The images that the release before it had otherwise."""
+    changed: tuple[str, ...] | None = None
+    """The images that the release before it had otherwise; None for the very first."""
 
 
 class ReleaseError(ValueError):

@@ -54,7 +54,9 @@ def described(report: Mapping[str, Any], now: float) -> Iterator[tuple[str, str]
     else:
         since = datetime.fromtimestamp(report["since"], UTC)
         yield "release", f"{report['release']} since {since:%Y-%m-%d %H:%M:%S} UTC ({_age(now - report['since'])})"
-    if report["underWay"]:
+    if report["underWay"] and report["underWay"] == report["release"]:
+        yield "ending", "what it replaced is being stopped: the next `up` waits for that"
+    elif report["underWay"]:
         yield "under way", f"{report['underWay']}, in the step `{report['step']}`: the next `up` waits for it"
     if kept := [release for release in report["kept"] if release != report["release"]]:
         yield "kept", f"{', '.join(kept)}, whose images are on the host"

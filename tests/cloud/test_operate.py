@@ -49,7 +49,7 @@ def test_a_service_is_restarted(up: Checkout) -> None:
 def test_updates_that_need_it_restart_the_host_which_serves_again(up: Checkout) -> None:
     host, address = instance_of(up), up.outputs()["apiUrl"]
     booted = up.docker("inspect", "--format", "{{.State.StartedAt}}", host).said
-    assert up.docker("exec", host, "sh", "-c", "echo kernel > /var/lib/devcloud/updates").code == 0
+    assert up.docker("exec", host, "sh", "-c", "echo kernel > /usr/lib/devcloud/updates").code == 0
     assert up.docker("exec", host, "systemctl", "start", "--no-block", UPDATE).code == 0
     deadline = time.monotonic() + RESTART_SECONDS
     while up.docker("inspect", "--format", "{{.State.StartedAt}}", host).said == booted or not serves(address):

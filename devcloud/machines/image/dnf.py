@@ -1,7 +1,7 @@
 """Stand in for Amazon Linux's dnf: `install` from what the rehearsed host has in store, and `upgrade`.
 
 Under /usr/lib/devcloud/store is a folder for each package, whose files appear at their places when the package is
-installed. Security updates are the packages named in /var/lib/devcloud/updates, which a test or a person writes. Any
+installed. Security updates are the packages named in /usr/lib/devcloud/updates, which a test or a person writes. Any
 other command or option is refused in dnf's words.
 """
 
@@ -12,7 +12,7 @@ from pathlib import Path
 STORE = Path("/usr/lib/devcloud/store")
 PRESENT = frozenset({"python3", "iptables-nft", "iptables", "awscli", "awscli-2", "amazon-ssm-agent", "e2fsprogs"})
 """Packages that every host has from the start."""
-UPDATES = Path("/var/lib/devcloud/updates")
+UPDATES = Path("/usr/lib/devcloud/updates")
 """Names of packages with a security update in the repository's latest release, a line each."""
 UPDATED = Path("/run/devcloud/updated")
 """Names of packages that were updated since the boot: /run is empty at the next."""

@@ -37,9 +37,9 @@ def test_the_last_three_are_shown_with_what_each_changed() -> None:
     assert found[0].since == SINCE + timedelta(days=4)
 
 
-def test_what_the_very_first_release_changed_is_not_told() -> None:
+def test_the_very_first_release_changed_nothing_that_was_there() -> None:
     (release,) = read_releases([(verified("a", api="1"), SINCE)])
-    assert release.changed == ()
+    assert release.changed is None
 
 
 @pytest.mark.parametrize("document", ["", "[]", "null", "{}", '{"images": []}', '{"images": {"api": 7}}'])

@@ -106,7 +106,7 @@ def test_an_operator_signs_in_and_sees_everything(signed_in: Dashboard) -> None:
         DIGEST[7:19],
         "04 Mar 2026, 09:30 UTC",
         "release <code>second000000</code>",
-        "23 Feb 2026, 09:30</td><td>none",
+        "23 Feb 2026, 09:30</td><td>the first release</td>",
         "04 Mar 2026, 09:30</td><td>api</td>",
         'http-equiv="refresh" content="30"',
         OPERATOR.email,

@@ -83,6 +83,9 @@ def test_a_release_under_way_and_a_container_that_is_down_are_told() -> None:
     assert rows["release"].endswith("(for 3 days)")
     assert rows["under way"] == "ffffffffffff, in the step `pull`: the next `up` waits for it"
     assert rows["api"] == "DOWN, 4 restarts, sha256:0d9baf19fad6"
+    draining = dict(live.described({**REPORT, "underWay": REPORT["release"], "step": "drain"}, NOW))
+    assert draining["ending"] == "what it replaced is being stopped: the next `up` waits for that"
+    assert "under way" not in draining
 
 
 def test_a_host_before_its_first_release_is_told() -> None:

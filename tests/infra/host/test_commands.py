@@ -98,8 +98,10 @@ def test_verify_tells_the_release_that_serves_from_another(tmp_path: Path) -> No
 def test_status_logs_and_restart(tmp_path: Path) -> None:
     host, machine, _ = make(tmp_path)
     assert commands.status(host)["release"] is None
+    begun = machine.time
     deployed(host, release_text(1))
     status = commands.status(host)
+    assert status["since"] >= begun + host.graph.seconds.steady + host.graph.seconds.watch
     api = status["services"]["api"]
     assert (api["running"], api["restarts"], api["memory"], api["memoryMib"]) == (True, 0, "140.2MiB", 100)
     assert api["digest"] == digest(1)[:19]
