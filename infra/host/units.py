@@ -148,6 +148,7 @@ def _write(host: Host, units: Mapping[str, str]) -> bool:
         file = host.store.units / name
         if not file.is_file() or file.read_text("utf-8") != text:
             file.write_text(text, "utf-8")
+            file.chmod(0o644)  # systemd warns of another mode at each reload
             changed = True
     return changed
 

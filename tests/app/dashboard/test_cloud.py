@@ -1,10 +1,15 @@
 """The reading of the verified releases; the queue and the parameter themselves are in test_service.py."""
 
+import asyncio
+from collections.abc import Iterator
 from datetime import UTC, datetime, timedelta
+from typing import Any
 
+import boto3
 import pytest
+from botocore.stub import Stubber
 
-from app.dashboard.cloud import ReleasedImage, ReleaseError, read_release, read_releases
+from app.dashboard.cloud import ReleasedImage, ReleaseError, SsmReleases, read_release, read_releases
 from tests.app.dashboard.fakes import verified
 
 SINCE = datetime(2026, 3, 4, 9, 30, tzinfo=UTC)
@@ -46,3 +51,44 @@ def test_the_very_first_release_changed_nothing_that_was_there() -> None:
 def test_anything_else_is_no_release(document: str) -> None:
     with pytest.raises(ReleaseError, match="holds no verified release"):
         read_release(document, SINCE)
+
+
+@pytest.fixture
+def ssm(monkeypatch: pytest.MonkeyPatch) -> Iterator[Stubber]:
+    """Stand in for SSM."""
+    client: Any = boto3.client("ssm", region_name="us-east-1", aws_access_key_id="test", aws_secret_access_key="test")
+    monkeypatch.setattr(boto3, "client", lambda *_, **__: client)
+    with Stubber(client) as stubber:
+        yield stubber
+        stubber.assert_no_pending_responses()
+
+
+def version(number: int) -> dict[str, Any]:
+    return {
+        "Value": verified(f"release-{number}", api=f"sha256:{number}"),
+        "LastModifiedDate": SINCE,
+        "Version": number,
+    }
+
+
+def test_the_history_is_read_to_its_end_and_by_one_call_alone(ssm: Stubber) -> None:
+    asked = {"Name": "/p/s/verified"}
+    first = {"Parameters": [version(number) for number in range(1, 51)], "NextToken": "more"}
+    ssm.add_response("get_parameter_history", first, asked)
+    last = {"Parameters": [version(number) for number in range(51, 53)]}
+    ssm.add_response("get_parameter_history", last, {**asked, "NextToken": "more"})
+    found = asyncio.run(SsmReleases("/p/s/verified", "us-east-1").last())
+    assert [(release.id, release.changed) for release in found or ()] == [
+        ("release-52", ("api",)),
+        ("release-51", ("api",)),
+        ("release-50", ("api",)),
+    ]
+
+
+def test_before_the_first_release_is_verified_there_is_none(ssm: Stubber) -> None:
+    ssm.add_client_error("get_parameter_history", "ParameterNotFound")
+    assert asyncio.run(SsmReleases("/p/s/verified", "us-east-1").last()) == ()
+
+
+def test_without_a_parameter_nothing_is_asked(ssm: Stubber) -> None:
+    assert asyncio.run(SsmReleases(None, "us-east-1").last()) is None
