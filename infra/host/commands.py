@@ -14,7 +14,8 @@ from infra.host.outcome import HostError, clip
 FOLLOW_SECONDS = 15.0
 POLL_SECONDS = 0.5
 LINES_AN_ANSWER, LINE_BYTES = 18, 120
-LOG_BYTES = 5000
+LOG_BYTES = 20_000
+"""In JSON: RunCommand keeps 24,000 characters of an answer."""
 MAX_LOG_LINES = 500
 RESTART_SECONDS, RESTART_PATIENCE = 30, 45
 """A restart's time to stop, and its limit: both within the 60 s after which the SSM document's script is killed."""

@@ -204,7 +204,7 @@ def failure(release: str, verdict: Mapping[str, Any]) -> str:
     parts = [f"The release {release} failed at `{verdict['step']}`: {printable(verdict['cause'])}"]
     if verdict.get("outOfMemory"):
         parts.append("It ran out of its memory.")
-    parts.append("If a release served before, it still does.")
+    parts.append("If a release served before, it still does. docs/runbook.md says what to do about each cause.")
     if verdict.get("log"):
         lines = str(verdict["log"]).splitlines()[-LOG_LINES:]
         parts.append(f"The end of the log:\n{_quoted(lines)}")

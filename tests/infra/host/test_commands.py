@@ -116,6 +116,15 @@ def test_status_logs_and_restart(tmp_path: Path) -> None:
         commands.logs(host, '{"service": "cache"}')
 
 
+def test_a_long_log_is_cut_at_its_beginning_to_what_run_command_keeps(tmp_path: Path) -> None:
+    host, machine, _ = make(tmp_path)
+    machine.behaviours[image("api", 1)] = Behaviour(log="".join(f'{{"line": {number}}}\n' for number in range(5000)))
+    deployed(host, release_text(1))
+    answer = commands.logs(host, '{"service": "api", "lines": 500}')
+    assert answer["log"].endswith('{"line": 4999}\n')
+    assert 15_000 < len(json.dumps(answer)) < 24_000
+
+
 def test_status_tells_a_release_that_is_under_way_and_a_container_that_is_down(tmp_path: Path) -> None:
     host, machine, _ = make(tmp_path)
     deployed(host, release_text(1))
