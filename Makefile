@@ -1,6 +1,7 @@
 # Slipway. `make up` and `make test` do all the set-up; README.md says more.
 #   STACK=local|dev|prod|...   the stack (default: local)
-#   CLOUD=default              the cloud on this machine that it runs on (promote: CLOUD=aws for where the shell aims)
+#   CLOUD=default              the cloud on this machine that it runs on (promote, releases and rollback: CLOUD=aws for where the
+#                              shell aims)
 #   ARGS=...                   more arguments for Pulumi, such as ARGS=--expect-no-changes
 #   V=1                        print each command that runs
 PYTHON ?= python3
@@ -17,8 +18,8 @@ SLOW = $(RUN) pytest -m '(cloud or services) and not soak'
 DEVCLOUD = $(RUN) devcloud --cloud $(CLOUD) --stack $(STACK)
 
 .DEFAULT_GOAL := help
-.PHONY: help up preview refresh build down clean status logs outputs env promote builder validate cache clean-cache \
-	stop-builder toolchain test test-cloud test-services soak unit unit-half unit-rest contract check hooks format lock generate \
+.PHONY: help up preview refresh build down clean status logs outputs env promote releases rollback builder validate cache \
+	clean-cache stop-builder toolchain test test-cloud test-services soak unit unit-half unit-rest contract check hooks format lock generate \
 	base base-version report dev bench
 
 help: ## List the commands
@@ -52,6 +53,10 @@ env: ## Print the shell commands that aim a shell at the cloud (source <(make -s
 	$(DEVCLOUD) env
 promote: ## Promote the image digests of one stack to another (FROM=dev TO=prod)
 	$(DEVCLOUD) promote --from $(or $(FROM),dev) --to $(or $(TO),prod)
+releases: ## List the releases that a stack verified, the newest first
+	$(DEVCLOUD) releases
+rollback: ## Go back to a verified release, by default the one before; nothing is built (TO=3fa94c1b)
+	$(DEVCLOUD) rollback --to "$(TO)" $(ARGS)
 builder: ## Create the builder that the stack's settings name
 	$(DEVCLOUD) builder
 validate: ## Check settings, locks, Dockerfiles, contexts; build nothing

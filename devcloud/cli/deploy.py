@@ -23,7 +23,9 @@ from devcloud.verify.smoke_test import SmokeTest
 from infra.builds import staging
 from infra.builds.plan import STAGING
 from infra.outputs import parse
+from infra.releases import pin
 from infra.releases import promote as promotion
+from infra.settings.models import parameter_path
 
 AWS = "aws"
 """No cloud on this machine: the account, credentials and state that the user's shell names."""
@@ -83,6 +85,8 @@ def down(command: Command) -> None:
     if stack.name in with_resources(command.cloud):
         stack.prepare()
         result = stack.destroy()
+        # A rollback's pin is an operator's act, so no resource of the stack.
+        pin.delete(command.cloud.aws.client("ssm"), pin.parameter(parameter_path(stack_config.project(), stack.name)))
         row("deleted", f"{result.changes.get('delete', 0)} resources in {seconds(result.seconds)}")
     services.drop_database(stack_config.database_name(command.stack_name))
     others = list(with_resources(command.cloud))
