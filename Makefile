@@ -1,7 +1,7 @@
 # Slipway. `make up` and `make test` do all the set-up; README.md says more.
 #   STACK=local|dev|prod|...   the stack (default: local)
-#   CLOUD=default              the cloud on this machine that it runs on (status, logs, restart, open, promote:
-#                              CLOUD=aws for the account that the shell's credentials and Pulumi's backend name)
+#   CLOUD=default              the cloud on this machine that it runs on (status, logs, restart, open, promote, releases,
+#                              rollback: CLOUD=aws for the account that the shell's credentials and Pulumi's backend name)
 #   ARGS=...                   more arguments for Pulumi, such as ARGS=--expect-no-changes
 #   V=1                        print each command that runs
 PYTHON ?= python3
@@ -19,8 +19,8 @@ DEVCLOUD = $(RUN) devcloud --cloud $(CLOUD) --stack $(STACK)
 
 .DEFAULT_GOAL := help
 .PHONY: help up preview refresh build down clean status logs restart open cloud-status cloud-logs outputs env promote \
-	builder validate cache clean-cache stop-builder toolchain test test-cloud test-services soak unit unit-half unit-rest \
-	contract check hooks format lock generate base base-version report dev bench
+	releases rollback builder validate cache clean-cache stop-builder toolchain test test-cloud test-services soak unit \
+	unit-half unit-rest contract check hooks format lock generate base base-version report dev bench
 
 help: ## List the commands
 	@grep -hE '^[a-z-]+:.*## ' $(MAKEFILE_LIST) | sed -E 's/:.*## /\t/' | expand -t 16
@@ -61,6 +61,10 @@ env: ## Print the shell commands that aim a shell at the cloud (source <(make -s
 	$(DEVCLOUD) env
 promote: ## Promote the image digests of one stack to another (FROM=dev TO=prod)
 	$(DEVCLOUD) promote --from $(or $(FROM),dev) --to $(or $(TO),prod)
+releases: ## List the releases that a stack verified, the newest first
+	$(DEVCLOUD) releases
+rollback: ## Go back to a verified release, by default the one before; nothing is built (TO=3fa94c1b)
+	$(DEVCLOUD) rollback --to "$(TO)" $(ARGS)
 builder: ## Create the builder that the stack's settings name
 	$(DEVCLOUD) builder
 validate: ## Check settings, locks, Dockerfiles, contexts; build nothing

@@ -13,7 +13,7 @@ from pathlib import Path
 import pulumi
 import pulumi_aws as aws
 
-from infra import ROOT
+from infra import ROOT, rollback
 from infra.builds import base_version, buildx, staging
 from infra.builds.plan import PARENT_ARGUMENT, BuildPlan, plan_builds
 from infra.components.api_host import ApiHost, ApiHostArgs
@@ -59,8 +59,6 @@ def deploy(settings: Settings) -> None:
     )
     plans: Mapping[str, BuildPlan] = {}
     if settings.images.builds:
-        buildx.check(settings.project, settings.images.builder, os.environ)
-        settings.build_secrets(os.environ)
         plans = plan_builds(settings, ROOT, base_version.unresolved(settings))
 
     host_document.render(graph.graph(settings, graph.stand_in(settings)))
@@ -73,7 +71,15 @@ def deploy(settings: Settings) -> None:
         default_tags={"tags": {"Project": settings.project, "Stack": settings.stack}},
     )
     zones = zones_of(settings, provider)
-    pinned = _pinned(settings, provider)
+    rolled_back = rollback.find(settings, provider, plans) if settings.images.builds else None
+    taken = released.images if released else rolled_back.images if rolled_back else None
+    if taken is None:
+        # Only now: a rollback builds nothing, so it works without a builder too.
+        buildx.check(settings.project, settings.images.builder, os.environ)
+        settings.build_secrets(os.environ)
+    else:
+        plans = {}
+    pinned = _pinned(settings, provider) if taken is None else {}
     if pinned:
         # Plan again: the base's digest, known now, is part of its children's tags.
         plans = plan_builds(settings, ROOT, {image: entry.digest for image, entry in pinned.items()})
@@ -90,7 +96,7 @@ def deploy(settings: Settings) -> None:
         RegistryArgs(spec=settings.registry, images=tuple(product.images), owned=settings.owns_registry),
         options,
     )
-    images = _build(settings, registry, plans, pinned) if released is None else _take(released.images, registry)
+    images = _build(settings, registry, plans, pinned) if taken is None else _take(taken, registry)
     if product.versioned_image and product.versioned_image in plans:
         _name_base(settings, product.versioned_image, images)
 
@@ -142,6 +148,8 @@ def deploy(settings: Settings) -> None:
         ),
         options,
     )
+    if rolled_back:
+        rolled_back.lift(served.verified, images.content_tags)
     worker = None
     if product.worker and jobs:
         worker = Worker(

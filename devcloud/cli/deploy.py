@@ -20,7 +20,9 @@ from devcloud.util.console import UserError, WrongCallError, row, say, seconds
 from devcloud.verify.smoke_test import SmokeTest
 from infra.builds import staging
 from infra.builds.plan import STAGING
+from infra.releases import pin
 from infra.releases import promote as promotion
+from infra.settings.models import parameter_path
 
 RETAINED_KIND = "task definitions"
 """Resources that `make down` leaves in the emulator: AWS never deletes revisions that ran."""
@@ -78,6 +80,8 @@ def down(command: Command) -> None:
     if stack.name in with_resources(command.cloud):
         stack.prepare()
         result = stack.destroy()
+        # A rollback's pin is an operator's act, so no resource of the stack.
+        pin.delete(command.cloud.aws.client("ssm"), pin.parameter(parameter_path(stack_config.project(), stack.name)))
         row("deleted", f"{result.changes.get('delete', 0)} resources in {seconds(result.seconds)}")
     services.drop_database(stack_config.database_name(command.stack_name))
     others = list(with_resources(command.cloud))

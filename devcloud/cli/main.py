@@ -4,7 +4,7 @@ import xmlrpc.client
 
 from botocore.exceptions import BotoCoreError, ClientError
 
-from devcloud.cli import deploy, images, inspect, live, validate  # noqa: F401  each declares its commands
+from devcloud.cli import deploy, images, inspect, live, rollback, validate  # noqa: F401  each declares its commands
 from devcloud.cli.context import Command, cli
 from devcloud.cloud.cloud import Cloud
 from devcloud.pulumi import stack_config

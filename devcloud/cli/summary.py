@@ -26,10 +26,7 @@ def show(outputs: StackOutputs, result: Result, registry: RegistryReader) -> Non
             f"  {image:<8} {outputs.content_tags[image]}  {digest[:19]}...  "
             f"{unpacked}{over} ({size.compressed / MB:.0f} MB compressed)  {how}"
         )
-    changes = ", ".join(
-        f"{count} {DONE.get(operation, operation)}" for operation, count in sorted(result.changes.items())
-    )
-    say(f"resources  {changes} in {seconds(result.seconds)}")
+    say(changes(result))
     parts = ", ".join(
         f"{part} {usd:.2f}" for part, usd in sorted(outputs.monthly_cost_usd_by_part.items(), key=lambda item: -item[1])
     )
@@ -58,3 +55,9 @@ def timeline(result: Result) -> Iterator[tuple[str, str]]:
 
 def _each(times: Mapping[str, float]) -> str:
     return ", ".join(f"{image} {seconds(took)}" for image, took in times.items())
+
+
+def changes(result: Result) -> str:
+    """Return the line about what an `up` did to the resources."""
+    done = ", ".join(f"{count} {DONE.get(operation, operation)}" for operation, count in sorted(result.changes.items()))
+    return f"resources  {done} in {seconds(result.seconds)}"

@@ -24,8 +24,10 @@ DOING = {
 }
 COMPONENTS = ("pulumi:", "slipway:index:")
 """Beginnings of the types that only group other resources: they are not reported."""
-RELEASE = "release: "
-"""Beginning of the lines in which the program tells what the host does with a release."""
+SUBJECTS = {"release: ": "host", "rollback: ": "rollback"}
+"""Beginnings of the lines in which the program tells what a release is doing, and the subjects of our own lines."""
+GONE = ("delete", "delete-replaced")
+"""Operations by which a resource leaves the state."""
 QUIET = ("same", "read", "read-discard", "refresh")
 """Operations that are not reported."""
 BUILD_STEP = re.compile(r"^#(?P<number>\d+) \[(?P<step>(?!internal|auth)[^\]]+)\] (?P<what>(?!FROM).+)")
@@ -176,13 +178,15 @@ class Progress:
             self.result.program_said += message.splitlines()
         elif severity == "warning":
             say(f"  warning     {message.strip()}")
-        elif severity == "info" and message.startswith(RELEASE):
-            self._tell_release(message.removeprefix(RELEASE).strip())
+        elif severity == "info":
+            for beginning, subject in SUBJECTS.items():
+                if message.startswith(beginning):
+                    self._tell(subject, message.removeprefix(beginning).strip())
 
-    def _tell_release(self, text: str) -> None:
+    def _tell(self, subject: str, text: str) -> None:
         phases = timeline.read(text)
         if phases is None:
-            self._say("host", text)
+            self._say(subject, text)
         else:
             self.result.host = phases  # for the table at the end
 
@@ -198,6 +202,8 @@ def count_errors(log: Path) -> int:
 
 
 def _is_reported(metadata: dict[str, Any]) -> bool:
+    if metadata["type"] == IMAGE_TYPE and metadata["op"] in GONE:
+        return False  # it only leaves the state: the image stays in the registry
     return metadata["op"] not in QUIET and not metadata["type"].startswith(COMPONENTS)
 
 

@@ -46,6 +46,8 @@ class HostRelease(pulumi.ComponentResource):
     parameter: pulumi.Output[str]
     """Name of the parameter with the release."""
     verified_parameter: pulumi.Output[str]
+    verified: pulumi.Output[str]
+    """Value of that parameter, known once it was written."""
 
     def __init__(self, name: str, args: HostReleaseArgs, opts: pulumi.ResourceOptions | None = None) -> None:
         super().__init__("slipway:index:HostRelease", name, None, opts)
@@ -81,6 +83,7 @@ class HostRelease(pulumi.ComponentResource):
         )
         self.parameter = current.name
         self.verified_parameter = last.name
+        self.verified = last.insecure_value
         self.register_outputs({"parameter": self.parameter, "verifiedParameter": self.verified_parameter})
 
     def _text(self) -> pulumi.Output[str]:

@@ -34,7 +34,7 @@ def parse(text: str, where: str = "The verified release") -> Mapping[str, Releas
     check_size(text, where)
     try:
         document = json.loads(text)
-        images = {name: _image(entry) for name, entry in document["images"].items()}
+        images = {name: image_of(entry) for name, entry in document["images"].items()}
         if document["schema"] not in READ or not images:
             raise ValueError
     except (ValueError, KeyError, TypeError, AttributeError):
@@ -42,7 +42,8 @@ def parse(text: str, where: str = "The verified release") -> Mapping[str, Releas
     return images
 
 
-def _image(entry: Mapping[str, Any]) -> ReleasedImage:
+def image_of(entry: Mapping[str, Any]) -> ReleasedImage:
+    """Return the image that an entry of a document names. Raises ValueError, KeyError or TypeError for a wrong one."""
     digest, tag = entry["digest"], entry["contentTag"]
     if DIGEST.fullmatch(digest) is None or TAG.fullmatch(tag) is None:
         raise ValueError

@@ -314,8 +314,8 @@ class Settings(Group):
 
     @property
     def parameter_path(self) -> str:
-        """Path of the stack's SSM parameters: `/<project>/<stack>`."""
-        return f"/{self.project}/{self.stack}"
+        """Path of the stack's SSM parameters."""
+        return parameter_path(self.project, self.stack)
 
     def secret(self, name: str) -> str:
         """Return the value of one of the product's secrets."""
@@ -377,6 +377,11 @@ CHECKS: Mapping[str, tuple[Callable[[SecretStr], SecretStr], str]] = {
 DEFAULT_PORTS: Mapping[str, int] = {"postgres-url": 5432, "redis-url": 6379}
 """The ports of addresses that name none, by the kind of secret."""
 _MODELS: dict[int, tuple[Product, type[Settings]]] = {}
+
+
+def parameter_path(project: str, stack: str) -> str:
+    """Return the path of a stack's SSM parameters: `/<project>/<stack>`."""
+    return f"/{project}/{stack}"
 
 
 def attribute_of(name: str) -> str:

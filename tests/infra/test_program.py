@@ -401,6 +401,13 @@ def test_a_stack_that_takes_a_release_builds_nothing_and_asks_for_no_login(run: 
 
 
 @pytest.mark.usefixtures("released")
+def test_a_stack_that_builds_nothing_reads_no_pin(run: Run) -> None:
+    cloud, outputs = run("prod", RELEASED, parameters={"/slipway/prod/verified": "{}", "/slipway/prod/pin": "{}"})
+    assert outputs["digests"] == DIGESTS
+    assert "aws:ssm/getParametersByPath:getParametersByPath" not in cloud.calls
+
+
+@pytest.mark.usefixtures("released")
 def test_a_preview_of_a_release_knows_its_digests(run: Run) -> None:
     _, outputs = run("prod", RELEASED, preview=True)
     assert outputs["digests"] == DIGESTS

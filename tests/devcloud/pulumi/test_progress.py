@@ -139,3 +139,16 @@ def test_the_hosts_steps_are_lines_and_other_information_is_none(
     ]
     follow(tmp_path, *told)
     assert capsys.readouterr().err.splitlines() == ["  host        pulled 2 images in 3 s"]
+
+
+def test_what_the_program_says_of_a_rollback_is_a_line(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    message = "<{%reset%}>rollback: deploying the release 3fa94c1b<{%reset%}>\n"
+    follow(tmp_path, {"diagnosticEvent": {"message": message, "severity": "info"}})
+    assert capsys.readouterr().err == "  rollback    deploying the release 3fa94c1b\n"
+
+
+def test_an_image_that_leaves_the_state_is_no_build(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    kind = "docker-build:index:Image"
+    events = (operation(event, API, kind, "delete") for event in ("resourcePreEvent", "resOutputsEvent"))
+    assert follow(tmp_path, *events).builds == {}
+    assert capsys.readouterr().err == ""
