@@ -53,8 +53,25 @@ def test_the_stacks_names_and_limits_are_in_it() -> None:
         "logGroup": "/slipway-dev/api",
         "httpPort": 8080,
         "memoryMib": 1510,
-        "seconds": {"pull": 300, "once": 120, "ready": 45, "steady": 6, "watch": 5, "request": 65},
+        "seconds": {
+            "pull": 300,
+            "once": 120,
+            "ready": 45,
+            "steady": 6,
+            "watch": 5,
+            "certificate": 90,
+            "request": 65,
+        },
+        "tls": None,
         "dataVolume": {"id": "vol-0123456789abcdef0", "device": "/dev/sdf"},
+    }
+
+
+def test_a_domain_comes_with_its_acme_server() -> None:
+    assert graph(settings_of("dev", {"slipway:host": {"domain": "labs.example.com"}}), WIRING)["tls"] == {
+        "domain": "labs.example.com",
+        "directory": "https://acme-v02.api.letsencrypt.org/directory",
+        "root": None,
     }
 
 
