@@ -43,6 +43,9 @@ class Machine(Protocol):
     def get(self, address: str, port: int, path: str, seconds: float, domain: str | None = None) -> Answer:
         """Send a GET request, by HTTPS if there is a domain. Raises OSError without an answer."""
 
+    def certificate(self, address: str, port: int, domain: str, seconds: float) -> bytes:
+        """Return the certificate, in DER, that a port shows for a domain. Raises OSError without one."""
+
     def connects(self, address: str, port: int, seconds: float) -> bool:
         """Return True if a port accepts a connection."""
 
@@ -112,6 +115,13 @@ class Linux:
             raise OSError(f"no valid HTTP answer ({type(error).__name__})") from None
         finally:
             connection.close()
+
+    def certificate(self, address: str, port: int, domain: str, seconds: float) -> bytes:
+        with (
+            socket.create_connection((address, port), seconds) as plain,
+            _any_certificate().wrap_socket(plain, server_hostname=domain) as secure,
+        ):
+            return secure.getpeercert(binary_form=True) or b""
 
     def connects(self, address: str, port: int, seconds: float) -> bool:
         try:

@@ -6,8 +6,10 @@ ACME server's question for the other: whichever has the public port answers for 
 
 from __future__ import annotations
 
+import calendar
 import json
 import re
+import time
 from pathlib import Path
 
 from infra.host import data, docker, firewall
@@ -25,6 +27,10 @@ ANSWER_SECONDS, POLL_SECONDS = 5.0, 1.0
 LOG_LINES = 2000
 """Lines of the edge's log that are searched for a reason: each request is one."""
 ERROR_CHARACTERS = 300
+DATES = re.compile(rb"\x17\r(\d{12})Z\x17\r(\d{12})Z")
+"""A certificate's first and last moment, as DER has them (RFC 5280, 4.1.2.5.1)."""
+LATE = 1 / 6
+"""The part of its lifetime that a certificate has left if it should have been renewed: Caddy does at a third."""
 PROBLEM = re.compile(r"urn:ietf:params:acme:error:(\w+)(?: - )?(.*?)(?: \((?:ca|order)=|$)", re.DOTALL)
 """A problem that an ACME server reports (RFC 8555, 6.7), in an error of the edge."""
 NOT_REACHED = "authorization failed"
@@ -71,11 +77,7 @@ def mounts(host: Host, service: Service) -> list[docker.Mount]:
 
 def answers(host: Host, address: str, domain: str) -> bool:
     """Return True if an edge answers by HTTPS at an address, and so has a certificate of the domain."""
-    try:
-        host.machine.get(address, firewall.HTTPS, "/health", ANSWER_SECONDS, domain)
-    except OSError:
-        return False
-    return True
+    return _shown(host, address, domain) is not None
 
 
 def check_before_turn(host: Host, new: Generation, current: Generation | None) -> None:
@@ -96,19 +98,32 @@ def wait_after_turn(host: Host, generation: Generation) -> None:
 
 
 def problem(host: Host, generation: Generation | None) -> str | None:
-    """Return why the domain of what serves has no certificate; None if it has one, or there is no domain."""
+    """Return why the domain of what serves has no certificate, or soon none; None if all is well."""
     if generation is None or generation.domain is None:
         return None
-    if answers(host, host.machine.own_address(), generation.domain):
+    shown = _shown(host, host.machine.own_address(), generation.domain)
+    if shown is None:
+        return missing(host, generation).cause
+    begin, end = dates(shown)
+    left = end - host.machine.now()
+    if left >= (end - begin) * LATE:
         return None
-    return missing(host, generation).cause
+    days = max(left, 0) / (24 * 3600)
+    return f"The certificate of {generation.domain} ends in {days:.1f} days: {reason(_log(host, generation))}"
+
+
+def dates(certificate: bytes) -> tuple[float, float]:
+    """Return when a certificate, in DER, begins and ends."""
+    found = DATES.search(certificate)
+    assert found is not None, "a certificate has its dates"  # noqa: S101 - Python itself checked its form
+    begin, end = (calendar.timegm(time.strptime(date.decode(), "%y%m%d%H%M%S")) for date in found.groups())
+    return begin, end
 
 
 def missing(host: Host, generation: Generation) -> HostError:
     """Return the failure of a domain that has no certificate, with the reason from the edge's log."""
-    # Requests are logged to the standard output, and what Caddy itself has to say to the other one.
-    log = host.run_docker(docker.logs(_edge(generation).container, LOG_LINES)).stderr
-    return HostError(f"{generation.domain} has no certificate: {reason(log)}", service=generation.edge)
+    cause = f"{generation.domain} has no certificate: {reason(_log(host, generation))}"
+    return HostError(cause, service=generation.edge)
 
 
 def reason(log: str) -> str:
@@ -141,6 +156,19 @@ def reason(log: str) -> str:
 
 def _root_folder(host: Host) -> Path:
     return host.store.memory / "acme"
+
+
+def _shown(host: Host, address: str, domain: str) -> bytes | None:
+    """Return the certificate that an edge shows at an address; None if it has none."""
+    try:
+        return host.machine.certificate(address, firewall.HTTPS, domain, ANSWER_SECONDS)
+    except OSError:
+        return None
+
+
+def _log(host: Host, generation: Generation) -> str:
+    # Requests are logged to the standard output, and what Caddy itself has to say to the other one.
+    return host.run_docker(docker.logs(_edge(generation).container, LOG_LINES)).stderr
 
 
 def _edge(generation: Generation) -> Placed:

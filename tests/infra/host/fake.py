@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import math
 import sys
+import time
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from pathlib import Path
@@ -227,6 +228,8 @@ class FakeMachine:
     certified: dict[str, float] = field(default_factory=dict)
     """When each domain gets its certificate; those that are not named get none."""
     jumps: set[str] = field(default_factory=set)
+    lifetime: tuple[float, float] = (0.0, 90 * 24 * 3600.0)
+    """The dates of every certificate."""
     memory: int = 900
     disk: int = 5000
     commands: list[list[str]] = field(default_factory=list)
@@ -270,6 +273,11 @@ class FakeMachine:
             if where not in self.accepted:
                 raise OSError("timed out")
         return self._answer(address, port, path, seconds, domain)
+
+    def certificate(self, address: str, port: int, domain: str, seconds: float) -> bytes:
+        self.get(address, port, "/health", seconds, domain)
+        first, last = (time.strftime("%y%m%d%H%M%SZ", time.gmtime(date)).encode() for date in self.lifetime)
+        return b"0\x1e\x17\r" + first + b"\x17\r" + last
 
     @property
     def nat(self) -> str:

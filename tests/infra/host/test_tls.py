@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import datetime
 import json
 from pathlib import Path
 from typing import Any
@@ -151,6 +152,34 @@ def test_a_release_that_goes_back_gives_the_old_edge_its_own_ports(first: Any, s
     machine.behaviours[image("web", 2)] = Behaviour(breaks_after_turn=True)
     assert "Through the public port" in deployed(after, release_text(2))["cause"]
     assert machine.doors == doors
+
+
+def test_a_certificate_that_was_not_renewed_is_reported_before_it_ends(tmp_path: Path) -> None:
+    host, machine = host_with(tmp_path)
+    machine.certified[DOMAIN] = 0
+    machine.behaviours[image("web", 1)] = Behaviour(errors=says("dial tcp: connection refused", "tls.renew"))
+    deployed(host, release_text(1))
+    machine.time = 74 * 24 * 3600.0
+    assert commands.verify(host, release_text(1))["certificate"] is None
+    machine.time = 80 * 24 * 3600.0
+    report = commands.verify(host, release_text(1))
+    assert report["state"] == "serving"
+    assert report["certificate"].startswith(f"The certificate of {DOMAIN} ends in 10.0 days: the ACME server cannot")
+
+
+def test_the_dates_of_a_certificate() -> None:
+    x509 = pytest.importorskip("cryptography.x509")
+    asymmetric = pytest.importorskip("cryptography.hazmat.primitives.asymmetric.ec")
+    hashes = pytest.importorskip("cryptography.hazmat.primitives.hashes")
+    serialization = pytest.importorskip("cryptography.hazmat.primitives.serialization")
+    key = asymmetric.generate_private_key(asymmetric.SECP256R1())
+    begin, end = (datetime.datetime(2026, 11, day, 7, 30, tzinfo=datetime.timezone.utc) for day in (1, 28))
+    made = (
+        x509.CertificateBuilder(x509.Name([]), x509.Name([]), key.public_key(), 1, begin, end)
+        .sign(key, hashes.SHA256())
+        .public_bytes(serialization.Encoding.DER)
+    )
+    assert tls.dates(made) == (begin.timestamp(), end.timestamp())
 
 
 def test_a_boot_turns_both_ports_again(tmp_path: Path) -> None:
