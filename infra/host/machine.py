@@ -117,10 +117,9 @@ class Linux:
             connection.close()
 
     def certificate(self, address: str, port: int, domain: str, seconds: float) -> bytes:
-        with (
-            socket.create_connection((address, port), seconds) as plain,
-            _any_certificate().wrap_socket(plain, server_hostname=domain) as secure,
-        ):
+        # A handshake that fails closes the connection.
+        plain = socket.create_connection((address, port), seconds)
+        with _any_certificate().wrap_socket(plain, server_hostname=domain) as secure:
             return secure.getpeercert(binary_form=True) or b""
 
     def connects(self, address: str, port: int, seconds: float) -> bool:
