@@ -9,6 +9,7 @@ import os
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from pathlib import Path
+from urllib.parse import urlsplit
 
 import pulumi
 import pulumi_aws as aws
@@ -21,7 +22,7 @@ from infra.components.budget import Budget, BudgetArgs
 from infra.components.host_release import HostRelease, HostReleaseArgs
 from infra.components.image import Image, ImageArgs
 from infra.components.jobs import Jobs, JobsArgs
-from infra.components.network import Network, NetworkArgs
+from infra.components.network import HTTPS, Network, NetworkArgs
 from infra.components.registry import CACHE, Registry, RegistryArgs
 from infra.components.secrets import Secrets, SecretsArgs
 from infra.components.worker import Worker, WorkerArgs
@@ -107,6 +108,8 @@ def deploy(settings: Settings) -> None:
             spec=settings.network,
             zones=zones,
             http_port=settings.host.http_port,
+            https=settings.host.domain is not None,
+            acme_port=urlsplit(settings.host.acme_directory).port or HTTPS,
             worker=product.worker is not None,
             host_ports=settings.ports_of(
                 {secret for service in settings.services.values() for secret in service.secrets}
@@ -314,7 +317,9 @@ def _export(
         "digests": images.digests,
         "contentTags": images.content_tags,
         "sizeBudgetsMb": dict(settings.images.size_budget_mb),
-        "apiUrl": pulumi.Output.concat("http://", host.address, ":", str(settings.host.http_port)),
+        "apiUrl": f"https://{settings.host.domain}"
+        if settings.host.domain
+        else pulumi.Output.concat("http://", host.address, ":", str(settings.host.http_port)),
         "apiAddress": host.address,
         "apiInstanceId": host.instance_id,
         "releaseParameter": served.parameter,

@@ -6,7 +6,7 @@ import json
 from collections.abc import Sequence
 from typing import Any
 
-from infra.host import deploy, docker, front, serve, units
+from infra.host import deploy, docker, front, serve, tls, units
 from infra.host import release as releases
 from infra.host.host import Host
 from infra.host.outcome import HostError, clip
@@ -72,7 +72,7 @@ def verify(host: Host, text: str) -> dict[str, Any]:
     release = releases.parse(text)
     current = host.store.current()
     expected = {name: releases.digest_of(image) for name, image in release.images.items()}
-    seen = front.look(host, host.machine.own_address(), host.graph.http_port, expected)
+    seen = front.look(host, front.public(host, current), expected)
     problem = seen.problem
     if problem is None and (current is None or current.release.id != release.id):
         problem = "The host runs another release, whose services that answer have the same images."
@@ -84,6 +84,7 @@ def verify(host: Host, text: str) -> dict[str, Any]:
         "serves": dict(seen.digests),
         "release": current.release.id if current else None,
         "problem": problem,
+        "certificate": tls.problem(host, current),
     }
 
 

@@ -127,6 +127,11 @@ def inspect_image(image: str) -> list[str]:
     return ["docker", "image", "inspect", "--format", "{{.Architecture}}", image]
 
 
+def user_of_image(image: str) -> list[str]:
+    """Return the command that prints the user and group that an image runs as."""
+    return ["docker", "image", "inspect", "--format", "{{.Config.User}}", image]
+
+
 def images() -> list[str]:
     """Return the command that lists the images with a digest, as repository@digest."""
     return ["docker", "image", "ls", "--digests", "--no-trunc", "--format", "{{.Repository}}@{{.Digest}}"]

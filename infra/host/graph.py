@@ -70,6 +70,17 @@ class DataVolume:
 
 
 @dataclass(frozen=True)
+class Tls:
+    """The domain that the edge answers for by HTTPS."""
+
+    domain: str
+    directory: str
+    """Address of the ACME server's directory."""
+    root: str | None
+    """Certificate, in PEM, that the server's own comes from if that is a private one."""
+
+
+@dataclass(frozen=True)
 class Seconds:
     """The limits of a release's steps."""
 
@@ -78,6 +89,8 @@ class Seconds:
     ready: float
     steady: float
     watch: float
+    certificate: float
+    """How long the certificate of a domain that has none yet is waited for."""
     request: float
     """The longest request: an edge that stops and a container that stops are given this long."""
 
@@ -109,6 +122,7 @@ class Graph:
     """None if they are off."""
     data_volume: DataVolume
     services: Mapping[str, Service]
+    tls: Tls | None
 
     @property
     def edge(self) -> Service | None:
@@ -145,6 +159,7 @@ def parse(document: Mapping[str, Any]) -> Graph:
         updates=Updates(**document["updates"]) if document["updates"] else None,
         data_volume=DataVolume(**document["dataVolume"]),
         services={name: _service(name, entry) for name, entry in sorted(document["services"].items())},
+        tls=Tls(**document["tls"]) if document["tls"] else None,
     )
 
 

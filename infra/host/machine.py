@@ -10,6 +10,7 @@ import os
 import platform
 import re
 import socket
+import ssl
 import subprocess
 import time
 from collections.abc import Mapping, Sequence
@@ -39,8 +40,11 @@ class Machine(Protocol):
     def run(self, command: Sequence[str], *, given: str | None = None, seconds: float = 60) -> Done:
         """Run a command to its end; one that takes longer than `seconds` is killed and has the code 124."""
 
-    def get(self, address: str, port: int, path: str, seconds: float) -> Answer:
-        """Send a GET request. Raises OSError without an answer."""
+    def get(self, address: str, port: int, path: str, seconds: float, domain: str | None = None) -> Answer:
+        """Send a GET request, by HTTPS if there is a domain. Raises OSError without an answer."""
+
+    def certificate(self, address: str, port: int, domain: str, seconds: float) -> bytes:
+        """Return the certificate, in DER, that a port shows for a domain. Raises OSError without one."""
 
     def connects(self, address: str, port: int, seconds: float) -> bool:
         """Return True if a port accepts a connection."""
@@ -70,6 +74,14 @@ class Machine(Protocol):
         """Return a variable of the program's environment."""
 
 
+def _any_certificate() -> ssl.SSLContext:
+    """Return a TLS client that believes every certificate: the host asks itself, not a stranger."""
+    context = ssl.SSLContext(ssl.PROTOCOL_TLS_CLIENT)
+    context.check_hostname = False
+    context.verify_mode = ssl.CERT_NONE
+    return context
+
+
 @dataclass(frozen=True)
 class Linux:
     """The machine that this program runs on."""
@@ -87,10 +99,15 @@ class Linux:
             return Done(127, "", f"{command[0]} is not installed")
         return Done(done.returncode, done.stdout, done.stderr)
 
-    def get(self, address: str, port: int, path: str, seconds: float) -> Answer:
+    def get(self, address: str, port: int, path: str, seconds: float, domain: str | None = None) -> Answer:
         connection = http.client.HTTPConnection(address, port, timeout=seconds)
+        headers = {"Connection": "close", "User-Agent": "slipway-host"}
         try:
-            connection.request("GET", path, headers={"Connection": "close", "User-Agent": "slipway-host"})
+            if domain:
+                headers["Host"] = domain
+                connection.connect()
+                connection.sock = _any_certificate().wrap_socket(connection.sock, server_hostname=domain)
+            connection.request("GET", path, headers=headers)
             response = connection.getresponse()
             body = response.read(BODY_BYTES).decode("utf-8", "replace")
             return Answer(response.status, {name.lower(): value for name, value in response.getheaders()}, body)
@@ -98,6 +115,12 @@ class Linux:
             raise OSError(f"no valid HTTP answer ({type(error).__name__})") from None
         finally:
             connection.close()
+
+    def certificate(self, address: str, port: int, domain: str, seconds: float) -> bytes:
+        # A handshake that fails closes the connection.
+        plain = socket.create_connection((address, port), seconds)
+        with _any_certificate().wrap_socket(plain, server_hostname=domain) as secure:
+            return secure.getpeercert(binary_form=True) or b""
 
     def connects(self, address: str, port: int, seconds: float) -> bool:
         try:

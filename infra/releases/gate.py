@@ -86,6 +86,8 @@ class Gate:
             raise GateError(
                 f"The host does not serve the release {release_id(text)}: {report.get('problem') or report['state']}"
             )
+        if certificate := report.get("certificate"):
+            self.say(f"release: {printable(certificate)}")
         return dict(report["serves"])
 
     def _serving(self, text: str) -> dict[str, Any]:

@@ -331,6 +331,17 @@ def test_nothing_is_open_that_is_not_used(run: Run) -> None:
     assert open_ports == {(80, "0.0.0.0/0"), (5432, "the worker")}
 
 
+def test_a_domain_opens_https_and_is_the_address(run: Run) -> None:
+    host = {"domain": "labs.example.com", "acmeDirectory": "https://ca.example.com:14000/dir"}
+    cloud, outputs = run("dev", {"slipway:host": host})
+    assert outputs["apiUrl"] == "https://labs.example.com"
+    rules = {rule.name: rule.inputs["fromPort"] for rule in cloud.all(INGRESS) if "cidrIpv4" in rule.inputs}
+    assert rules == {"host-http-from-anywhere": 80, "host-https-from-anywhere": 443}
+    assert (
+        cloud.one("aws:vpc/securityGroupEgressRule:SecurityGroupEgressRule", "host-to-acme").inputs["toPort"] == 14000
+    )
+
+
 def test_the_host_is_a_t2_small_with_imdsv2_and_an_encrypted_disk(run: Run) -> None:
     cloud, _ = run()
     host = cloud.one(INSTANCE).inputs

@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 import json
+import math
 import sys
+import time
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from pathlib import Path
@@ -87,8 +89,9 @@ def graph_json(services: Mapping[str, Any] | None = None, **changes: Any) -> dic
         "logGroup": "/slipway-local/api",
         "httpPort": PUBLIC,
         "memoryMib": 1000,
-        "seconds": {"pull": 300, "once": 120, "ready": 45, "steady": 6, "watch": 5, "request": 130},
+        "seconds": {"pull": 300, "once": 120, "ready": 45, "steady": 6, "watch": 5, "certificate": 90, "request": 130},
         "updates": {"day": "Sun", "hour": 3},
+        "tls": None,
         "dataVolume": {"id": VOLUME, "device": "/dev/sdf"},
         "services": dict(services or SERVICES),
         **changes,
@@ -132,6 +135,8 @@ class Behaviour:
     says_digest: str | None = ""
     """Another digest than that of its environment; None for no header."""
     log: str = "the end of the log"
+    errors: str = ""
+    """The log's lines on the standard error output."""
     refuses: str = ""
     """The message of `docker run`, if it fails."""
     breaks_after_turn: bool = False
@@ -218,9 +223,14 @@ class FakeMachine:
     containers: dict[str, FakeContainer] = field(default_factory=dict)
     pulled: set[str] = field(default_factory=set)
     network: str | None = None
-    nat: str = ""
-    accepted: str = ""
+    doors: dict[int, str] = field(default_factory=dict)
+    """The address:port that each public port leads to."""
+    accepted: set[str] = field(default_factory=set)
+    certified: dict[str, float] = field(default_factory=dict)
+    """When each domain gets its certificate; those that are not named get none."""
     jumps: set[str] = field(default_factory=set)
+    lifetime: tuple[float, float] = (0.0, 90 * 24 * 3600.0)
+    """The dates of every certificate."""
     memory: int = 900
     disk: int = 5000
     commands: list[list[str]] = field(default_factory=list)
@@ -262,15 +272,26 @@ class FakeMachine:
         self.moment()
         return done
 
-    def get(self, address: str, port: int, path: str, seconds: float) -> Answer:
+    def get(self, address: str, port: int, path: str, seconds: float, domain: str | None = None) -> Answer:
         self.time += 0.01
-        if (address, port) == (OWN, PUBLIC):
-            if not self.nat or not self.jumps:
+        if address == OWN:
+            if port not in self.doors or not self.jumps:
                 raise ConnectionRefusedError(111, "Connection refused")
-            address, port = self.nat.split(":")[0], int(self.nat.split(":")[1])
-            if self.accepted != f"{address}:{port}":
+            where = self.doors[port]
+            address, port = where.split(":")[0], int(where.split(":")[1])
+            if where not in self.accepted:
                 raise OSError("timed out")
-        return self._answer(address, port, path, seconds)
+        return self._answer(address, port, path, seconds, domain)
+
+    def certificate(self, address: str, port: int, domain: str, seconds: float) -> bytes:
+        self.get(address, port, "/health", seconds, domain)
+        first, last = (time.strftime("%y%m%d%H%M%SZ", time.gmtime(date)).encode() for date in self.lifetime)
+        return b"0\x1e\x17\r" + first + b"\x17\r" + last
+
+    @property
+    def nat(self) -> str:
+        """The address that the public port of HTTP leads to; empty for none."""
+        return self.doors.get(PUBLIC, "")
 
     def connects(self, address: str, port: int, seconds: float) -> bool:
         return any(one.address == address and self.runs(one) for one in self.containers.values())
@@ -315,7 +336,7 @@ class FakeMachine:
 
     def reboot(self) -> None:
         """Stop everything, and start what Docker itself starts again; the rules are gone."""
-        self.nat, self.accepted, self.jumps, self.mounted = "", "", set(), None
+        self.doors, self.accepted, self.jumps, self.mounted = {}, set(), set(), None
         for one in self.containers.values():
             if one.restart == "no" and self.runs(one):
                 one.stopped = 137
@@ -382,6 +403,7 @@ class FakeMachine:
             options[name] = "" if name in OPTIONS_ALONE else command.pop(0)
             if name == "--mount":
                 mounts.append(options[name])
+                options[name] = " ".join(mounts)
         return options, mounts
 
     def _update(self, command: list[str]) -> Done:
@@ -451,7 +473,8 @@ class FakeMachine:
         return Done(0, "\n".join(lines), "")
 
     def _logs(self, command: list[str]) -> Done:
-        return Done(0, self.containers[command[-1]].behaviour.log, "")
+        behaviour = self.containers[command[-1]].behaviour
+        return Done(0, behaviour.log, behaviour.errors)
 
     def _info(self, command: list[str]) -> Done:
         return Done(0, "/var/lib/docker\n", "")
@@ -471,6 +494,8 @@ class FakeMachine:
     def _image_inspect(self, command: list[str]) -> Done:
         if command[-1] not in self.pulled:
             return Done(1, "", "No such image")
+        if "{{.Config.User}}" in command:
+            return Done(0, "10001:10002\n", "")
         return Done(0, self.architectures.get(command[-1], "amd64") + "\n", "")
 
     def _image_ls(self, command: list[str]) -> Done:
@@ -569,33 +594,37 @@ class FakeMachine:
         return f"source={DATA}/" in one.options.get("--mount", "")
 
     def _restore(self, given: str) -> None:
-        self.nat = self.accepted = ""
+        self.doors, self.accepted = {}, set()
         table = ""
         for line in given.splitlines():
             if line.startswith("*"):
                 table = line
             elif "--to-destination" in line:
                 assert table == "*nat"
-                assert f"--dport {PUBLIC} " in line
-                self.nat = line.rpartition(" ")[2]
+                words = line.split()
+                self.doors[int(words[words.index("--dport") + 1])] = words[-1]
             elif line.endswith("-j ACCEPT"):
                 assert table == "*filter"
                 words = line.split()
-                self.accepted = f"{words[words.index('-d') + 1].split('/')[0]}:{words[words.index('--dport') + 1]}"
+                address, port = words[words.index("-d") + 1].split("/")[0], words[words.index("--dport") + 1]
+                self.accepted.add(f"{address}:{port}")
 
     def _iptables(self, command: list[str]) -> Done:
         assert command[1:3] == ["--wait", "10"]
         action, chain = command[5], command[6]
         if action == "-S":
-            rule = f"-A SLIPWAY -p tcp -m tcp --dport {PUBLIC} -j DNAT --to-destination {self.nat}\n"
-            return Done(0, f"-N SLIPWAY\n{rule if self.nat else ''}", "")
+            rules = [
+                f"-A SLIPWAY -p tcp -m tcp --dport {port} -j DNAT --to-destination {where}\n"
+                for port, where in self.doors.items()
+            ]
+            return Done(0, "-N SLIPWAY\n" + "".join(rules), "")
         if action == "-C":
             return Done(0 if chain in self.jumps else 1, "", "")
         assert action == "-I"
         self.jumps.add(chain)
         return Done(0, "", "")
 
-    def _answer(self, address: str, port: int, path: str, seconds: float) -> Answer:
+    def _answer(self, address: str, port: int, path: str, seconds: float, domain: str | None = None) -> Answer:
         (one,) = [one for one in self.containers.values() if one.address == address and self.runs(one)] or (None,)
         if one is None:
             raise OSError(113, "No route to host")
@@ -604,6 +633,14 @@ class FakeMachine:
         if one.behaviour.hangs:
             self.time += seconds
             raise OSError("timed out")
+        if known.edge and "DOMAIN" in one.environment and port in (80, 443):
+            own = one.environment["DOMAIN"]
+            certified = self.time >= self.certified.get(own, math.inf)
+            if port == 443 and not (certified and domain == own):
+                raise OSError("tlsv1 alert internal error")
+            if port == 80 and certified:
+                return Answer(308, {}, "")
+            port = int(str(known.port))
         if port != (one.behaviour.port or known.port) or self.time < one.started + one.behaviour.ready_after / 2:
             raise ConnectionRefusedError(111, "Connection refused")
         if known.edge:

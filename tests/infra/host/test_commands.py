@@ -86,6 +86,7 @@ def test_verify_tells_the_release_that_serves_from_another(tmp_path: Path) -> No
         "serves": dict.fromkeys(("api", "dashboard", "web"), digest(1)),
         "release": release_id(release_text(1)),
         "problem": None,
+        "certificate": None,
     }
     other = commands.verify(host, release_text(1, api=2))
     assert other["state"] == "other"
@@ -186,7 +187,7 @@ def test_the_timer_renews_credentials_after_20_minutes_and_sets_the_rule_again(t
     machine.time += 60
     boot.tend(host)
     assert credentials_taken(aws) == 2
-    machine.nat = ""
+    machine.doors = {}
     boot.tend(host)
     assert_one_whole_release_serves(host, machine, [release_text(1)])
 

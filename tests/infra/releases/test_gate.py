@@ -260,6 +260,13 @@ def test_what_serves_is_returned_by_service() -> None:
     assert gate(host).verify(TEXT) == {"api": DIGEST}
 
 
+def test_a_missing_certificate_is_said_at_every_up() -> None:
+    report = {"state": "serving", "serves": {"api": DIGEST}, "certificate": "labs.example.com has no certificate: ..."}
+    said: list[str] = []
+    gate(ScriptedHost([("verify", report)]), said).verify(TEXT)
+    assert said == ["release: labs.example.com has no certificate: ..."]
+
+
 def test_a_host_that_serves_another_release_is_handed_ours_again() -> None:
     host = ScriptedHost(
         [
