@@ -37,11 +37,11 @@ class AlarmsBackend(CloudWatchBackend):
 
     _url_module = urls
 
-    def put_metric_alarm(self, name: str, **asked: Any) -> Alarm:
+    def put_metric_alarm(self, name: str, *args: Any, **asked: Any) -> Alarm:
         """PutMetricAlarm: an alarm that is changed keeps its state; a new one has no data."""
         refuse(asked)
         before = self.alarms.get(name)
-        alarm = super().put_metric_alarm(name, **asked)
+        alarm = super().put_metric_alarm(name, *args, **asked)
         if before:
             alarm.state_value, alarm.state_reason = before.state_value, before.state_reason
         else:
@@ -163,7 +163,7 @@ def _act(backend: CloudWatchBackend, alarm: Alarm, before: str, now: datetime) -
         else:
             # A recovery moves an instance to other hardware, which is a reboot to the system on it.
             (instance_id,) = [dimension.value for dimension in alarm.dimensions]
-            ec2_backends[backend.account_id][region].reboot_instances([instance_id])
+            ec2_backends[backend.account_id][region].reboot_instances([str(instance_id)])
 
 
 def _message(backend: CloudWatchBackend, alarm: Alarm, before: str, now: datetime) -> dict[str, Any]:
