@@ -25,6 +25,7 @@ MOST_EVENTS, MOST_BYTES, LONGEST_LINE = 10_000, 1_000_000, 60_000
 MOST_SECONDS = 23 * 3600
 """The events of a call may be 24 hours apart."""
 TIME = re.compile(r"\d{4}-\d\d-\d\dT\d\d:\d\d:\d\d\.\d{9}Z ")
+"""A time of Docker's, in the zone of the host: Amazon Linux has UTC."""
 TIME_LENGTH = 30
 
 
@@ -59,7 +60,7 @@ def _lines(host: Host, container: str, after: str) -> list[str]:
         elif lines and part:
             # After a carriage return within a line.
             lines[-1] += f" {part}"
-    # Docker writes all times in the same width, in UTC: as text they have the order of time.
+    # All times have the same width and zone: as text they have the order of time.
     return sorted((line for line in lines if line[:TIME_LENGTH] > after), key=lambda line: line[:TIME_LENGTH])
 
 

@@ -22,7 +22,9 @@ def publish(host: Host) -> None:
     Events are counted since the last time that succeeded, so that a gap loses none.
     """
     now = host.machine.now()
-    since = max(_last(host), now - LONGEST_GAP_SECONDS)
+    last = _last(host)
+    # A clock that was wrong may have left a time that is still to come.
+    since = last if now - LONGEST_GAP_SECONDS <= last <= now else now - LONGEST_GAP_SECONDS
     try:
         host.aws.put_metrics(host.graph.name, list(measure(host, since, now)))
     except AwsError as error:

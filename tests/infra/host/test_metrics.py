@@ -78,6 +78,19 @@ def test_errors_and_failed_releases_are_counted_once_and_over_a_gap(tmp_path: Pa
     assert (aws.published[-1]["ServerErrors"], aws.published[-1]["FailedReleases"]) == (0, 0)
 
 
+def test_a_clock_that_was_ahead_hides_no_failed_release(tmp_path: Path) -> None:
+    host, machine, aws = make(tmp_path)
+    deployed(host, release_text(1))
+    machine.time += 7200
+    metrics.publish(host)
+    machine.time -= 7000
+    machine.behaviours[image("api", 2)] = Behaviour(ends_after=0.1)
+    deployed(host, release_text(2))
+    machine.time += 1
+    metrics.publish(host)
+    assert aws.published[-1]["FailedReleases"] == 1
+
+
 def test_restarts_are_those_of_what_serves(tmp_path: Path) -> None:
     host, machine, aws = make(tmp_path)
     deployed(host, release_text(1))
