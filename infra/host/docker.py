@@ -117,6 +117,12 @@ def logs(name: str, lines: int) -> list[str]:
     return ["docker", "logs", "--tail", str(lines), name]
 
 
+def logs_between(name: str, since: str, until: str = "") -> list[str]:
+    """Return the command that shows a container's log of some time, each line with its own time in front."""
+    limits = [part for option, value in (("--since", since), ("--until", until)) if value for part in (option, value)]
+    return ["docker", "logs", "--timestamps", *limits, name]
+
+
 def pull(image: str, config: str) -> list[str]:
     """Return the command that pulls an image with the logins of a folder."""
     return ["docker", "--config", config, "pull", "--quiet", image]

@@ -35,7 +35,7 @@ TimeoutStartSec=infinity
 WantedBy=multi-user.target
 """,
         "slipway-tend.service": f"""[Unit]
-Description=Slipway: renew credentials, keep the rule of the public port
+Description=Slipway: publish metrics, renew credentials, keep the rule of the public port, send logs
 After=docker.service
 
 [Service]
@@ -48,6 +48,8 @@ Description=Slipway: look after the host each minute
 [Timer]
 OnBootSec=60
 OnUnitActiveSec=60
+# Otherwise a minute may pass without metrics.
+AccuracySec=1s
 
 [Install]
 WantedBy=timers.target

@@ -14,7 +14,17 @@ from infra.lib.schema import Group, Legal, named, wrong
 from infra.product import Product, ProductError, Service
 from infra.settings import checks
 from infra.settings.images import Images
-from infra.settings.patterns import DOMAIN, HOST, IMAGE_PATH, Cidr, ImageReference, LimitMib, SizeMb, StackName
+from infra.settings.patterns import (
+    DOMAIN,
+    HOST,
+    IMAGE_PATH,
+    Cidr,
+    EmailAddress,
+    ImageReference,
+    LimitMib,
+    SizeMb,
+    StackName,
+)
 
 # Open to whoever may reach the API, these would let them reach something else.
 PORTS_IN_USE = {22: "SSH", 5432: "PostgreSQL", 6379: "Redis"}
@@ -321,14 +331,19 @@ class Budget(Group):
     monthly_usd: Annotated[int, Field(ge=1, le=100_000)] = Field(
         default=50, description="Budget of a month, in US dollars."
     )
-    email: (
-        Annotated[
-            str,
-            Field(pattern=r"^[A-Za-z0-9._%+-]+@[A-Za-z0-9-]+(\.[A-Za-z0-9-]+)+$", max_length=200),
-            Legal("an e-mail address, such as team@example.com"),
-        ]
-        | None
-    ) = Field(default=None, description="Who is told when the budget is used up; empty for nobody.")
+    email: EmailAddress | None = Field(
+        default=None, description="Who is told when the budget is used up; empty for nobody."
+    )
+
+
+class Alerts(Group):
+    """Who is told when something is wrong."""
+
+    email: EmailAddress | None = Field(
+        default=None,
+        description="Who gets a message when an alarm begins and ends, once the address has confirmed AWS's e-mail; "
+        "empty for nobody: the alarms are then on the dashboard only.",
+    )
 
 
 class Settings(Group):
@@ -356,6 +371,7 @@ class Settings(Group):
     worker: Worker = Field(default=Worker(), description="The tasks that do the machine learning.")
     logs: Logs = Field(default=Logs(), description="What CloudWatch Logs keeps.")
     budget: Budget = Field(default=Budget(), description="What a month may cost.")
+    alerts: Alerts = Field(default=Alerts(), description="Who is told when something is wrong.")
 
     @property
     def prefix(self) -> str:
