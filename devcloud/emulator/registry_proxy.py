@@ -23,11 +23,15 @@ from urllib.parse import quote
 
 import aiohttp
 from aiohttp import web
+from botocore.auth import SigV4Auth
+from botocore.awsrequest import AWSRequest
+from botocore.credentials import Credentials
 from multidict import CIMultiDict, CIMultiDictProxy
 from yarl import URL
 
 from devcloud.emulator import mutability
 from devcloud.emulator.addresses import address
+from devcloud.emulator.operator_key import OperatorKey
 from devcloud.util.registry import MANIFEST_TYPES, digest_of
 
 REGION = "us-east-1"
@@ -79,9 +83,10 @@ class Repository:
 class Ecr:
     """ECR's API at the emulator. Answers are believed for two seconds, but a refusal is never remembered."""
 
-    def __init__(self, session: aiohttp.ClientSession, endpoint: str) -> None:
+    def __init__(self, session: aiohttp.ClientSession, endpoint: str, operator: OperatorKey) -> None:
         self.session = session
         self.endpoint = endpoint
+        self._signer = SigV4Auth(Credentials(operator.access_key, operator.secret_key), "ecr", REGION)
         self._token = ("", 0.0)
         self._repositories: dict[str, tuple[Repository, float]] = {}
 
@@ -111,14 +116,19 @@ class Ecr:
         await self.call("BatchGetImage", {"repositoryName": repository, "imageIds": [{"imageDigest": digest}]})
 
     async def call(self, operation: str, parameters: dict[str, Any]) -> dict[str, Any]:
-        """Call the API. Signed in form only, since the emulator takes any credentials."""
-        headers = {
-            "Authorization": f"AWS4-HMAC-SHA256 Credential=ecr-front/20150921/{REGION}/ecr/aws4_request, "
-            "SignedHeaders=host, Signature=none",
-            "Content-Type": "application/x-amz-json-1.1",
-            "X-Amz-Target": f"AmazonEC2ContainerRegistry_V20150921.{operation}",
-        }
-        async with self.session.post(self.endpoint, data=json.dumps(parameters), headers=headers) as response:
+        """Call the API as the operator."""
+        request = AWSRequest(
+            method="POST",
+            url=f"{self.endpoint}/",
+            data=json.dumps(parameters).encode(),
+            headers={
+                "Content-Type": "application/x-amz-json-1.1",
+                "X-Amz-Target": f"AmazonEC2ContainerRegistry_V20150921.{operation}",
+            },
+        )
+        self._signer.add_auth(request)
+        headers = dict(request.headers.items())
+        async with self.session.post(request.url, data=request.data, headers=headers) as response:
             answer: dict[str, Any] = await response.json(content_type=None)
         if response.status == HTTPStatus.OK:
             return answer
@@ -285,7 +295,7 @@ async def log(
         print(line, file=sys.stderr, flush=True)
 
 
-async def serve(addresses: list[tuple[str, int]], registry: str, endpoint: str) -> None:
+async def serve(addresses: list[tuple[str, int]], registry: str, endpoint: str, operator: OperatorKey) -> None:
     """Serve on each address until SIGTERM or SIGINT."""
     stop = asyncio.Event()
     for number in (signal.SIGTERM, signal.SIGINT):
@@ -295,7 +305,7 @@ async def serve(addresses: list[tuple[str, int]], registry: str, endpoint: str) 
     async with aiohttp.ClientSession(
         connector=connector, timeout=timeout, auto_decompress=False, read_bufsize=CHUNK_BYTES
     ) as session:
-        front = Front(session, Ecr(session, endpoint), registry)
+        front = Front(session, Ecr(session, endpoint, operator), registry)
         application = web.Application(middlewares=[log])
         application.router.add_route("*", "/{path:.*}", front.handle)
         runner = web.AppRunner(application, access_log=None, read_bufsize=CHUNK_BYTES, auto_decompress=False)
@@ -321,8 +331,11 @@ def main() -> None:
     parser.add_argument("--listen", type=address, action="append", required=True, metavar="HOST:PORT")
     parser.add_argument("--registry", required=True, metavar="URL", help="the registry that holds the images")
     parser.add_argument("--aws", required=True, metavar="URL", help="the emulator of `python -m devcloud.emulator`")
+    parser.add_argument(
+        "--operator", type=OperatorKey.read_argument, required=True, metavar="FILE", help="the operator's access key"
+    )
     arguments = parser.parse_args()
-    asyncio.run(serve(arguments.listen, arguments.registry, arguments.aws))
+    asyncio.run(serve(arguments.listen, arguments.registry, arguments.aws, arguments.operator))
 
 
 if __name__ == "__main__":

@@ -112,6 +112,8 @@ def launch(cloud: Cloud, interface: str) -> str:
     trusted = {"Effect": "Allow", "Principal": {"Service": "ec2.amazonaws.com"}, "Action": "sts:AssumeRole"}
     policy = {"Version": "2012-10-17", "Statement": [trusted]}
     iam.create_role(RoleName=name, AssumeRolePolicyDocument=json.dumps(policy))
+    for allowed in ("AmazonSSMManagedInstanceCore", "AmazonEC2ContainerRegistryReadOnly"):
+        iam.attach_role_policy(RoleName=name, PolicyArn=f"arn:aws:iam::aws:policy/{allowed}")
     iam.create_instance_profile(InstanceProfileName=name)
     iam.add_role_to_instance_profile(InstanceProfileName=name, RoleName=name)
     started = cloud.aws.client("ec2").run_instances(
