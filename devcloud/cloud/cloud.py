@@ -124,19 +124,19 @@ class Cloud:
         """Clients of the emulator's services."""
         return AwsClients(self.endpoint, self.credentials)
 
-    @property
+    @cached_property
     def operator_file(self) -> Path:
-        """The key of this machine's operator, which the cloud's services know too."""
-        return self.folder / "operator.json"
+        """The file with the key of this machine's operator: made when it is first asked for, the same ever after."""
+        file = self.folder / "operator.json"
+        with locked(self.folder.parent / "operator.lock"):
+            if not file.exists():
+                self.folder.mkdir(parents=True, exist_ok=True)
+                replace_text(file, json.dumps(OperatorKey.new().variables()) + "\n", 0o600)
+        return file
 
     @cached_property
     def credentials(self) -> dict[str, str]:
-        """The operator's key as AWS's clients take it from their environment: made when it is first asked for."""
-        with locked(self.folder.parent / "operator.lock"):
-            if not self.operator_file.exists():
-                self.folder.mkdir(parents=True, exist_ok=True)
-                key = OperatorKey.new()
-                replace_text(self.operator_file, json.dumps(key.variables()) + "\n", 0o600)
+        """The operator's key as AWS's clients take it from their environment."""
         return dict(OperatorKey.read(self.operator_file).variables())
 
     def inside(self) -> dict[str, str]:

@@ -155,7 +155,6 @@ class Services:
         """Return every process of the cloud, in the order in which they start."""
         folder, ports, tools = self.cloud.folder, self.cloud.ports, self.toolchain
         gateway = self.engine.gateway()
-        self.cloud.credentials  # noqa: B018  makes the file
         shared = ("--registry", f"http://127.0.0.1:{ports.registry}", "--operator", str(self.cloud.operator_file))
         ours = {"PYTHONPATH": str(ROOT), "PYTHONUNBUFFERED": "1"}
 

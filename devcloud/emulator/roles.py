@@ -74,9 +74,7 @@ def trust(role_arn: str, principal: Principal, context: Mapping[str, str | None]
     role = find(role_arn)
     if role is None:
         return Trust.REFUSED
-    return policies.trusts(
-        role.assume_role_policy_document, principal, Call("sts:AssumeRole", (role_arn,), context)
-    )
+    return policies.trusts(role.assume_role_policy_document, principal, Call("sts:AssumeRole", (role_arn,), context))
 
 
 def assume_for_service(

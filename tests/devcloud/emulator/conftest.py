@@ -70,7 +70,9 @@ class Emulator:
     def post(self, path: str) -> None:
         """Send a request that only the operator may send."""
         request = AWSRequest("POST", f"{self.aws}{path}")
-        SigV4Auth(Credentials(self.operator.access_key, self.operator.secret_key), "moto", "us-east-1").add_auth(request)
+        SigV4Auth(Credentials(self.operator.access_key, self.operator.secret_key), "moto", "us-east-1").add_auth(
+            request
+        )
         headers = dict(request.headers.items())
         httpx.post(request.url, headers=headers, trust_env=False, timeout=30).raise_for_status()
 
