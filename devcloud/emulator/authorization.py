@@ -82,7 +82,7 @@ class Authorization:
             check_session(session, asked, claim.region)
 
     def _check_operator(self, claim: Signed, asked: Asked) -> None:
-        """An administrator may do everything, but a role must trust it."""
+        """Raise RefusedError for a role that does not trust the operator, who may do everything else."""
         if (claim.service, asked.operation) == ("sts", "AssumeRole"):
             account = get_account_id_from(claim.access_key)
             user = f"arn:aws:iam::{account}:user/{OperatorKey.USER}"

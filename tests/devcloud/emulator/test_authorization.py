@@ -6,12 +6,12 @@ from collections.abc import Callable, Iterator, Mapping
 from datetime import UTC, datetime, timedelta
 from typing import Any
 
-import boto3
 import httpx
 import pytest
 from botocore.config import Config
 from botocore.exceptions import ClientError
 
+from devcloud.cloud.aws import AwsClients
 from devcloud.cloud.cloud import Cloud, Ports
 from devcloud.cloud.task_roles import credentials
 from devcloud.emulator.operator_key import OperatorKey
@@ -267,13 +267,7 @@ def test_a_task_gets_its_role_only_if_the_role_trusts_its_account(
     }
     role = make(trusted=trust({"Service": "ecs-tasks.amazonaws.com"}, Condition=conditions))
     given = credentials(cloud, role.arn, f"arn:aws:ecs:us-east-1:{ACCOUNT}:task/one")
-    session = boto3.client(
-        "sts",
-        endpoint_url=emulator.aws,
-        region_name="us-east-1",
-        config=Config(proxies={}),
-        **{name.lower(): value for name, value in given.items()},
-    )
+    session = AwsClients(emulator.aws, given).client("sts")
     assert session.get_caller_identity()["Arn"].endswith(f"assumed-role/{role.name}/one")
     with pytest.raises(UserError, match="ECS was unable to assume the role"):
         credentials(cloud, role.arn, "arn:aws:ecs:us-east-1:210987654321:task/one")
