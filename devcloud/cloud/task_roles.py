@@ -19,10 +19,11 @@ def credentials(cloud: Cloud, role_arn: str, task_arn: str) -> dict[str, str]:
     """Return credentials by the names of AWS's environment variables. Raise UserError if the role trusts no task."""
     key = cloud.credentials
     body = json.dumps({"role": role_arn, "task": task_arn}).encode()
-    signed = AWSRequest("POST", f"{cloud.endpoint}/_tasks/credentials", data=body)
+    url = f"{cloud.endpoint}/_tasks/credentials"
+    signed = AWSRequest("POST", url, data=body)
     signer = SigV4Auth(Credentials(key["AWS_ACCESS_KEY_ID"], key["AWS_SECRET_ACCESS_KEY"]), "ecs-tasks", REGION)
     signer.add_auth(signed)
-    request = urllib.request.Request(signed.url, body, dict(signed.headers.items()))  # noqa: S310  the loopback
+    request = urllib.request.Request(url, body, dict(signed.headers.items()))  # noqa: S310  the loopback
     opener = urllib.request.build_opener(urllib.request.ProxyHandler({}))
     try:
         with opener.open(request, timeout=SECONDS) as answer:

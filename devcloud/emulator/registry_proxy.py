@@ -117,9 +117,10 @@ class Ecr:
 
     async def call(self, operation: str, parameters: dict[str, Any]) -> dict[str, Any]:
         """Call the API as the operator."""
+        url = f"{self.endpoint}/"
         request = AWSRequest(
             method="POST",
-            url=f"{self.endpoint}/",
+            url=url,
             data=json.dumps(parameters).encode(),
             headers={
                 "Content-Type": "application/x-amz-json-1.1",
@@ -128,7 +129,7 @@ class Ecr:
         )
         self._signer.add_auth(request)
         headers = dict(request.headers.items())
-        async with self.session.post(request.url, data=request.data, headers=headers) as response:
+        async with self.session.post(url, data=request.data, headers=headers) as response:
             answer: dict[str, Any] = await response.json(content_type=None)
         if response.status == HTTPStatus.OK:
             return answer

@@ -9,6 +9,7 @@ import json
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 
+from devcloud.machines.inbound import Rule
 from devcloud.machines.volumes import Volume
 
 CLOUD_LABEL = "slipway.cloud"
@@ -62,6 +63,8 @@ class Wanted:
     hop_limit: int
     reboots: int
     """How many reboots were asked for and not done."""
+    inbound: tuple[Rule, ...] = ()
+    """What its security groups let in."""
     volumes: tuple[Volume, ...] = ()
     """The disks beside its own."""
 
@@ -78,6 +81,7 @@ class Wanted:
             doors=tuple(Door(door["address"], door["port"]) for door in fields["publish"]),
             hop_limit=fields["hopLimit"],
             reboots=fields["reboots"],
+            inbound=tuple(Rule.parse(each) for each in fields["inbound"]),
             volumes=tuple(Volume(each["id"], each["device"], each["sizeGib"]) for each in fields["volumes"]),
         )
 

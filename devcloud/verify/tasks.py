@@ -16,8 +16,10 @@ from devcloud.cloud.task_roles import credentials
 CPU_UNITS_PER_VCPU = 1024
 
 
-def container_of(cloud: Cloud, definition: str, name: str, command: Sequence[str] = ()) -> Container:
-    """Return the only container of a task definition, within the task's limits."""
+def container_of(
+    cloud: Cloud, definition: str, name: str, command: Sequence[str] = (), groups: Sequence[str] = ()
+) -> Container:
+    """Return the only container of a task definition, within the task's limits and in these security groups."""
     task = cloud.aws.client("ecs").describe_task_definition(taskDefinition=definition)["taskDefinition"]
     (container,) = task["containerDefinitions"]
     environment = {entry["name"]: entry["value"] for entry in container.get("environment", [])}
@@ -37,7 +39,15 @@ def container_of(cloud: Cloud, definition: str, name: str, command: Sequence[str
         memory_mib=int(task["memory"]),
         cpus=int(task["cpu"]) / CPU_UNITS_PER_VCPU,
         user=container.get("user"),
+        groups=groups,
     )
+
+
+def groups_of(cloud: Cloud, cluster: str, service: str) -> Sequence[str]:
+    """Return the security groups of a service's tasks."""
+    (found,) = cloud.aws.client("ecs").describe_services(cluster=cluster, services=[service])["services"]
+    groups: Sequence[str] = found["networkConfiguration"]["awsvpcConfiguration"]["securityGroups"]
+    return groups
 
 
 def _secrets(ssm: Any, references: Mapping[str, str]) -> dict[str, str]:

@@ -69,12 +69,13 @@ class Emulator:
 
     def post(self, path: str) -> None:
         """Send a request that only the operator may send."""
-        request = AWSRequest("POST", f"{self.aws}{path}")
+        url = f"{self.aws}{path}"
+        request = AWSRequest("POST", url)
         SigV4Auth(Credentials(self.operator.access_key, self.operator.secret_key), "moto", "us-east-1").add_auth(
             request
         )
         headers = dict(request.headers.items())
-        httpx.post(request.url, headers=headers, trust_env=False, timeout=30).raise_for_status()
+        httpx.post(url, headers=headers, trust_env=False, timeout=30).raise_for_status()
 
 
 def free_ports(count: int) -> list[int]:
