@@ -44,7 +44,7 @@ Members = Mapping[str, Sequence[str]]
 
 
 def chain(rules: Sequence[Rule], members: Members, gateway: str) -> str:
-    """Return the input for `iptables-restore` that lets in what the rules do. `gateway` is where the world comes from."""
+    """Return the input for `iptables-restore` that lets in what the rules do. The world comes from `gateway`."""
     opened = dict.fromkeys(line for rule in rules for line in _lines(rule, members, gateway))
     lines = [f"-A {CHAIN} {REPLIES} -j RETURN", *opened, f"-A {CHAIN} -j DROP"]
     return "\n".join(["*mangle", f":{CHAIN} - [0:0]", f"-A PREROUTING -i eth0 -j {CHAIN}", *lines, "COMMIT", ""])
