@@ -12,8 +12,7 @@ from pathlib import Path
 from devcloud.cloud.cloud import Cloud
 from devcloud.cloud.supervisor import Program, Supervisor
 from devcloud.machines.containers import CLOUD_LABEL as LABEL
-from devcloud.machines.containers import INSTANCE_LABEL
-from devcloud.machines.inbound import GROUPS_LABEL
+from devcloud.machines.containers import GROUPS_LABEL, INSTANCE_LABEL
 from devcloud.toolchain import Toolchain
 from devcloud.toolchain.host_image import HostImage
 from devcloud.util.console import UserError, row

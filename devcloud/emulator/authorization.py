@@ -25,7 +25,7 @@ from devcloud.emulator.refusals import Kind, Refusal, answer
 from devcloud.emulator.signatures import Request, Signed
 
 WITHOUT_PERMISSION = {"sts:GetCallerIdentity"}
-"""What everybody may ask, whatever policies say."""
+"""Calls that everybody may make, whatever policies say."""
 ASSUME = "sts:AssumeRole"
 
 

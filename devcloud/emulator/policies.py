@@ -32,7 +32,7 @@ class Verdict(enum.Enum):
 
 @dataclass(frozen=True)
 class Call:
-    """What somebody asks AWS to do."""
+    """A call to AWS, as policies see it."""
 
     action: str
     """Such as `ssm:GetParameter`."""
@@ -57,13 +57,13 @@ class Principal:
     kind: str
     """`Service` or `AWS`."""
     names: tuple[str, ...]
-    """What names exactly this principal: a service's name; the ARNs of the role and of its session."""
+    """Names of exactly this principal: a service's name; the ARNs of the role and of its session."""
     account_names: tuple[str, ...] = ()
-    """What names everybody in its account. The principal's own policies must then allow the call too."""
+    """Names of everybody in its account. The principal's own policies must then allow the call too."""
 
 
 class Trust(enum.Enum):
-    """What a role's trust policy says of a principal."""
+    """How a role's trust policy names a principal."""
 
     NAMED = "named itself"
     BY_ACCOUNT = "named by its account"

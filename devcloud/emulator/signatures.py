@@ -42,7 +42,7 @@ class Request:
 
 @dataclass(frozen=True)
 class Signed:
-    """What a request says of its signature."""
+    """The signature of a request, and the names that it goes by."""
 
     access_key: str
     region: str

@@ -15,6 +15,8 @@ from devcloud.machines.volumes import Volume
 CLOUD_LABEL = "slipway.cloud"
 """Every container and network of ours carries it, with the name of its cloud: what is left goes with the cloud."""
 INSTANCE_LABEL = "slipway.instance"
+GROUPS_LABEL = "slipway.groups"
+"""The label of a container that is a task, with the security groups of its network interface."""
 KERNEL_MIB, SYSTEM_MIB = 88, 150
 """The memory that an instance's kernel takes, and that Amazon Linux takes more than the host image (estimates from
 shared/reviews/host-and-worker.md): without them a rehearsed host would have more than a real one."""
@@ -64,7 +66,7 @@ class Wanted:
     reboots: int
     """How many reboots were asked for and not done."""
     inbound: tuple[Rule, ...] = ()
-    """What its security groups let in."""
+    """The rules of its security groups."""
     volumes: tuple[Volume, ...] = ()
     """The disks beside its own."""
 

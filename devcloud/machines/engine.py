@@ -9,6 +9,7 @@ from typing import IO
 
 from devcloud.machines.containers import (
     CLOUD_LABEL,
+    GROUPS_LABEL,
     INSTANCE_LABEL,
     STOP_SECONDS,
     Place,
@@ -18,7 +19,7 @@ from devcloud.machines.containers import (
     name_of,
     states,
 )
-from devcloud.machines.inbound import GROUPS_LABEL, RESTORE, members_of
+from devcloud.machines.inbound import RESTORE, members_of
 from devcloud.util.processes import output, traced
 
 STATES = f'{{{{.Label "{INSTANCE_LABEL}"}}}} {{{{.State}}}}'

@@ -11,8 +11,6 @@ import json
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 
-GROUPS_LABEL = "slipway.groups"
-"""The label of a container that is a task, with the security groups of its network interface."""
 CHAIN = "DEVCLOUD-INBOUND"
 RESTORE = ("iptables-restore", "--wait", "10")
 """The command that takes the rules: it replaces the tables that its input names, and leaves the others."""

@@ -1,4 +1,4 @@
-"""What each container of the host may see and do: its own secrets, the rights of its own role, and no metadata."""
+"""Each container of the host sees its own secrets, has the rights of its own role, and reaches no metadata."""
 
 import json
 from collections.abc import Callable, Mapping
@@ -80,7 +80,7 @@ class Host:
 
     @property
     def attempts(self) -> Mapping[str, Callable[[AwsClients], object]]:
-        """What a container could try, by what it would need. A permission is judged first, so none does anything."""
+        """Calls that a container could try. Most are wrong in themselves: if IAM lets one through, it changes nothing."""
         worker, instance = self.outputs["worker"], self.outputs["apiInstanceId"]
         jobs, dead = worker["queueUrl"], worker["deadLetterQueueUrl"]
         release, role = self.outputs["releaseParameter"], f"arn:aws:iam::{ACCOUNT}:role/slipway-{STACK}-"
@@ -92,7 +92,9 @@ class Host:
             "receive": lambda aws: aws.client("sqs").receive_message(QueueUrl=jobs, MaxNumberOfMessages=0),
             "purge": lambda aws: aws.client("sqs").purge_queue(QueueUrl=f"{jobs}-absent"),
             "release": lambda aws: aws.client("ssm").get_parameter(Name=release),
-            "write release": lambda aws: aws.client("ssm").put_parameter(Name=release, Value="", Overwrite=True),
+            "write release": lambda aws: aws.client("ssm").put_parameter(
+                Name=release, Value="x", Type="Wrong", Overwrite=True
+            ),
             **{
                 name: lambda aws, name=name: aws.client("ssm").get_parameter(Name=name, WithDecryption=True)
                 for name in every
@@ -114,7 +116,7 @@ class Host:
 
 
 EXPECTED = {"jobs:send": {"send"}, "jobs:count": {"count", "count dead"}, "release:read": {"release"}}
-"""What each permission of product.yaml lets a service do of all attempts."""
+"""The attempts that each permission of product.yaml lets through."""
 
 
 @pytest.fixture(scope="module")
