@@ -80,7 +80,7 @@ class Host:
 
     @property
     def attempts(self) -> Mapping[str, Callable[[AwsClients], object]]:
-        """Calls that a container could try. Most are wrong in themselves: if IAM lets one through, it changes nothing."""
+        """Calls that a container could try. Most are wrong in themselves: one that IAM lets through changes nothing."""
         worker, instance = self.outputs["worker"], self.outputs["apiInstanceId"]
         jobs, dead = worker["queueUrl"], worker["deadLetterQueueUrl"]
         release, role = self.outputs["releaseParameter"], f"arn:aws:iam::{ACCOUNT}:role/slipway-{STACK}-"
