@@ -8,14 +8,13 @@ import argparse
 import asyncio
 import base64
 import binascii
-import hmac
 import json
 import re
 import signal
 import sys
 import time
 from collections import defaultdict
-from collections.abc import Awaitable, Callable
+from collections.abc import Awaitable, Callable, Mapping
 from dataclasses import dataclass
 from http import HTTPStatus
 from typing import Any
@@ -87,17 +86,28 @@ class Ecr:
         self.session = session
         self.endpoint = endpoint
         self._signer = SigV4Auth(Credentials(operator.access_key, operator.secret_key), "ecr", REGION)
-        self._token = ("", 0.0)
+        self._allowed: dict[tuple[str, str, str], float] = {}
+        """When the emulator last said that a token may do something in a repository."""
         self._repositories: dict[str, tuple[Repository, float]] = {}
 
-    async def accepts(self, token: str) -> bool:
-        """Whether this is the token that GetAuthorizationToken hands out."""
-        known, asked = self._token
-        if not hmac.compare_digest(known, token) or time.monotonic() - asked > BELIEVED_SECONDS:
-            data = (await self.call("GetAuthorizationToken", {}))["authorizationData"][0]
-            known = base64.b64decode(data["authorizationToken"]).decode().partition(":")[2]
-            self._token = (known, time.monotonic())
-        return hmac.compare_digest(known, token)
+    async def allows(self, token: str, operation: str = "", repository: str = "") -> None:
+        """Refuse a token that GetAuthorizationToken did not hand out, and what its owner may not do."""
+        key = (token, operation, repository)
+        if time.monotonic() - self._allowed.get(key, -BELIEVED_SECONDS) < BELIEVED_SECONDS:
+            return
+        asked = {"token": token, "operation": operation, "repository": repository, "region": REGION}
+        _, answer = await self._post("/_registry/allows", asked, {"Content-Type": "application/json"})
+        if not answer.get("known"):
+            # What ECR says of a token of yesterday; here it is one of an emulator that was started before.
+            raise RegistryProxyError(
+                HTTPStatus.FORBIDDEN, "DENIED", "Your authorization token has expired. Reauthenticate and try again."
+            )
+        if answer["problem"]:
+            raise RegistryProxyError(HTTPStatus.FORBIDDEN, "DENIED", answer["problem"])
+        self._allowed = {
+            old: asked for old, asked in self._allowed.items() if time.monotonic() - asked < BELIEVED_SECONDS
+        }
+        self._allowed[key] = time.monotonic()
 
     async def repository(self, name: str, fresh: bool = False) -> Repository:
         """The repository of this name; `fresh` asks even if the answer is known. Refuses an unknown one."""
@@ -116,27 +126,52 @@ class Ecr:
         await self.call("BatchGetImage", {"repositoryName": repository, "imageIds": [{"imageDigest": digest}]})
 
     async def call(self, operation: str, parameters: dict[str, Any]) -> dict[str, Any]:
-        """Call the API as the operator."""
-        url = f"{self.endpoint}/"
-        request = AWSRequest(
-            method="POST",
-            url=url,
-            data=json.dumps(parameters).encode(),
-            headers={
-                "Content-Type": "application/x-amz-json-1.1",
-                "X-Amz-Target": f"AmazonEC2ContainerRegistry_V20150921.{operation}",
-            },
-        )
-        self._signer.add_auth(request)
-        headers = dict(request.headers.items())
-        async with self.session.post(url, data=request.data, headers=headers) as response:
-            answer: dict[str, Any] = await response.json(content_type=None)
-        if response.status == HTTPStatus.OK:
+        """Call ECR's API as the operator."""
+        headers = {
+            "Content-Type": "application/x-amz-json-1.1",
+            "X-Amz-Target": f"AmazonEC2ContainerRegistry_V20150921.{operation}",
+        }
+        status, answer = await self._post("/", parameters, headers)
+        if status == HTTPStatus.OK:
             return answer
         error = str(answer.get("__type", "")).rpartition("#")[2]
         if error == "RepositoryNotFoundException":
             raise RegistryProxyError(HTTPStatus.NOT_FOUND, "NAME_UNKNOWN", answer["message"])
         raise RegistryProxyError(HTTPStatus.SERVICE_UNAVAILABLE, "UNAVAILABLE", f"ECR's {operation} failed: {error}")
+
+    async def _post(
+        self, path: str, parameters: Mapping[str, Any], headers: Mapping[str, str]
+    ) -> tuple[int, dict[str, Any]]:
+        """Send the emulator a request that the operator signs. Return the status and the content of the answer."""
+        url = f"{self.endpoint}{path}"
+        request = AWSRequest(method="POST", url=url, data=json.dumps(parameters).encode(), headers=dict(headers))
+        self._signer.add_auth(request)
+        async with self.session.post(url, data=request.data, headers=dict(request.headers.items())) as response:
+            return response.status, await response.json(content_type=None)
+
+
+def token_of(request: web.Request) -> str:
+    """Return the token of a request. Refuse one without the user AWS."""
+    scheme, _, encoded = request.headers.get("Authorization", "").partition(" ")
+    if scheme.lower() != "basic":
+        raise RegistryProxyError(HTTPStatus.UNAUTHORIZED, "UNAUTHORIZED", "Not Authorized")
+    try:
+        user, _, token = base64.b64decode(encoded, validate=True).decode().partition(":")
+    except (binascii.Error, UnicodeDecodeError):
+        user, token = "", ""
+    return token if user == "AWS" else ""
+
+
+def operation(method: str, reference: str | None, blob: str | None) -> str:
+    """Return the operation of ECR's API that a request of the registry protocol stands for."""
+    reads = method in ("GET", "HEAD")
+    if reference:
+        return "BatchGetImage" if reads else "PutImage" if method == "PUT" else "BatchDeleteImage"
+    if not blob:
+        return "ListImages"
+    if blob.startswith("uploads"):
+        return {"POST": "InitiateLayerUpload", "PUT": "CompleteLayerUpload"}.get(method, "UploadLayerPart")
+    return "BatchCheckLayerAvailability" if method == "HEAD" else "GetDownloadUrlForLayer"
 
 
 class Front:
@@ -150,13 +185,15 @@ class Front:
     async def handle(self, request: web.Request) -> web.StreamResponse:
         """Answer one request, as ECR would."""
         try:
-            await self.authorize(request)
+            token = token_of(request)
             if request.path in ("/v2", "/v2/"):
+                await self.ecr.allows(token)
                 return web.json_response({}, headers={"Docker-Distribution-Api-Version": "registry/2.0"})
             match = ADDRESS.fullmatch(request.path)
             if not match or ".." in request.path.split("/"):
                 raise RegistryProxyError(HTTPStatus.NOT_FOUND, "UNSUPPORTED", "The operation is unsupported.")
             name, reference = match["repository"], match["reference"]
+            await self.ecr.allows(token, operation(request.method, reference, match["blob"]), name)
             if reference and request.method == "PUT":
                 return await self.put_manifest(request, name, reference)
             await self.ecr.repository(name)
@@ -171,21 +208,6 @@ class Front:
         except (aiohttp.ClientConnectionError, TimeoutError) as error:
             message = f"ECR's registry or API cannot be reached ({type(error).__name__}): is the cloud running?"
             return RegistryProxyError(HTTPStatus.SERVICE_UNAVAILABLE, "UNAVAILABLE", message).response()
-
-    async def authorize(self, request: web.Request) -> None:
-        """Refuse a request without the user AWS and a token that is good now."""
-        scheme, _, encoded = request.headers.get("Authorization", "").partition(" ")
-        if scheme.lower() != "basic":
-            raise RegistryProxyError(HTTPStatus.UNAUTHORIZED, "UNAUTHORIZED", "Not Authorized")
-        try:
-            user, _, token = base64.b64decode(encoded, validate=True).decode().partition(":")
-        except (binascii.Error, UnicodeDecodeError):
-            user, token = "", ""
-        if user != "AWS" or not await self.ecr.accepts(token):
-            # What ECR says of a token of yesterday; here it is one of an emulator that was started before.
-            raise RegistryProxyError(
-                HTTPStatus.FORBIDDEN, "DENIED", "Your authorization token has expired. Reauthenticate and try again."
-            )
 
     async def query(self, request: web.Request) -> str:
         """The query to send on: a blob is mounted only out of a repository that ECR has."""

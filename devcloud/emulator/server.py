@@ -21,6 +21,7 @@ from devcloud.emulator.idempotency import Retries, attempt
 from devcloud.emulator.machine_api import MachineApi
 from devcloud.emulator.machines import MACHINES
 from devcloud.emulator.operator_key import OperatorKey
+from devcloud.emulator.registry_api import RegistryApi
 from devcloud.emulator.task_api import TaskApi
 
 
@@ -91,7 +92,7 @@ def serve(addresses: list[tuple[str, int]], operator: OperatorKey) -> None:
 
     Raise SystemExit with a sentence where an address cannot be had.
     """
-    service = TaskApi(Retries(Constraints(DomainDispatcherApplication(create_backend_app))))
+    service = TaskApi(RegistryApi(Retries(Constraints(DomainDispatcherApplication(create_backend_app)))))
     # Machines ask all the time: what they ask is not logged.
     application = Callers(MachineApi(Log(Authorization(service, operator))))
     servers = [listener(host, port, application) for host, port in addresses]

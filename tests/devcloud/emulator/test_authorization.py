@@ -1,5 +1,6 @@
 """The emulator's edge: whose key a request has, how it is signed, and whether the role's policies allow it."""
 
+import base64
 import json
 import time
 from collections.abc import Callable, Iterator, Mapping
@@ -18,6 +19,7 @@ from devcloud.emulator.operator_key import OperatorKey
 from devcloud.util.console import UserError
 
 from .conftest import Emulator
+from .images import EVERY_MANIFEST, Image, Pusher
 from .refusals import refusal
 
 pytestmark = pytest.mark.cloud
@@ -273,3 +275,45 @@ def test_a_task_gets_its_role_only_if_the_role_trusts_its_account(
         credentials(cloud, role.arn, "arn:aws:ecs:us-east-1:210987654321:task/one")
     with pytest.raises(UserError, match="ECS was unable to assume the role"):
         credentials(cloud, make(trusted=trust({"Service": "ec2.amazonaws.com"})).arn, "arn:aws:ecs:r:1:task/one")
+
+
+def test_the_registry_lets_a_role_pull_what_its_policy_allows_and_push_nothing(
+    emulator: Emulator, make: Roles, pusher: Pusher, repository: str, mutable_repository: str
+) -> None:
+    for each in (repository, mutable_repository):
+        pusher.push(each, "1", Image(each.encode()))
+    pull = ["ecr:BatchGetImage", "ecr:GetDownloadUrlForLayer", "ecr:BatchCheckLayerAvailability"]
+    arn = f"arn:aws:ecr:us-east-1:{ACCOUNT}:repository/{repository}"
+    role = make(allow("ecr:GetAuthorizationToken"), *(allow(action, arn) for action in pull))
+    data = role.client("ecr").get_authorization_token()["authorizationData"][0]
+    user, _, token = base64.b64decode(data["authorizationToken"]).decode().partition(":")
+
+    def ask(method: str, path: str) -> httpx.Response:
+        url = f"{emulator.front}/v2/{path}"
+        return httpx.request(
+            method,
+            url,
+            auth=(user, token),
+            headers={"Accept": EVERY_MANIFEST},
+            content=b"{}",
+            trust_env=False,
+            timeout=30,
+        )
+
+    assert ask("GET", "").status_code == 200
+    manifest = ask("GET", f"{repository}/manifests/1")
+    assert manifest.status_code == 200
+    blob = manifest.json()["layers"][0]["digest"]
+    assert ask("HEAD", f"{repository}/blobs/{blob}").status_code == 200
+    assert ask("GET", f"{repository}/blobs/{blob}").status_code == 200
+    for method, path, action in (
+        ("GET", f"{mutable_repository}/manifests/1", "ecr:BatchGetImage"),
+        ("GET", f"{repository}/tags/list", "ecr:ListImages"),
+        ("PUT", f"{repository}/manifests/2", "ecr:PutImage"),
+        ("POST", f"{repository}/blobs/uploads/", "ecr:InitiateLayerUpload"),
+    ):
+        refused = ask(method, path)
+        assert refused.status_code == 403, path
+        (error,) = refused.json()["errors"]
+        assert error["code"] == "DENIED"
+        assert f"{role.session} is not authorized to perform: {action} on" in error["message"]
