@@ -48,7 +48,7 @@ class Authorization:
         request = _request(environ)
         claim = signatures.signed(request)
         service = claim.service if claim else ""
-        asked = call_targets.asked(service, request.headers, request.body)
+        asked = call_targets.asked(service, request.target, request.headers, request.body)
         try:
             self._check(request, claim, asked)
         except RefusedError as error:

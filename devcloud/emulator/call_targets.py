@@ -43,19 +43,27 @@ class Asked:
     parameters: Parameters
 
 
-def asked(service: str, headers: Mapping[str, str], body: bytes) -> Asked:
-    """Return what a request asks for. `headers` are by lower-case name. A body that cannot be read asks for nothing."""
+def asked(service: str, path: str, headers: Mapping[str, str], body: bytes) -> Asked:
+    """Return what a request asks for. `path` is with its query, `headers` are by lower-case name.
+
+    A request that could be read in two ways asks for nothing: moto might read it in the other one.
+    """
+    nothing = Asked(service, "", {})
     target = headers.get("x-amz-target", "").rpartition(".")[2]
+    is_form = headers.get("content-type", "").startswith("application/x-www-form-urlencoded")
+    if "?" in path or (target and is_form):
+        return nothing
     try:
         if target:
             content = json.loads(body or b"{}")
             return Asked(service, target, content if isinstance(content, dict) else {})
-        if headers.get("content-type", "").startswith("application/x-www-form-urlencoded"):
-            fields = dict(urllib.parse.parse_qsl(body.decode(), keep_blank_values=True))
-            return Asked(service, fields.get("Action", ""), fields)
+        if is_form:
+            pairs = urllib.parse.parse_qsl(body.decode(), keep_blank_values=True)
+            fields = dict(pairs)
+            return Asked(service, fields.get("Action", ""), fields) if len(fields) == len(pairs) else nothing
     except (ValueError, RecursionError):
         pass
-    return Asked(service, "", {})
+    return nothing
 
 
 def call_of(request: Asked, scope: Scope, context: Mapping[str, str | None]) -> Call:
@@ -164,6 +172,7 @@ RESOURCES: Mapping[str, Callable[[Parameters, Scope], Sequence[str]]] = {
     "ssm:GetCommandInvocation": _any,
     "ssm:GetDocument": _document_by_name,
     "ssm:GetParameter": _parameter_by_name,
+    "ssm:GetParameterHistory": _parameter_by_name,
     "ssm:GetParameters": _parameters_by_names,
     "ssm:ListCommandInvocations": _any,
     "ssm:PutParameter": _parameter_by_name,
