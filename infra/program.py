@@ -162,6 +162,7 @@ def deploy(settings: Settings) -> None:
                 prefix=prefix,
                 network=network,
                 region=settings.region,
+                account_id=account_id,
                 container=product.worker.image,
                 image=images.references[product.worker.image],
                 spec=settings.worker,

@@ -20,7 +20,7 @@ from devcloud.cloud.docker import DockerEngine
 from devcloud.util.console import UserError, row, say, seconds, step
 from devcloud.util.files import replace_text
 from devcloud.util.processes import traced
-from devcloud.verify.tasks import container_of
+from devcloud.verify.tasks import container_of, groups_of
 from infra.outputs import StackOutputs, WorkerOutput
 
 SMOKE_SECONDS = 180
@@ -79,7 +79,9 @@ class SmokeTest:
             self.engine.pull(task.image)
             if worker.self_test:
                 self.engine.run(task, detach=False)
-            self.engine.run(container_of(self.cloud, worker.task_definition, names["tasks"]), detach=True)
+            groups = groups_of(self.cloud, worker.cluster, worker.service)
+            tasks = container_of(self.cloud, worker.task_definition, names["tasks"], groups=groups)
+            self.engine.run(tasks, detach=True)
 
     def _try_product(self, module: str, address: str) -> None:
         """Run the product's own smoke test: each line that it prints is a step, `what<TAB>text`."""
