@@ -29,7 +29,7 @@ from infra.lib import cost
 from infra.placement import zones_of
 from infra.product import environment_variable
 from infra.releases import graph, host_document, release
-from infra.settings import Settings
+from infra.settings import Settings, hosted
 
 PROGRAM_FOLDER = Path(__file__).resolve().parent
 REGISTRY_GB = 4
@@ -106,15 +106,13 @@ def deploy(settings: Settings) -> None:
                 {secret for service in settings.services.values() for secret in service.secrets}
             ),
             worker_ports=settings.ports_of(product.worker.secrets if product.worker else ()),
+            worker_services=hosted.worker_services(settings),
         ),
         options,
     )
     secrets = Secrets(
         "secrets",
-        SecretsArgs(
-            path=settings.parameter_path,
-            values={secret: settings.secret(secret) for secret in product.secrets},
-        ),
+        SecretsArgs(path=settings.parameter_path, values=hosted.parameters(settings)),
         options,
     )
     jobs = Jobs("jobs", JobsArgs(prefix=prefix, spec=settings.jobs), options) if product.worker else None
@@ -144,6 +142,7 @@ def deploy(settings: Settings) -> None:
     )
     worker = None
     if product.worker and jobs:
+        parameters = {secret: hosted.worker_parameter(settings, secret) for secret in product.worker.secrets}
         worker = Worker(
             "worker",
             WorkerArgs(
@@ -158,8 +157,8 @@ def deploy(settings: Settings) -> None:
                 queue_arn=jobs.arn,
                 log_retention_days=settings.logs.retention_days,
                 environment={"AWS_REGION": settings.region, "JOBS_QUEUE_URL": jobs.url},
-                secrets={environment_variable(secret): secrets.arns[secret] for secret in product.worker.secrets},
-                secret_versions={secret: secrets.versions[secret] for secret in product.worker.secrets},
+                secrets={environment_variable(secret): secrets.arns[name] for secret, name in parameters.items()},
+                secret_versions={secret: secrets.versions[name] for secret, name in parameters.items()},
             ),
             # A failed release leaves the worker as it is, too.
             pulumi.ResourceOptions(providers=[provider], depends_on=[served]),

@@ -51,6 +51,7 @@ NOT_FOR_THE_REGISTRY = {*HOP_BY_HOP, "authorization", "expect"}
 ADDRESS = re.compile(
     r"/v2/(?P<repository>.+)/(?:manifests/(?P<reference>[^/]+)|tags/list|blobs/(?P<blob>[^/]+|uploads/[^/]*))"
 )
+OFFICIAL = "library/"
 
 
 class RegistryProxyError(Exception):
@@ -148,7 +149,9 @@ class Front:
             name, reference = match["repository"], match["reference"]
             if reference and request.method == "PUT":
                 return await self.put_manifest(request, name, reference)
-            await self.ecr.repository(name)
+            # Docker's own images, which the registry has in Docker Hub's place, as through a pull-through cache of ECR's.
+            if not (name.startswith(OFFICIAL) and request.method in ("GET", "HEAD")):
+                await self.ecr.repository(name)
             return await self.forward(request, await self.query(request))
         except RegistryProxyError as refusal:
             response = refusal.response()

@@ -12,8 +12,13 @@ from devcloud.cloud.docker import Container
 CPU_UNITS_PER_VCPU = 1024
 
 
-def container_of(cloud: Cloud, definition: str, name: str, command: Sequence[str] = ()) -> Container:
-    """Return the only container of a task definition, within the task's limits."""
+def container_of(
+    cloud: Cloud, definition: str, name: str, command: Sequence[str] = (), network_of: str | None = None
+) -> Container:
+    """Return the only container of a task definition, within the task's limits.
+
+    `network_of` is the container that holds its network.
+    """
     task = cloud.aws.client("ecs").describe_task_definition(taskDefinition=definition)["taskDefinition"]
     (container,) = task["containerDefinitions"]
     environment = {entry["name"]: entry["value"] for entry in container.get("environment", [])}
@@ -26,7 +31,18 @@ def container_of(cloud: Cloud, definition: str, name: str, command: Sequence[str
         memory_mib=int(task["memory"]),
         cpus=int(task["cpu"]) / CPU_UNITS_PER_VCPU,
         user=container.get("user"),
+        network_of=network_of,
     )
+
+
+def network(image: str, name: str, host: str, host_address: str) -> Container:
+    """Return the container that holds a task's network, in which the host has its private address.
+
+    The private address is a second one of the host's interface, and stacks' networks may overlap: so each task's
+    network has a route of its own to its stack's host. `host` is that host's address on the cloud's network.
+    """
+    script = f"ip route replace {host_address}/32 via {host} && exec sleep infinity"
+    return Container(name=name, image=image, command=["sh", "-c", script], capabilities=["NET_ADMIN"])
 
 
 def _secrets(cloud: Cloud, references: Mapping[str, str]) -> dict[str, str]:

@@ -14,7 +14,19 @@ from tests.infra.host.test_deploy import deployed, served
 
 WITH_DATA: dict[str, Any] = {
     **SERVICES,
-    "postgres": service(port=5432, ready=None, user=999, volume="/var/lib/postgresql/data"),
+    "postgres": service(
+        port=5432,
+        ready=None,
+        user=999,
+        volume="/var/lib/postgresql/data",
+        stateful=True,
+        published=True,
+        command=["postgres", "-c", "max_connections=60"],
+        check=["pg_isready"],
+        onStart=["psql", "password"],
+        tmpfs=["/var/run/postgresql"],
+    ),
+    "migrate": {**SERVICES["migrate"], "after": {"postgres": "healthy"}},
 }
 
 
