@@ -6,6 +6,7 @@ stack's file, and managed databases are the cloud's own. `local` has a copy only
 committed files name no emulator, and are not changed.
 """
 
+import re
 from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
@@ -109,7 +110,7 @@ def with_stand_ins(document: Mapping[str, Any], cloud: Cloud) -> dict[str, Any]:
     parents = {
         name: f"{cloud.registry_address}/{there[image]}"
         for name in {service.external for service in product.services.values() if service.external}
-        if (image := product.upstream[name].rpartition("/")[2].partition(":")[0]) in there
+        if (image := re.split("[:@]", product.upstream[name].rpartition("/")[2])[0]) in there
     }
     if not parents:
         return dict(document)
