@@ -237,7 +237,7 @@ class Worker(Entry):
 
 
 class Hosted(Entry):
-    """The service of the host that a secret leads to in a stack that does not set it; the program composes its value."""
+    """The service of the host that a secret leads to if a stack does not set it: the program composes its value."""
 
     service: ServiceName = Field(description="Service that the address leads to; it says `unless` this secret.")
     address: Annotated[
@@ -420,7 +420,9 @@ def _problems(product: Product) -> Iterator[str]:
     for what, values in (("port", ports), ("route", routes)):
         for value in sorted({value for value in values if values.count(value) > 1}):
             yield f"services has the {what} {value} twice; each must have its own."
-    passwords = [secret.hosted.password for secret in product.secrets.values() if secret.hosted and secret.hosted.password]
+    passwords = [
+        secret.hosted.password for secret in product.secrets.values() if secret.hosted and secret.hosted.password
+    ]
     for password in sorted({name for name in passwords if passwords.count(name) > 1}):
         yield f"secrets has the password {password} twice; each hosted service must have its own."
     if sum(service.edge for service in product.services.values()) > 1:

@@ -52,6 +52,7 @@ ADDRESS = re.compile(
     r"/v2/(?P<repository>.+)/(?:manifests/(?P<reference>[^/]+)|tags/list|blobs/(?P<blob>[^/]+|uploads/[^/]*))"
 )
 OFFICIAL = "library/"
+"""The repositories of Docker's official images."""
 
 
 class RegistryProxyError(Exception):
@@ -149,7 +150,7 @@ class Front:
             name, reference = match["repository"], match["reference"]
             if reference and request.method == "PUT":
                 return await self.put_manifest(request, name, reference)
-            # Docker's own images, which the registry has in Docker Hub's place, as through a pull-through cache of ECR's.
+            # Docker's own images, which the registry has in Docker Hub's place: as by a pull-through cache of ECR's.
             if not (name.startswith(OFFICIAL) and request.method in ("GET", "HEAD")):
                 await self.ecr.repository(name)
             return await self.forward(request, await self.query(request))

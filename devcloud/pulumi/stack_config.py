@@ -2,8 +2,8 @@
 
 Any stack but `local` is rehearsed from a copy of its file in the cache folder: the same settings, but what exists only
 outside this machine (a pinned image on Docker Hub, a model hub, real secrets, a real account) is taken from the local
-stack's file, and managed databases are the cloud's own. `local` has a copy only for the stand-ins that its host runs. The
-committed files name no emulator, and are not changed.
+stack's file, and managed databases are the cloud's own. `local` has a copy only if its host runs stand-ins for images
+from outside. The committed files name no emulator, and are not changed.
 """
 
 import re

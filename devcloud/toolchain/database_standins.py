@@ -113,7 +113,9 @@ def _lay_out(root: Path) -> None:
         file.unlink()
     for file, mark in (("passwd", "x:999:999::/var/lib/postgresql:/bin/sh"), ("group", "x:999:")):
         path = root / "etc" / file
-        others = [line for line in path.read_text().splitlines() if not re.match(r"(postgres|redis|[^:]*:x:999):", line)]
+        others = [
+            line for line in path.read_text().splitlines() if not re.match(r"(postgres|redis|[^:]*:x:999):", line)
+        ]
         path.write_text("\n".join([*others, f"postgres:{mark}"]) + "\n")
     for program in (root / POSTGRES_FOLDER / "bin").iterdir():
         link = root / "usr/local/bin" / program.name

@@ -53,7 +53,7 @@ class Service:
     published: bool = False
     """Whether its port is reached at the host's private address too."""
     command: tuple[str, ...] = ()
-    """What its container runs in place of its image's own command."""
+    """The command of its container; empty for its image's own."""
     check: tuple[str, ...] = ()
     """The command that ends with 0 in its container once it can work."""
     on_start: tuple[str, ...] = ()

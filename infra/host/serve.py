@@ -25,9 +25,7 @@ def prepare_network(host: Host) -> None:
 
 def upstreams(graph: Graph, services: Mapping[str, Placed]) -> dict[str, str]:
     """Return address:port of each service that the edge may send requests to."""
-    return {
-        name: f"{placed.address}:{placed.port}" for name, placed in services.items() if graph.services[name].route
-    }
+    return {name: f"{placed.address}:{placed.port}" for name, placed in services.items() if graph.services[name].route}
 
 
 def ensure(host: Host, generation: Generation) -> list[str]:

@@ -5,9 +5,6 @@ from collections.abc import Iterator, Mapping
 from infra.product import Hosted
 from infra.settings.models import Settings, key_of_secret
 
-WORKER = "worker"
-"""The folder of parameters whose values are for the worker alone: it reaches the host by its private address."""
-
 
 def parameters(settings: Settings) -> dict[str, str]:
     """Return the values of all secrets by their parameters' names, those that are composed among them."""
@@ -21,8 +18,11 @@ def parameters(settings: Settings) -> dict[str, str]:
 
 
 def worker_parameter(settings: Settings, secret: str) -> str:
-    """Return the name of the parameter with the worker's value of a secret."""
-    return f"{WORKER}/{secret}" if settings.hosted(secret) else secret
+    """Return the name of the parameter with the worker's value of a secret.
+
+    It is one of its own for a service of the host, which the worker reaches by the host's private address.
+    """
+    return f"worker/{secret}" if settings.hosted(secret) else secret
 
 
 def worker_services(settings: Settings) -> Mapping[str, int]:

@@ -48,6 +48,14 @@ SECRETS = {
 }
 
 
+HOSTED: dict[str, Any] = {
+    "slipway:databaseUrl": None,
+    "slipway:redisUrl": None,
+    "slipway:databasePassword": "hush-hush%hush",
+}
+"""Settings of a stack whose host runs PostgreSQL and Redis."""
+
+
 ID_PREFIXES = {
     "aws:ebs/volume:Volume": "vol",
     "aws:ec2/eip:Eip": "eipalloc",
@@ -343,10 +351,12 @@ def run(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> Run:
 def settings_of(
     stack: str, values: Mapping[str, Any] | None = None, product: Product = PRODUCT
 ) -> settings_module.Settings:
-    """Return a stack's settings: the product's secrets, and what is given."""
-    given = {key: value if isinstance(value, str) else json.dumps(value) for key, value in (values or {}).items()}
-    secrets = SECRETS if product.secrets else {}
-    return settings_module.load("slipway", stack, {**secrets, **given}, ROOT, product=product)
+    """Return a stack's settings: the product's secrets, and what is given; None takes a secret out."""
+    given = {**(SECRETS if product.secrets else {}), **(values or {})}
+    raw = {
+        key: value if isinstance(value, str) else json.dumps(value) for key, value in given.items() if value is not None
+    }
+    return settings_module.load("slipway", stack, raw, ROOT, product=product)
 
 
 UNKNOWN = "<unknown>"
