@@ -27,7 +27,7 @@ from multidict import CIMultiDict, CIMultiDictProxy
 from yarl import URL
 
 from devcloud.emulator import mutability
-from devcloud.emulator.addresses import address
+from devcloud.emulator.addresses import PULL_THROUGH, address
 from devcloud.util.registry import MANIFEST_TYPES, digest_of
 
 REGION = "us-east-1"
@@ -51,8 +51,6 @@ NOT_FOR_THE_REGISTRY = {*HOP_BY_HOP, "authorization", "expect"}
 ADDRESS = re.compile(
     r"/v2/(?P<repository>.+)/(?:manifests/(?P<reference>[^/]+)|tags/list|blobs/(?P<blob>[^/]+|uploads/[^/]*))"
 )
-OFFICIAL = "library/"
-"""The repositories of Docker's official images."""
 
 
 class RegistryProxyError(Exception):
@@ -150,8 +148,7 @@ class Front:
             name, reference = match["repository"], match["reference"]
             if reference and request.method == "PUT":
                 return await self.put_manifest(request, name, reference)
-            # Docker's own images, which the registry has in Docker Hub's place: as by a pull-through cache of ECR's.
-            if not (name.startswith(OFFICIAL) and request.method in ("GET", "HEAD")):
+            if not (name.startswith(f"{PULL_THROUGH}library/") and request.method in ("GET", "HEAD")):
                 await self.ecr.repository(name)
             return await self.forward(request, await self.query(request))
         except RegistryProxyError as refusal:
@@ -219,7 +216,8 @@ class Front:
 
     async def forward(self, request: web.Request, query: str, body: bytes | None = None) -> web.StreamResponse:
         """Send a request on and its answer back; `body` where it was read already."""
-        path = quote(request.path, safe="/:@")
+        # The registry behind has stand-ins for them, where public.ecr.aws would be asked.
+        path = quote(request.path.replace(f"/v2/{PULL_THROUGH}", "/v2/", 1), safe="/:@")
         url = URL(f"{self.registry}{path}{'?' + query if query else ''}", encoded=True)
         data = body if body is not None or not request.can_read_body else request.content
         headers = without(request.headers, NOT_FOR_THE_REGISTRY)

@@ -16,6 +16,7 @@ import yaml
 from devcloud.bootstrap import ROOT
 from devcloud.cloud import databases
 from devcloud.cloud.cloud import Cloud
+from devcloud.emulator.addresses import PULL_THROUGH
 from devcloud.toolchain import database_standins
 from devcloud.util.console import WrongCallError
 from devcloud.util.files import replace_text
@@ -108,7 +109,7 @@ def with_stand_ins(document: Mapping[str, Any], cloud: Cloud) -> dict[str, Any]:
     there = database_standins.published(cloud.cache, f"127.0.0.1:{cloud.ports.registry}")
     product = product_of()
     parents = {
-        name: f"{cloud.registry_address}/{there[image]}"
+        name: f"{cloud.registry_address}/{PULL_THROUGH}{there[image]}"
         for name in {service.external for service in product.services.values() if service.external}
         if (image := re.split("[:@]", product.upstream[name].rpartition("/")[2])[0]) in there
     }

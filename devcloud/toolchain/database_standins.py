@@ -111,8 +111,8 @@ def _lay_out(root: Path) -> None:
         shutil.rmtree(root / name, ignore_errors=True)
     for file in [file for pattern in JIT for file in root.glob(pattern)]:
         file.unlink()
-    for file, mark in (("passwd", "x:999:999::/var/lib/postgresql:/bin/sh"), ("group", "x:999:")):
-        path = root / "etc" / file
+    for name, mark in (("passwd", "x:999:999::/var/lib/postgresql:/bin/sh"), ("group", "x:999:")):
+        path = root / "etc" / name
         others = [
             line for line in path.read_text().splitlines() if not re.match(r"(postgres|redis|[^:]*:x:999):", line)
         ]
@@ -127,7 +127,8 @@ def _lay_out(root: Path) -> None:
     entrypoint = root / "usr/local/bin/docker-entrypoint.sh"
     entrypoint.write_text(ENTRYPOINT)
     entrypoint.chmod(0o755)
-    for folder, mode in ((DATA[1:], 0o1777), ("run/postgresql", 0o1777), ("data", 0o1777)):
-        (root / folder).mkdir(parents=True, exist_ok=True)
-        (root / folder).chmod(mode)
+    # Not below var/run, which is a link out of the folder.
+    for name in (DATA.lstrip("/"), "run/postgresql", "data"):
+        (root / name).mkdir(parents=True, exist_ok=True)
+        (root / name).chmod(0o1777)
     (root / "etc/resolv.conf").unlink(missing_ok=True)

@@ -5,6 +5,7 @@ there `library/python:3.11-slim`, which is Debian 12 with its own Python 3.11 la
 `library/node:24-slim`, the same with Node in /usr/local; and `library/caddy:2-alpine`, Caddy with Busybox alone.
 """
 
+import functools
 import json
 import shutil
 import socket
@@ -82,8 +83,9 @@ class StandIn:
         return digests.get(registry)
 
 
+@functools.cache
 def docker_hub_reachable(timeout_seconds: float = 3) -> bool:
-    """Whether Docker Hub answers at all."""
+    """Return whether Docker Hub answers at all. Asked once in a run."""
     try:
         with socket.create_connection((HUB, 443), timeout=timeout_seconds):
             return True

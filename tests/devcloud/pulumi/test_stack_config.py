@@ -92,7 +92,7 @@ def test_a_host_runs_the_stand_ins_that_its_cloud_has(tmp_path: Path) -> None:
         standin.mark.write_text(json.dumps({registry: f"sha256:{number:064x}", "127.0.0.1:1": "sha256:other"}))
     config = read_mapping(stack_config.config_file(cloud, "local"))
     parents = config["config"]["slipway:images"]["parents"]
-    place = f"{cloud.registry_address}/library"
+    place = f"{cloud.registry_address}/ecr-public/docker/library"
     assert parents == {
         "postgres": f"{place}/postgres:15-bookworm@sha256:{0:064x}",
         "redis": f"{place}/redis:7.0-bookworm@sha256:{1:064x}",
