@@ -16,10 +16,12 @@ import pulumi_aws as aws
 from infra import ROOT
 from infra.builds import base_version, buildx, staging
 from infra.builds.plan import PARENT_ARGUMENT, BuildPlan, plan_builds
+from infra.components import interruptions
 from infra.components.api_host import ApiHost, ApiHostArgs
 from infra.components.budget import Budget, BudgetArgs
 from infra.components.host_release import HostRelease, HostReleaseArgs
 from infra.components.image import Image, ImageArgs
+from infra.components.interruptions import SingleService, SingleServiceArgs
 from infra.components.jobs import Jobs, JobsArgs
 from infra.components.network import Network, NetworkArgs
 from infra.components.registry import CACHE, Registry, RegistryArgs
@@ -112,9 +114,17 @@ def deploy(settings: Settings) -> None:
     )
     secrets = Secrets(
         "secrets",
-        SecretsArgs(path=settings.parameter_path, values=hosted.parameters(settings)),
+        SecretsArgs(
+            path=settings.parameter_path,
+            values=hosted.parameters(settings),
+            warnings={
+                name: interruptions.new_password(service) for name, service in hosted.passwords(settings).items()
+            },
+        ),
         options,
     )
+    for service, made_from in graph.single_services(settings).items():
+        SingleService(service, SingleServiceArgs(made_from), options)
     jobs = Jobs("jobs", JobsArgs(prefix=prefix, spec=settings.jobs), options) if product.worker else None
     host = ApiHost(
         "api-host",

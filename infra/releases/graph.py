@@ -15,6 +15,8 @@ from infra.settings.memory import containers_mib
 SCHEMA = 1
 DATA_DEVICE = "/dev/sdf"
 """The name under which the data volume is attached."""
+MADE_FROM = ("port", "memoryMib", "user", "volume", "published", "command", "tmpfs", "onStart", "environment")
+"""Keys of a service in the graph that its container is made from, as in infra/host/plan.py."""
 DIGITS_OF_AN_ACCOUNT = "000000000000"
 
 
@@ -101,6 +103,18 @@ def references(settings: Settings, images: Mapping[str, str]) -> dict[str, str]:
         name: images[service.image] if service.image else _by_digest(settings.images.parents[str(service.external)])
         for name, service in settings.services.items()
     }
+
+
+def single_services(settings: Settings) -> dict[str, dict[str, object]]:
+    """Return what the services are made from of which the host runs only one: a change of it restarts the service."""
+    wiring = stand_in(settings)
+    found = {}
+    for name, service in settings.services.items():
+        if service.stateful:
+            described = _service(settings, wiring, name)
+            image = _by_digest(settings.images.parents[service.external]) if service.external else str(service.image)
+            found[name] = {key: described[key] for key in MADE_FROM} | {"image": image}
+    return found
 
 
 def _by_digest(reference: str) -> str:

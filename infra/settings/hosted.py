@@ -30,6 +30,15 @@ def worker_services(settings: Settings) -> Mapping[str, int]:
     return {hosted.service: _port(settings, hosted) for _, hosted in _of_worker(settings)}
 
 
+def passwords(settings: Settings) -> Mapping[str, str]:
+    """Return the services of the host that have a password, by the secret that is their password."""
+    found = {}
+    for password, address in settings.product.passwords.items():
+        if hosted := settings.hosted(address):
+            found[password] = hosted.service
+    return found
+
+
 def problems(settings: Settings) -> Iterator[str]:
     """Yield a sentence for each password that is missing, or that no service of the host has."""
     for password, address in settings.product.passwords.items():

@@ -22,18 +22,20 @@ TEND_SECONDS = 150
 """The host looks after its services each minute."""
 PAUSE_SECONDS = 0.3
 TABLE = "kept"
+DEVICE = "/dev/sdf"
 
 
 class Database:
     """The database on the host of `local`, as its superuser sees it there."""
 
-    def __init__(self, checkout: Checkout) -> None:
+    def __init__(self, checkout: Checkout, outputs: dict[str, Any]) -> None:
         self.checkout = checkout
+        self.outputs = outputs
 
     @property
     def instance(self) -> str:
         """The id of the host."""
-        return str(self.checkout.outputs()["apiInstanceId"])
+        return str(self.outputs["apiInstanceId"])
 
     def host(self, command: str) -> Done:
         """Run a command of the shell on the host."""
@@ -60,10 +62,11 @@ class Database:
 
     def ready(self) -> int:
         """Return the status of the product behind its front door, for a request that needs the database."""
-        address = self.checkout.outputs()["apiUrl"]
         login = {"email": "nobody@example.com", "password": "not-a-password"}
         try:
-            return httpx.post(f"{address}/auth/sign-in", json=login, timeout=10, trust_env=False).status_code
+            return httpx.post(
+                f"{self.outputs['apiUrl']}/auth/sign-in", json=login, timeout=10, trust_env=False
+            ).status_code
         except httpx.HTTPError:
             return 0
 
@@ -71,7 +74,7 @@ class Database:
 @pytest.fixture
 def database(checkout: Checkout, committed: dict[str, Any]) -> Database:
     """Return the database of the stack as it was committed."""
-    return Database(checkout)
+    return Database(checkout, committed)
 
 
 def wait_until(true: Callable[[], bool], seconds: float) -> float:
@@ -93,7 +96,7 @@ def test_a_killed_database_is_back_with_its_rows(database: Database, note: Calla
 
 
 def test_the_worker_reaches_the_database_and_nobody_outside_does(database: Database) -> None:
-    outputs = database.checkout.outputs()
+    outputs = database.outputs
     assert database.host(f"docker ps --format '{{{{.Ports}}}}' | grep -q {outputs['databaseHost']}:5432").code == 0
     with pytest.raises(httpx.ConnectError):
         httpx.get(f"http://{outputs['apiAddress']}:5432", timeout=5, trust_env=False)
@@ -108,19 +111,17 @@ def test_a_rebooted_host_starts_the_database_with_its_rows(database: Database) -
 
 
 def test_a_boot_without_the_volume_answers_503_and_makes_no_database(database: Database) -> None:
-    row, ec2 = database.add(), database.checkout.client("ec2")
-    filters = [{"Name": "attachment.instance-id", "Values": [database.instance]}]
-    (volume,) = [
-        each
-        for each in ec2.describe_volumes(Filters=filters)["Volumes"]
-        if each["Attachments"][0]["Device"] == "/dev/sdf"
-    ]
-    ec2.detach_volume(VolumeId=volume["VolumeId"])
-    ec2.reboot_instances(InstanceIds=[database.instance])
-    time.sleep(5)
+    row, ec2, instance = database.add(), database.checkout.client("ec2"), database.instance
+    attached = ec2.describe_volumes(Filters=[{"Name": "attachment.instance-id", "Values": [instance]}])["Volumes"]
+    (volume,) = [each["VolumeId"] for each in attached if each["Attachments"][0]["Device"] == DEVICE]
+    place = {"VolumeId": volume, "InstanceId": instance, "Device": DEVICE}
+    ec2.stop_instances(InstanceIds=[instance])
+    ec2.get_waiter("instance_stopped").wait(InstanceIds=[instance], WaiterConfig={"Delay": 2})
+    ec2.detach_volume(**place)
+    ec2.start_instances(InstanceIds=[instance])
     wait_until(lambda: database.ready() == httpx.codes.SERVICE_UNAVAILABLE, BOOT_SECONDS)
     assert database.host("ls -A /var/lib/slipway-data").said.split() == []
-    ec2.attach_volume(VolumeId=volume["VolumeId"], InstanceId=database.instance, Device="/dev/sdf")
+    ec2.attach_volume(**place)
     wait_until(lambda: database.has(row), TEND_SECONDS)
     wait_until(lambda: database.ready() == httpx.codes.UNAUTHORIZED, TEND_SECONDS)
 
@@ -139,7 +140,8 @@ def test_a_new_password_is_in_use_after_one_up_and_the_rows_are_there(database: 
 
 
 def test_a_replaced_host_finds_the_volume_and_its_rows(database: Database) -> None:
-    row, before = database.add(), database.instance
+    row = database.add()
     database.checkout.up("local", "--replace", "**::host")
-    assert database.instance != before
-    assert database.has(row)
+    replaced = Database(database.checkout, database.checkout.outputs())
+    assert replaced.instance != database.instance
+    assert replaced.has(row)

@@ -20,7 +20,7 @@ from pulumi.runtime import stack as runtime_stack
 from infra import program
 from infra import settings as settings_module
 from infra.builds import content, staging
-from infra.components import host_release, image
+from infra.components import host_release, image, interruptions
 from infra.product import Product, product_of
 from infra.product import load as load_product
 from infra.releases.gate import GateError
@@ -324,6 +324,7 @@ def run(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> Run:
         # Hooks need the engine, which calls them; the mocks know none.
         monkeypatch.setattr(image, "_hooks", lambda *_: None)
         monkeypatch.setattr(host_release, "_hooks", lambda *_: None)
+        monkeypatch.setattr(interruptions, "on_update", lambda *_: None)
         monkeypatch.setattr(host_release, "Gate", cloud.gate)
 
         def staged(files: Sequence[content.ContextFile], folder: Path) -> contextlib.AbstractContextManager[None]:

@@ -522,3 +522,13 @@ def test_addresses_on_the_host_are_composed_and_kept_as_secrets(run: Run) -> Non
     assert release["secrets"].keys() == {"database-url", "database-password", "redis-url", "openai-api-key"}
     text = json.dumps([asked.inputs for asked in cloud.asked if asked.type != PARAMETER], default=str)
     assert "hush-hush" not in text
+
+
+def test_a_preview_can_compare_what_databases_on_the_host_are_made_from(run: Run) -> None:
+    cloud, _ = run("dev", HOSTED)
+    kept = {asked.name: asked.inputs["madeFrom"] for asked in cloud.all("slipway:index:SingleService")}
+    assert kept.keys() == {"postgres", "redis"}
+    assert kept["postgres"]["memoryMib"] == 256
+    assert kept["postgres"]["image"].startswith("public.ecr.aws/docker/library/postgres@sha256:")
+    assert "hush" not in json.dumps(kept)
+    assert not run("dev")[0].all("slipway:index:SingleService")
