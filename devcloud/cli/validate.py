@@ -60,7 +60,12 @@ def _check_committed(stack: str) -> None:
     """
     file = stack_config.committed_file(stack)
     values, encrypted = read_values(file, stack_config.project())
-    unset = {stack_config.key(key_of_secret(name)) for name in product_of().secrets} - values.keys() - encrypted
+    product, given = product_of(), values.keys() | encrypted
+    keys = {name: stack_config.key(key_of_secret(name)) for name in product.secrets}
+    unset = set(keys.values()) - given
+    for password, address in product.passwords.items():
+        # Of a database's address and the password of one on the host, a stack sets one.
+        unset -= {keys[address]} if keys[password] in given else {keys[password]}
     if unset:
         row(stack, f"not set yet: {', '.join(sorted(unset))}; `pulumi up` will ask for them")
     settings = load_file(file, stack, unset=unset)
