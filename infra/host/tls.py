@@ -91,10 +91,15 @@ def check_before_turn(host: Host, new: Generation, current: Generation | None) -
         raise missing(host, new)
 
 
-def wait_after_turn(host: Host, generation: Generation) -> None:
-    """Wait for a first certificate, and say why there is none: until then the edge serves by HTTP."""
-    if not _wait(host, host.machine.own_address(), str(generation.domain)):
-        host.say(missing(host, generation).cause)
+def wait_after_turn(host: Host, new: Generation, old: Generation | None) -> None:
+    """Wait for a first certificate, and say why there is none: until then the edge serves by HTTP.
+
+    An edge that tries already goes on until it is stopped, and holds the lock for it: only its log has a reason.
+    """
+    trying = old if old and old.domain == new.domain else None
+    own, domain = host.machine.own_address(), str(new.domain)
+    if not (answers(host, own, domain) if trying else _wait(host, own, domain)):
+        host.say(missing(host, trying or new).cause)
 
 
 def problem(host: Host, generation: Generation | None) -> str | None:
@@ -137,7 +142,7 @@ def reason(log: str) -> str:
         if isinstance(entry, dict) and str(entry.get("logger")).startswith("tls") and entry.get("error"):
             error = str(entry["error"])
     if not error:
-        return "the edge's log gives no reason yet; it goes on asking, and `pulumi up` says more."
+        return "the edge still tries; the next `pulumi up` says what came of it."
     found = PROBLEM.search(error)
     kind, said = (found[1], found[2]) if found else ("", error)
     said = " ".join(said.split())[:ERROR_CHARACTERS]
