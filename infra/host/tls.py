@@ -48,6 +48,11 @@ def environment(given: Tls) -> dict[str, str]:
     return {**values, "ACME_ROOT": f"{ROOT_IN_CONTAINER}/{ROOT}"} if given.root else values
 
 
+def folder(given: Tls) -> str:
+    """Return the folder of an ACME server's certificates: another's are of no use, and must not redirect to HTTPS."""
+    return str(FOLDER / re.sub("[^a-z0-9.]+", "-", given.directory.partition("://")[2].lower()).strip("-"))
+
+
 def prepare(host: Host, service: Service, image: str) -> None:
     """Have the folder of certificates before an edge starts, for the user of its image. Raises HostError."""
     given = host.graph.tls
@@ -56,12 +61,12 @@ def prepare(host: Host, service: Service, image: str) -> None:
     data.mount(host)
     user, _, group = host.must(docker.user_of_image(image), "Asking for the edge's user").strip().partition(":")
     owner = [f"--owner={user or 0}", f"--group={group or 0}"]
-    host.must(["install", "--directory", "--mode=0700", *owner, str(FOLDER)], "Making the folder of certificates")
+    host.must(["install", "--directory", "--mode=0700", *owner, folder(given)], "Making the folder of certificates")
     if given.root:
-        folder = _root_folder(host)
-        folder.mkdir(parents=True, exist_ok=True)
-        folder.chmod(0o755)
-        write(folder / ROOT, given.root, 0o644)
+        where = _root_folder(host)
+        where.mkdir(parents=True, exist_ok=True)
+        where.chmod(0o755)
+        write(where / ROOT, given.root, 0o644)
 
 
 def mounts(host: Host, service: Service) -> list[docker.Mount]:
@@ -69,7 +74,7 @@ def mounts(host: Host, service: Service) -> list[docker.Mount]:
     given = host.graph.tls
     if given is None or not service.edge:
         return []
-    found = [docker.Mount(str(FOLDER), FOLDER_IN_CONTAINER, read_only=False)]
+    found = [docker.Mount(folder(given), FOLDER_IN_CONTAINER, read_only=False)]
     if given.root:
         found.append(docker.Mount(str(_root_folder(host)), ROOT_IN_CONTAINER, read_only=True))
     return found

@@ -64,12 +64,12 @@ def test_the_edge_is_told_its_domain_and_given_the_folder_of_certificates(tmp_pa
     }
     folder = host.store.memory / "acme"
     assert edge.options["--mount"].split() == [
-        f"type=bind,source={DATA}/.certificates,target=/certificates",
+        f"type=bind,source={DATA}/.certificates/pebble.example.com-dir,target=/certificates",
         f"type=bind,source={folder},target=/run/acme,readonly",
     ]
     assert (folder / "root.pem").read_text() == ROOT
     made = next(command for command in machine.commands if command[0] == "install")
-    assert made[2:] == ["--mode=0700", "--owner=10001", "--group=10002", f"{DATA}/.certificates"]
+    assert made[2:] == ["--mode=0700", "--owner=10001", "--group=10002", f"{DATA}/.certificates/pebble.example.com-dir"]
     others = [one for name, one in machine.containers.items() if not name.endswith("-web")]
     assert not any("certificates" in one.options.get("--mount", "") for one in others)
 
