@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 
-from infra.host import data, docker, probes, secrets, tls
+from infra.host import data, docker, log_shipping, probes, secrets, tls
 from infra.host.aws import AwsError
 from infra.host.generation import Placed
 from infra.host.graph import Service
@@ -107,6 +107,7 @@ def run_once(host: Host, service: Service, placed: Placed) -> None:
         host.machine.sleep(POLL_SECONDS)
     if state is None or state.exit_code != 0:
         raise ended(host, service, placed, state)
+    log_shipping.ship(host, [placed.container])
     host.must(docker.remove([placed.container]), f"Removing {service.name}")
 
 

@@ -255,7 +255,7 @@ class _Deployment:
     def drain(self) -> None:
         """Record that the release serves, and stop the old containers once the old edge has no connections left."""
         host, entry = self.host, self.entry("turn")
-        new = Generation.of_json(entry["generation"])
+        new = replace(Generation.of_json(entry["generation"]), since=self.entry("commit")["at"])
         old = Generation.of_json(entry["old"]) if entry["old"] else None
         host.store.set_current(new)
         if not self.journal.has("verdict"):

@@ -96,6 +96,15 @@ class Seconds:
 
 
 @dataclass(frozen=True)
+class Updates:
+    """The weekly window of security updates, in UTC."""
+
+    day: str
+    """In systemd's words, such as Sun."""
+    hour: int
+
+
+@dataclass(frozen=True)
 class Graph:
     """All services of a stack's host."""
 
@@ -109,6 +118,8 @@ class Graph:
     memory_mib: int
     """Memory that all containers together may have."""
     seconds: Seconds
+    updates: Updates | None
+    """None if they are off."""
     data_volume: DataVolume
     services: Mapping[str, Service]
     tls: Tls | None
@@ -145,6 +156,7 @@ def parse(document: Mapping[str, Any]) -> Graph:
         http_port=document["httpPort"],
         memory_mib=document["memoryMib"],
         seconds=Seconds(**document["seconds"]),
+        updates=Updates(**document["updates"]) if document["updates"] else None,
         data_volume=DataVolume(**document["dataVolume"]),
         services={name: _service(name, entry) for name, entry in sorted(document["services"].items())},
         tls=Tls(**document["tls"]) if document["tls"] else None,

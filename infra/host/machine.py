@@ -58,8 +58,14 @@ class Machine(Protocol):
     def free_memory_mib(self) -> int:
         """Return the memory that new processes may take without swapping."""
 
+    def memory_used_percent(self) -> float:
+        """Return the share of memory that new processes may not take."""
+
     def free_disk_mib(self, folder: str) -> int:
         """Return the free space of a folder's file system."""
+
+    def disk_used_percent(self, folder: str) -> float:
+        """Return the share of a folder's file system that is taken."""
 
     def own_address(self) -> str:
         """Return the host's own address in its network."""
@@ -136,12 +142,23 @@ class Linux:
         time.sleep(seconds)
 
     def free_memory_mib(self) -> int:
-        found = re.search(r"^MemAvailable:\s+(\d+) kB", Path("/proc/meminfo").read_text("ascii"), re.MULTILINE)
-        return int(found[1]) // 1024 if found else 0
+        return self._memory_kib("MemAvailable") // 1024
+
+    def memory_used_percent(self) -> float:
+        return 100.0 * (1 - self._memory_kib("MemAvailable") / self._memory_kib("MemTotal"))
+
+    @staticmethod
+    def _memory_kib(name: str) -> int:
+        found = re.search(rf"^{name}:\s+(\d+) kB", Path("/proc/meminfo").read_text("ascii"), re.MULTILINE)
+        return int(found[1]) if found else 0
 
     def free_disk_mib(self, folder: str) -> int:
         free = os.statvfs(folder)
         return free.f_bavail * free.f_frsize // (1024 * 1024)
+
+    def disk_used_percent(self, folder: str) -> float:
+        disk = os.statvfs(folder)
+        return 100.0 * (1 - disk.f_bavail / disk.f_blocks)
 
     def own_address(self) -> str:
         # No packet is sent: connecting a datagram socket only chooses the interface.

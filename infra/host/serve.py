@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 
-from infra.host import containers, data, docker, front, images, plan, tls
+from infra.host import containers, data, docker, front, images, log_shipping, plan, tls
 from infra.host.generation import Generation, Placed
 from infra.host.graph import Graph
 from infra.host.host import Host
@@ -88,7 +88,8 @@ def serves(host: Host, generation: Generation) -> bool:
 
 
 def remove_leftovers(host: Host, kept: Generation | None) -> None:
-    """Remove the stack's containers that a generation does not use."""
+    """Send the logs of the stack's containers that a generation does not use, and remove them."""
     used = kept.containers if kept else ()
     if leftovers := sorted(name for name in host.containers() if name not in used):
+        log_shipping.ship(host, leftovers)
         host.must(docker.remove(leftovers), "Removing leftover containers", seconds=120)

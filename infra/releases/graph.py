@@ -68,7 +68,7 @@ def stand_in(settings: Settings) -> Wiring:
 
 def graph(settings: Settings, wiring: Wiring) -> dict[str, object]:
     """Return the graph as the host's program is packed with it."""
-    times = settings.host.release
+    times, updates = settings.host.release, settings.host.updates
     return {
         "schema": SCHEMA,
         "name": settings.prefix,
@@ -88,6 +88,7 @@ def graph(settings: Settings, wiring: Wiring) -> dict[str, object]:
             "certificate": times.certificate_seconds,
             "request": settings.product.longest_request_seconds,
         },
+        "updates": {"day": updates.day, "hour": updates.hour} if updates.enabled else None,
         "dataVolume": {"id": wiring.data_volume_id, "device": DATA_DEVICE},
         "tls": _tls(settings),
         "services": {name: _service(settings, wiring, name) for name in settings.services},
@@ -153,5 +154,5 @@ def _environment(settings: Settings, wiring: Wiring, name: str) -> dict[str, str
     if wiring.queue_url and {"jobs:send", "jobs:count", "jobs:work"} & set(service.permissions):
         environment["JOBS_QUEUE_URL"] = wiring.queue_url
     if "release:read" in service.permissions:
-        environment["RELEASE_PARAMETER"] = release_parameter(settings)
+        environment["VERIFIED_PARAMETER"] = verified_parameter(settings)
     return environment

@@ -14,7 +14,17 @@ from infra.lib.schema import Group, Legal, named, wrong
 from infra.product import Product, ProductError, Service
 from infra.settings import checks
 from infra.settings.images import Images
-from infra.settings.patterns import DOMAIN, HOST, IMAGE_PATH, Cidr, ImageReference, LimitMib, SizeMb, StackName
+from infra.settings.patterns import (
+    DOMAIN,
+    HOST,
+    IMAGE_PATH,
+    Cidr,
+    EmailAddress,
+    ImageReference,
+    LimitMib,
+    SizeMb,
+    StackName,
+)
 
 # Open to whoever may reach the API, these would let them reach something else.
 PORTS_IN_USE = {22: "SSH", 5432: "PostgreSQL", 6379: "Redis"}
@@ -159,6 +169,22 @@ class ReleaseTimes(Group):
         return 2 * (steps + self.certificate_seconds + DRAIN_SECONDS)
 
 
+class Updates(Group):
+    """The weekly window in which the host installs security updates."""
+
+    enabled: bool = Field(
+        default=True,
+        description="Whether the host installs the system's security updates each week, and restarts if they need it.",
+    )
+    day: Literal["Mon", "Tue", "Wed", "Thu", "Fri", "Sat", "Sun"] = Field(
+        default="Sun", description="Day of the window, in UTC."
+    )
+    hour: Annotated[int, Field(ge=0, le=23)] = Field(
+        default=3,
+        description="Hour in which the updates begin, in UTC; a restart takes about a minute, in which nothing serves.",
+    )
+
+
 class Host(Group):
     """The machine that the API runs on."""
 
@@ -219,6 +245,9 @@ class Host(Group):
         "public one.",
     )
     release: ReleaseTimes = Field(default=ReleaseTimes(), description="How long the steps of a release may take.")
+    updates: Updates = Field(
+        default=Updates(), description="The weekly window in which the host installs security updates."
+    )
 
     @model_validator(mode="after")
     def _port_is_free(self) -> Self:
@@ -302,14 +331,19 @@ class Budget(Group):
     monthly_usd: Annotated[int, Field(ge=1, le=100_000)] = Field(
         default=50, description="Budget of a month, in US dollars."
     )
-    email: (
-        Annotated[
-            str,
-            Field(pattern=r"^[A-Za-z0-9._%+-]+@[A-Za-z0-9-]+(\.[A-Za-z0-9-]+)+$", max_length=200),
-            Legal("an e-mail address, such as team@example.com"),
-        ]
-        | None
-    ) = Field(default=None, description="Who is told when the budget is used up; empty for nobody.")
+    email: EmailAddress | None = Field(
+        default=None, description="Who is told when the budget is used up; empty for nobody."
+    )
+
+
+class Alerts(Group):
+    """Who is told when something is wrong."""
+
+    email: EmailAddress | None = Field(
+        default=None,
+        description="Who gets a message when an alarm begins and ends, once the address has confirmed AWS's e-mail; "
+        "empty for nobody: the alarms are then on the dashboard only.",
+    )
 
 
 class Settings(Group):
@@ -337,6 +371,7 @@ class Settings(Group):
     worker: Worker = Field(default=Worker(), description="The tasks that do the machine learning.")
     logs: Logs = Field(default=Logs(), description="What CloudWatch Logs keeps.")
     budget: Budget = Field(default=Budget(), description="What a month may cost.")
+    alerts: Alerts = Field(default=Alerts(), description="Who is told when something is wrong.")
 
     @property
     def prefix(self) -> str:
@@ -345,8 +380,8 @@ class Settings(Group):
 
     @property
     def parameter_path(self) -> str:
-        """Path of the stack's SSM parameters: `/<project>/<stack>`."""
-        return f"/{self.project}/{self.stack}"
+        """Path of the stack's SSM parameters."""
+        return parameter_path(self.project, self.stack)
 
     def secret(self, name: str) -> str:
         """Return the value of one of the product's secrets."""
@@ -408,6 +443,11 @@ CHECKS: Mapping[str, tuple[Callable[[SecretStr], SecretStr], str]] = {
 DEFAULT_PORTS: Mapping[str, int] = {"postgres-url": 5432, "redis-url": 6379}
 """The ports of addresses that name none, by the kind of secret."""
 _MODELS: dict[int, tuple[Product, type[Settings]]] = {}
+
+
+def parameter_path(project: str, stack: str) -> str:
+    """Return the path of a stack's SSM parameters: `/<project>/<stack>`."""
+    return f"/{project}/{stack}"
 
 
 def attribute_of(name: str) -> str:

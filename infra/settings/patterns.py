@@ -39,5 +39,10 @@ EnvironmentName = Annotated[
     Field(pattern=r"^[A-Z_][A-Z0-9_]*$", max_length=100),
     Legal("the name of an environment variable, such as HF_TOKEN, never the secret itself", hide=True),
 ]
+EmailAddress = Annotated[
+    str,
+    Field(pattern=r"^[A-Za-z0-9._%+-]+@[A-Za-z0-9-]+(\.[A-Za-z0-9-]+)+$", max_length=200),
+    Legal("an e-mail address, such as team@example.com"),
+]
 SizeMb = Annotated[int, Field(ge=1, le=20_000)]
 LimitMib = Annotated[int, Field(ge=1, le=10_000)]

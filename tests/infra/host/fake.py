@@ -11,7 +11,7 @@ from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any
 
-from infra.host.aws import AwsError, Login
+from infra.host.aws import AwsError, Datum, LogEvent, Login
 from infra.host.graph import Graph, parse
 from infra.host.host import Host
 from infra.host.machine import Done
@@ -90,6 +90,7 @@ def graph_json(services: Mapping[str, Any] | None = None, **changes: Any) -> dic
         "httpPort": PUBLIC,
         "memoryMib": 1000,
         "seconds": {"pull": 300, "once": 120, "ready": 45, "steady": 6, "watch": 5, "certificate": 90, "request": 130},
+        "updates": {"day": "Sun", "hour": 3},
         "tls": None,
         "dataVolume": {"id": VOLUME, "device": "/dev/sdf"},
         "services": dict(services or SERVICES),
@@ -110,6 +111,11 @@ def release_text(number: int, secret: int = 1, services: Mapping[str, Any] | Non
             "secrets": {"database-url": secret},
         }
     )
+
+
+def docker_time(seconds: float) -> str:
+    """Return a time as Docker writes it."""
+    return f"{time.strftime('%Y-%m-%dT%H:%M:%S', time.gmtime(seconds))}.{seconds % 1 * 1e9:09.0f}Z"
 
 
 class Killed(BaseException):
@@ -171,6 +177,10 @@ class FakeAws:
     """How many times a role is still denied."""
     asked: list[str] = field(default_factory=list)
     value: str = SECRET
+    published: list[dict[str, float]] = field(default_factory=list)
+    """Values of metrics, by name and dimensions, for each call."""
+    logs: dict[str, list[str]] = field(default_factory=dict)
+    """Messages by stream."""
 
     def _ask(self, what: str) -> None:
         self.asked.append(what)
@@ -199,6 +209,15 @@ class FakeAws:
             self.denials -= 1
             raise AwsError("refused with 403 AccessDenied: not authorized to perform sts:AssumeRole", "AccessDenied")
         return Credentials("AKIA", "hidden", "token", "2026-11-28T12:00:00Z")
+
+    def put_metrics(self, namespace: str, data: Sequence[Datum]) -> None:
+        self._ask(f"metrics of {namespace}")
+        self.published.append({".".join([one.name, *one.dimensions.values()]): one.value for one in data})
+
+    def put_log_events(self, group: str, stream: str, events: Sequence[LogEvent]) -> None:
+        self._ask(f"log {group} {stream}")
+        assert list(events) == sorted(events, key=lambda event: event.milliseconds)
+        self.logs.setdefault(stream, []).extend(event.message for event in events)
 
 
 OPTIONS_ALONE = {"--detach", "--read-only"}
@@ -232,6 +251,8 @@ class FakeMachine:
     """The dates of every certificate."""
     memory: int = 900
     disk: int = 5000
+    logged: dict[str, list[str]] = field(default_factory=dict)
+    """Lines of containers, each with its time; the others have that of their behaviour."""
     commands: list[list[str]] = field(default_factory=list)
     moments: int = 0
     kill_at: int | None = None
@@ -250,6 +271,14 @@ class FakeMachine:
     """The device with the data."""
     folders: set[str] = field(default_factory=set)
     """Folders on the data volume."""
+    updates: list[str] = field(default_factory=list)
+    """Packages with security updates."""
+    needs_restart: bool = False
+    dnf_fails: str = ""
+    """The message of `dnf`, if it fails."""
+    restarts_fail: bool = False
+    rebooting: bool = False
+    during_upgrade: Callable[[], object] | None = None
 
     # The machine's interface.
 
@@ -299,6 +328,12 @@ class FakeMachine:
     def free_disk_mib(self, folder: str) -> int:
         assert folder == "/var/lib/docker"
         return self.disk
+
+    def memory_used_percent(self) -> float:
+        return 55.0
+
+    def disk_used_percent(self, folder: str) -> float:
+        return {"/": 40.0, DATA: 10.0}[folder]
 
     def own_address(self) -> str:
         return OWN
@@ -458,9 +493,20 @@ class FakeMachine:
         ]
         return Done(0 if len(known) == len(command) else 1, json.dumps(entries), "")
 
+    def _stats(self, command: list[str]) -> Done:
+        assert command[:3] == ["--no-stream", "--format", "{{.Name}} {{.MemUsage}}"]
+        lines = [f"{name} 140.2MiB / 224MiB" for name in command[3:] if self.runs(self.containers[name])]
+        return Done(0, "\n".join(lines), "")
+
     def _logs(self, command: list[str]) -> Done:
-        behaviour = self.containers[command[-1]].behaviour
-        return Done(0, behaviour.log, behaviour.errors)
+        one = self.containers[command[-1]]
+        if "--timestamps" not in command:
+            return Done(0, one.behaviour.log, one.behaviour.errors)
+        lines = self.logged.get(one.name, [f"{docker_time(one.started)} {one.behaviour.log}"])
+        since = command[command.index("--since") + 1] if "--since" in command else ""
+        after = since if since.endswith("Z") else docker_time(float(since or 0))
+        until = docker_time(float(command[command.index("--until") + 1])) if "--until" in command else "9"
+        return Done(0, "".join(f"{line}\n" for line in lines if after <= line < until), "")
 
     def _info(self, command: list[str]) -> Done:
         return Done(0, "/var/lib/docker\n", "")
@@ -514,13 +560,32 @@ class FakeMachine:
             return Done(0, "", "")
         if command[0] == "systemctl":
             return self._systemctl(command)
+        if command[0] == "dnf":
+            return self._dnf(command[1:])
         assert command[0] == "systemd-run", command
         if self.unit_active or self.unit_restarts_at is not None:
             return Done(1, "", "Failed to start transient service unit: Unit slipway-release.service already exists.")
         self.unit_active = True
         return Done(0, "", "")
 
+    def _dnf(self, command: list[str]) -> Done:
+        if self.dnf_fails:
+            return Done(1, "", self.dnf_fails)
+        if command == ["needs-restarting", "--reboothint"]:
+            if not self.needs_restart:
+                return Done(0, "Reboot should not be necessary.\n", "")
+            return Done(1, "  * kernel\n\nReboot is required to fully utilize these updates.\n", "")
+        assert command == ["upgrade", "--assumeyes", "--security", "--releasever=latest"]
+        if self.during_upgrade:
+            self.during_upgrade()
+        self.needs_restart |= "kernel" in self.updates
+        self.updates.clear()
+        return Done(0, "Complete!\n", "")
+
     def _systemctl(self, command: list[str]) -> Done:
+        if command[1] == "reboot":
+            self.rebooting = not self.restarts_fail
+            return Done(1 if self.restarts_fail else 0, "", "Failed to talk to init daemon." * self.restarts_fail)
         if command[1] != "is-active":
             return Done(0, "", "")
         if self.unit_restarts_at is not None and self.time >= self.unit_restarts_at:
