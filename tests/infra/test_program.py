@@ -571,3 +571,8 @@ def test_alarms_and_metrics_are_in_the_bill(run: Run) -> None:
     assert bill["alarms"] == pytest.approx(0.1 * len(cloud.all(ALARM)))
     assert bill["dashboard"] == 3
     assert bill["metrics"] > 1
+
+
+def test_a_domain_is_watched_for_its_certificate(run: Run) -> None:
+    added = {asked.name for asked in run("dev", {"slipway:host": {"domain": "labs.example.com"}})[0].all(ALARM)}
+    assert added - {asked.name for asked in run()[0].all(ALARM)} == {"alarm-certificate", "alarm-disk-data"}
