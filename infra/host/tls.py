@@ -24,6 +24,7 @@ FOLDER = data.FOLDER / ".certificates"
 FOLDER_IN_CONTAINER, ROOT_IN_CONTAINER = "/certificates", "/run/acme"
 ROOT = "root.pem"
 ANSWER_SECONDS, POLL_SECONDS = 5.0, 1.0
+DAY_SECONDS = 24 * 3600
 LOG_LINES = 2000
 """Lines of the edge's log that are searched for a reason: each request is one."""
 ERROR_CHARACTERS = 300
@@ -118,8 +119,16 @@ def problem(host: Host, generation: Generation | None) -> str | None:
     left = end - host.machine.now()
     if left >= (end - begin) * LATE:
         return None
-    days = max(left, 0) / (24 * 3600)
+    days = max(left, 0) / DAY_SECONDS
     return f"The certificate of {generation.domain} ends in {days:.1f} days: {reason(_log(host, generation))}"
+
+
+def days_left(host: Host, generation: Generation | None) -> float | None:
+    """Return for how many days the certificate of what serves is good; 0 for none, and None without a domain."""
+    if generation is None or generation.domain is None:
+        return None
+    shown = _shown(host, host.machine.own_address(), generation.domain)
+    return max(dates(shown)[1] - host.machine.now(), 0) / DAY_SECONDS if shown else 0.0
 
 
 def dates(certificate: bytes) -> tuple[float, float]:

@@ -608,3 +608,8 @@ def test_a_preview_can_compare_what_databases_on_the_host_are_made_from(run: Run
     assert kept["postgres"]["image"].startswith("public.ecr.aws/docker/library/postgres@sha256:")
     assert "hush" not in json.dumps(kept)
     assert not run("dev")[0].all("slipway:index:SingleService")
+
+
+def test_a_domain_is_watched_for_its_certificate(run: Run) -> None:
+    added = {asked.name for asked in run("dev", {"slipway:host": {"domain": "labs.example.com"}})[0].all(ALARM)}
+    assert added - {asked.name for asked in run()[0].all(ALARM)} == {"alarm-certificate", "alarm-disk-data"}
