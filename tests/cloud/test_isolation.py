@@ -104,8 +104,10 @@ class Host:
             "command": lambda aws: aws.client("ssm").send_command(
                 InstanceIds=[instance], DocumentName="AWS-RunShellScript", Parameters={}
             ),
-            "assume": lambda aws: aws.client("sts").assume_role(RoleArn=f"{role}host", RoleSessionName="x"),
-            "assume api": lambda aws: aws.client("sts").assume_role(RoleArn=f"{role}host-api", RoleSessionName="x"),
+            "assume": lambda aws: aws.client("sts").assume_role(RoleArn=f"{role}host", RoleSessionName="attempt"),
+            "assume api": lambda aws: aws.client("sts").assume_role(
+                RoleArn=f"{role}host-api", RoleSessionName="attempt"
+            ),
             "users": lambda aws: aws.client("iam").list_users(),
             "policy": lambda aws: aws.client("iam").put_role_policy(
                 RoleName=f"slipway-{STACK}-host", PolicyName="x", PolicyDocument="{}"
