@@ -92,6 +92,7 @@ class Host:
             "receive": lambda aws: aws.client("sqs").receive_message(QueueUrl=jobs, MaxNumberOfMessages=0),
             "purge": lambda aws: aws.client("sqs").purge_queue(QueueUrl=f"{jobs}-absent"),
             "release": lambda aws: aws.client("ssm").get_parameter(Name=release),
+            "releases": lambda aws: aws.client("ssm").get_parameter_history(Name=self.outputs["verifiedParameter"]),
             "write release": lambda aws: aws.client("ssm").put_parameter(
                 Name=release, Value="x", Type="Wrong", Overwrite=True
             ),
@@ -117,7 +118,7 @@ class Host:
         }
 
 
-EXPECTED = {"jobs:send": {"send", "count"}, "jobs:count": {"count", "count dead"}, "release:read": {"release"}}
+EXPECTED = {"jobs:send": {"send", "count"}, "jobs:count": {"count", "count dead"}, "release:read": {"releases"}}
 """The attempts that each permission of product.yaml lets through."""
 
 
