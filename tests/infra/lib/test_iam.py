@@ -16,6 +16,7 @@ DEAD = f"{QUEUE}-dead"
 LOGS = f"arn:aws:logs:{REGION}:{ACCOUNT}:log-group:/slipway/dev/worker"
 DATABASE_URL = f"arn:aws:ssm:{REGION}:{ACCOUNT}:parameter/slipway/dev/database-url"
 
+RELEASE = f"arn:aws:ssm:{REGION}:{ACCOUNT}:parameter/slipway/dev/release"
 VERIFIED = f"arn:aws:ssm:{REGION}:{ACCOUNT}:parameter/slipway/dev/verified"
 HOST_ROLE = f"arn:aws:iam::{ACCOUNT}:role/slipway-dev-host"
 API_ROLE = f"arn:aws:iam::{ACCOUNT}:role/slipway-dev-host-api"
