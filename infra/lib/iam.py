@@ -108,7 +108,8 @@ def service_policy(
             raise ValueError(f"The permission {permission} needs a queue, but there is none.")
         match permission:
             case "jobs:send":
-                statements.append(_allow(["sqs:SendMessage"], [queue_arn]))
+                # Whoever sends asks whether the queue is there, and how long it keeps what it was sent.
+                statements.append(_allow(["sqs:GetQueueAttributes", "sqs:SendMessage"], [queue_arn]))
             case "jobs:count":
                 statements.append(_allow(["sqs:GetQueueAttributes"], [queue_arn, dead_letter_arn]))
             case "jobs:work":

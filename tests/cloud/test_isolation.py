@@ -92,6 +92,7 @@ class Host:
             "receive": lambda aws: aws.client("sqs").receive_message(QueueUrl=jobs, MaxNumberOfMessages=0),
             "purge": lambda aws: aws.client("sqs").purge_queue(QueueUrl=f"{jobs}-absent"),
             "release": lambda aws: aws.client("ssm").get_parameter(Name=release),
+            "releases": lambda aws: aws.client("ssm").get_parameter_history(Name=self.outputs["verifiedParameter"]),
             "write release": lambda aws: aws.client("ssm").put_parameter(
                 Name=release, Value="x", Type="Wrong", Overwrite=True
             ),
@@ -104,8 +105,10 @@ class Host:
             "command": lambda aws: aws.client("ssm").send_command(
                 InstanceIds=[instance], DocumentName="AWS-RunShellScript", Parameters={}
             ),
-            "assume": lambda aws: aws.client("sts").assume_role(RoleArn=f"{role}host", RoleSessionName="x"),
-            "assume api": lambda aws: aws.client("sts").assume_role(RoleArn=f"{role}host-api", RoleSessionName="x"),
+            "assume": lambda aws: aws.client("sts").assume_role(RoleArn=f"{role}host", RoleSessionName="attempt"),
+            "assume api": lambda aws: aws.client("sts").assume_role(
+                RoleArn=f"{role}host-api", RoleSessionName="attempt"
+            ),
             "users": lambda aws: aws.client("iam").list_users(),
             "policy": lambda aws: aws.client("iam").put_role_policy(
                 RoleName=f"slipway-{STACK}-host", PolicyName="x", PolicyDocument="{}"
@@ -115,7 +118,7 @@ class Host:
         }
 
 
-EXPECTED = {"jobs:send": {"send"}, "jobs:count": {"count", "count dead"}, "release:read": {"release"}}
+EXPECTED = {"jobs:send": {"send", "count"}, "jobs:count": {"count", "count dead"}, "release:read": {"releases"}}
 """The attempts that each permission of product.yaml lets through."""
 
 

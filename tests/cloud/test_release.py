@@ -260,8 +260,8 @@ def test_a_change_of_the_api_and_a_rotated_secret_serve_after_one_up_and_were_ve
     key = f"sk-{secrets.token_hex(16)}"
     release.checkout.configure({"slipway:openaiApiKey": key})
     said, seconds = release.up_well()
-    environment = release.checkout.on_host("api", "inspect", "--format", "{{json .Config.Env}}", "{}").said
-    assert key in environment
+    wait_for_the_drain(release)
+    assert key in release.checkout.on_host("api", "inspect", "--format", "{{json .Config.Env}}", "{}").said
     changed = {name for name, version in json.loads(release.parameter)["secrets"].items() if version != versions[name]}
     assert changed == {"openai-api-key"}
     assert key not in said

@@ -97,12 +97,12 @@ def test_the_worker_can_only_look_at_take_hold_and_delete_messages_of_its_queue(
 @pytest.mark.parametrize(
     ("permission", "allowed"),
     [
-        ("jobs:send", {"sqs:SendMessage": [QUEUE]}),
+        ("jobs:send", {"sqs:GetQueueAttributes": [QUEUE], "sqs:SendMessage": [QUEUE]}),
         ("jobs:count", {"sqs:GetQueueAttributes": [QUEUE, DEAD]}),
         ("release:read", {"ssm:GetParameterHistory": [VERIFIED]}),
     ],
 )
-def test_a_permission_is_one_action_on_what_it_is_for(permission: str, allowed: dict[str, list[str]]) -> None:
+def test_a_permission_is_for_its_own_actions_on_what_it_is_for(permission: str, allowed: dict[str, list[str]]) -> None:
     (statement,) = statements(service(permission))
     assert dict.fromkeys(statement["Action"], statement["Resource"]) == allowed
 
