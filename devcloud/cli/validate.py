@@ -16,7 +16,7 @@ from infra.builds.plan import MIB, plan_builds
 from infra.lib.errors import InputError
 from infra.product import product_of
 from infra.releases.release import read_release_file
-from infra.settings import Settings, load_file
+from infra.settings import Settings, hosted, load_file
 from infra.settings.models import key_of_secret
 from infra.settings.stack_file import read_values
 
@@ -60,12 +60,8 @@ def _check_committed(stack: str) -> None:
     """
     file = stack_config.committed_file(stack)
     values, encrypted = read_values(file, stack_config.project())
-    product, given = product_of(), values.keys() | encrypted
-    keys = {name: stack_config.key(key_of_secret(name)) for name in product.secrets}
-    unset = set(keys.values()) - given
-    for password, address in product.passwords.items():
-        # Of a database's address and the password of one on the host, a stack sets one.
-        unset -= {keys[address]} if keys[password] in given else {keys[password]}
+    every = {stack_config.key(key_of_secret(name)) for name in product_of().secrets}
+    unset = hosted.needed(product_of(), stack_config.project(), values.keys() | encrypted, every)
     if unset:
         row(stack, f"not set yet: {', '.join(sorted(unset))}; `pulumi up` will ask for them")
     settings = load_file(file, stack, unset=unset)

@@ -76,7 +76,7 @@ def _mark(service: Service) -> str:
 
 def mount(host: Host) -> None:
     """Mount the data volume, unless it is mounted. Raises HostError."""
-    if _is_mounted(host):
+    if is_mounted(host):
         return
     device = _wait_for_device(host)
     if not device.kind:
@@ -95,7 +95,8 @@ def mount(host: Host) -> None:
         host.say(f"the file system of the data volume keeps its size: {docker.last_line(grown.stderr)}")
 
 
-def _is_mounted(host: Host) -> bool:
+def is_mounted(host: Host) -> bool:
+    """Return True if the data volume is on its folder."""
     return host.machine.run(["mountpoint", "--quiet", str(FOLDER)]).code == 0
 
 
