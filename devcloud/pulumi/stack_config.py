@@ -22,6 +22,7 @@ from devcloud.util.console import WrongCallError
 from devcloud.util.files import replace_text
 from infra.lib.yaml_file import read_mapping
 from infra.product import product_of
+from infra.settings import hosted
 from infra.settings.models import attribute_of, key_of_secret
 from infra.settings.stack_file import project_name, read_values
 
@@ -60,13 +61,8 @@ def committed_file(stack: str) -> Path:
 def unset_secrets(stack: str) -> set[str]:
     """Return the keys of the secrets that a stack needs and its file does not set."""
     values, encrypted = read_values(committed_file(stack), project())
-    product, given = product_of(), values.keys() | encrypted
-    keys = {name: key(key_of_secret(name)) for name in product.secrets}
-    unset = set(keys.values()) - given
-    for password, address in product.passwords.items():
-        # Of a database's address and the password of one on the host, a stack sets one.
-        unset -= {keys[address]} if keys[password] in given else {keys[password]}
-    return unset
+    every = {key(key_of_secret(name)) for name in product_of().secrets}
+    return hosted.needed(product_of(), project(), values.keys() | encrypted, every)
 
 
 def images(stack: str) -> dict[str, Any]:

@@ -1,8 +1,8 @@
 """Secrets that the program composes: the addresses of services that run on the host in place of managed ones."""
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Collection, Iterator, Mapping
 
-from infra.product import Hosted
+from infra.product import Hosted, Product
 from infra.settings.models import Settings, key_of_secret
 
 
@@ -37,6 +37,14 @@ def passwords(settings: Settings) -> Mapping[str, str]:
         if hosted := settings.hosted(address):
             found[password] = hosted.service
     return found
+
+
+def needed(product: Product, project: str, given: Collection[str], unset: Collection[str]) -> set[str]:
+    """Return which keys of secrets a stack still needs: none for what can run on the host, but for its password."""
+    keys = {name: f"{project}:{key_of_secret(name)}" for name in product.secrets}
+    optional = {keys[name] for name, secret in product.secrets.items() if secret.hosted}
+    optional |= {keys[password] for password, address in product.passwords.items() if keys[address] in given}
+    return set(unset) - set(given) - optional
 
 
 def problems(settings: Settings) -> Iterator[str]:
