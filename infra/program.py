@@ -200,7 +200,7 @@ def _watched(settings: Settings) -> alarms.Watched:
     return alarms.Watched(
         instance_type=settings.host.instance_type,
         data_volume=any(service.volume for service in settings.services.values()),
-        certificate=False,
+        certificate=settings.host.domain is not None,
         backup=False,
     )
 

@@ -29,6 +29,7 @@ LOG_LINES = 2000
 ERROR_CHARACTERS = 300
 DATES = re.compile(rb"\x17\r(\d{12})Z\x17\r(\d{12})Z")
 """A certificate's first and last moment, as DER has them (RFC 5280, 4.1.2.5.1)."""
+DAY_SECONDS = 24 * 3600
 LATE = 1 / 6
 """The part of its lifetime that a certificate has left if it should have been renewed: Caddy does at a third."""
 PROBLEM = re.compile(r"urn:ietf:params:acme:error:(\w+)(?: - )?(.*?)(?: \((?:ca|order)=|$)", re.DOTALL)
@@ -118,8 +119,16 @@ def problem(host: Host, generation: Generation | None) -> str | None:
     left = end - host.machine.now()
     if left >= (end - begin) * LATE:
         return None
-    days = max(left, 0) / (24 * 3600)
+    days = max(left, 0) / DAY_SECONDS
     return f"The certificate of {generation.domain} ends in {days:.1f} days: {reason(_log(host, generation))}"
+
+
+def days_left(host: Host, generation: Generation | None) -> float | None:
+    """Return how long the certificate of what serves lasts, 0 for one that is missing; None without a domain."""
+    if generation is None or generation.domain is None:
+        return None
+    shown = _shown(host, host.machine.own_address(), generation.domain)
+    return (dates(shown)[1] - host.machine.now()) / DAY_SECONDS if shown else 0
 
 
 def dates(certificate: bytes) -> tuple[float, float]:

@@ -286,9 +286,9 @@ _CERTIFICATE = Alarm(
     comparison=BELOW,
     threshold=14,
     missing="missing",
-    meaning="The certificate of the domain ends in less than 14 days: its renewal has failed for two weeks.",
-    remedy="Read the edge's log for the reason (DNS, port 80, limits of the authority).",
-    reason="The edge renews with 30 days left.",
+    meaning="The domain has no certificate, or one that ends in less than 14 days and was not renewed.",
+    remedy="`pulumi up` gives the reason from the edge's log (DNS, port 80, limits of the authority).",
+    reason="The edge renews with a third of the lifetime left: 30 days of Let's Encrypt's 90. None counts as 0 days.",
 )
 _BACKUP = Alarm(
     name="backup-old",
