@@ -50,9 +50,9 @@ def measure(host: Host, since: float, until: float) -> Iterator[Datum]:
     yield Datum("Serving", serving)
     yield Datum("ServerErrors", errors)
     yield Datum("Restarts", restarts)
-    # While nothing serves, nothing is known of a certificate.
-    if serving and (days := tls.days_left(host, host.store.current())) is not None:
-        yield Datum("CertificateDaysLeft", days)
+    days = tls.days_left(host, host.store.current())
+    if days is not None:
+        yield Datum("CertificateDaysLeft", days, "None")
 
 
 def _last(host: Host) -> float:

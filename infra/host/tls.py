@@ -24,12 +24,12 @@ FOLDER = data.FOLDER / ".certificates"
 FOLDER_IN_CONTAINER, ROOT_IN_CONTAINER = "/certificates", "/run/acme"
 ROOT = "root.pem"
 ANSWER_SECONDS, POLL_SECONDS = 5.0, 1.0
+DAY_SECONDS = 24 * 3600
 LOG_LINES = 2000
 """Lines of the edge's log that are searched for a reason: each request is one."""
 ERROR_CHARACTERS = 300
 DATES = re.compile(rb"\x17\r(\d{12})Z\x17\r(\d{12})Z")
 """A certificate's first and last moment, as DER has them (RFC 5280, 4.1.2.5.1)."""
-DAY_SECONDS = 24 * 3600
 LATE = 1 / 6
 """The part of its lifetime that a certificate has left if it should have been renewed: Caddy does at a third."""
 PROBLEM = re.compile(r"urn:ietf:params:acme:error:(\w+)(?: - )?(.*?)(?: \((?:ca|order)=|$)", re.DOTALL)
@@ -124,11 +124,11 @@ def problem(host: Host, generation: Generation | None) -> str | None:
 
 
 def days_left(host: Host, generation: Generation | None) -> float | None:
-    """Return how long the certificate of what serves lasts, 0 for one that is missing; None without a domain."""
+    """Return for how many days the certificate of what serves is good; 0 for none, and None without a domain."""
     if generation is None or generation.domain is None:
         return None
     shown = _shown(host, host.machine.own_address(), generation.domain)
-    return (dates(shown)[1] - host.machine.now()) / DAY_SECONDS if shown else 0
+    return max(dates(shown)[1] - host.machine.now(), 0) / DAY_SECONDS if shown else 0.0
 
 
 def dates(certificate: bytes) -> tuple[float, float]:

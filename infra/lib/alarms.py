@@ -28,7 +28,7 @@ class Watched:
 
     instance_type: str
     data_volume: bool
-    """Whether a service of the host keeps data on the data volume."""
+    """Whether the host keeps data on the data volume."""
     certificate: bool
     """Whether the edge has a certificate of its own."""
     backup: bool
@@ -286,9 +286,9 @@ _CERTIFICATE = Alarm(
     comparison=BELOW,
     threshold=14,
     missing="missing",
-    meaning="The domain has no certificate, or one that ends in less than 14 days and was not renewed.",
-    remedy="`pulumi up` gives the reason from the edge's log (DNS, port 80, limits of the authority).",
-    reason="The edge renews with a third of the lifetime left: 30 days of Let's Encrypt's 90. None counts as 0 days.",
+    meaning="The domain has no certificate, or one that ends in less than 14 days.",
+    remedy="Run `pulumi up`, which says why (DNS, port 80, limits of the authority).",
+    reason="The edge renews with 30 of 90 days left: the renewal has failed for two weeks.",
 )
 _BACKUP = Alarm(
     name="backup-old",

@@ -118,6 +118,13 @@ def api_key(secret: SecretStr) -> SecretStr:
     return secret
 
 
+def password(secret: SecretStr) -> SecretStr:
+    """A password, long enough that nobody guesses it."""
+    if len(_secret_text(secret)) < 12:
+        raise wrong("a password of 12 or more characters")
+    return secret
+
+
 def _url(secret: SecretStr, schemes: Collection[str]) -> SplitResult | None:
     """The parts of an address with a host and one of `schemes`, or None; no message has any of them."""
     text = _secret_text(secret)

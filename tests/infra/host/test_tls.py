@@ -9,7 +9,7 @@ from typing import Any
 
 import pytest
 
-from infra.host import boot, commands, firewall, front, metrics, tls
+from infra.host import boot, commands, firewall, front, tls
 from infra.host.host import Host
 from infra.host.release import release_id
 from tests.infra.host.fake import DATA, NVME, OWN, Behaviour, FakeMachine, digest, image, make, release_text
@@ -175,14 +175,17 @@ def test_a_certificate_that_was_not_renewed_is_reported_before_it_ends(tmp_path:
     assert report["certificate"].startswith(f"The certificate of {DOMAIN} ends in 10.0 days: the ACME server cannot")
 
 
-def test_the_days_of_a_certificate_are_a_metric_and_none_counts_as_zero(tmp_path: Path) -> None:
+def test_the_days_that_are_left_are_measured(tmp_path: Path) -> None:
     host, machine = host_with(tmp_path)
+    assert tls.days_left(host, None) is None
     deployed(host, release_text(1))
-    assert [datum.value for datum in metrics.measure(host, 0, 1) if datum.name == "CertificateDaysLeft"] == [0]
+    current = host.store.current()
+    assert tls.days_left(host, current) == 0, "it has no certificate"
     machine.certified[DOMAIN] = 0
-    machine.time = 80 * 24 * 3600.0
-    (days,) = [datum.value for datum in metrics.measure(host, 0, 1) if datum.name == "CertificateDaysLeft"]
-    assert days == pytest.approx(10, abs=0.01)
+    machine.time = machine.lifetime[1] - 20 * 24 * 3600
+    assert tls.days_left(host, current) == pytest.approx(20, abs=0.01)
+    machine.time = machine.lifetime[1] + 1
+    assert tls.days_left(host, current) == 0
 
 
 def test_the_dates_of_a_certificate() -> None:
