@@ -336,6 +336,8 @@ def test_a_domain_opens_https_and_is_the_address(run: Run) -> None:
     host = {"domain": "labs.example.com", "acmeDirectory": "https://ca.example.com:14000/dir"}
     cloud, outputs = run("dev", {"slipway:host": host})
     assert outputs["apiUrl"] == "https://labs.example.com"
+    watched = {alarm.inputs["name"] for alarm in cloud.all("aws:cloudwatch/metricAlarm:MetricAlarm")}
+    assert "slipway-dev-certificate" in watched
     rules = {rule.name: rule.inputs["fromPort"] for rule in cloud.all(INGRESS) if "cidrIpv4" in rule.inputs}
     assert rules == {"host-http-from-anywhere": 80, "host-https-from-anywhere": 443}
     assert (
