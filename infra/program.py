@@ -9,6 +9,7 @@ import os
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from pathlib import Path
+from urllib.parse import urlsplit
 
 import pulumi
 import pulumi_aws as aws
@@ -21,11 +22,12 @@ from infra.components.budget import Budget, BudgetArgs
 from infra.components.host_release import HostRelease, HostReleaseArgs
 from infra.components.image import Image, ImageArgs
 from infra.components.jobs import Jobs, JobsArgs
-from infra.components.network import Network, NetworkArgs
+from infra.components.network import HTTPS, Network, NetworkArgs
+from infra.components.operations import Operations, OperationsArgs
 from infra.components.registry import CACHE, Registry, RegistryArgs
 from infra.components.secrets import Secrets, SecretsArgs
 from infra.components.worker import Worker, WorkerArgs
-from infra.lib import cost
+from infra.lib import alarms, cost
 from infra.placement import zones_of
 from infra.product import environment_variable
 from infra.releases import graph, host_document, release
@@ -107,6 +109,8 @@ def deploy(settings: Settings) -> None:
             spec=settings.network,
             zones=zones,
             http_port=settings.host.http_port,
+            https=settings.host.domain is not None,
+            acme_port=urlsplit(settings.host.acme_directory).port or HTTPS,
             worker=product.worker is not None,
             host_ports=settings.ports_of(
                 {secret for service in settings.services.values() for secret in service.secrets}
@@ -174,7 +178,31 @@ def deploy(settings: Settings) -> None:
         )
     if settings.budget.email:
         Budget("budget", BudgetArgs(prefix=prefix, spec=settings.budget, email=settings.budget.email), options)
-    _export(settings, images, network, jobs, worker, host, served)
+    operations = Operations(
+        "operations",
+        OperationsArgs(
+            prefix=prefix,
+            region=settings.region,
+            spec=settings.alerts,
+            watched=_watched(settings),
+            instance_id=host.instance_id,
+            log_group=graph.log_group(settings),
+            queues=jobs.names if jobs else (),
+        ),
+        # A host that has no release yet would be silent, and its first alarm a false one.
+        pulumi.ResourceOptions(providers=[provider], depends_on=[served]),
+    )
+    _export(settings, images, network, jobs, worker, host, served, operations)
+
+
+def _watched(settings: Settings) -> alarms.Watched:
+    """Return what the alarms of a stack are about."""
+    return alarms.Watched(
+        instance_type=settings.host.instance_type,
+        data_volume=any(service.volume for service in settings.services.values()),
+        certificate=False,
+        backup=False,
+    )
 
 
 def _pinned(settings: Settings, provider: aws.Provider) -> dict[str, release.ReleasedImage]:
@@ -296,9 +324,10 @@ def _export(
     worker: Worker | None,
     host: ApiHost,
     served: HostRelease,
+    operations: Operations,
 ) -> None:
     """Export what a person or a script wants next: infra/outputs.py has it as types."""
-    product = settings.product
+    product, watched = settings.product, _watched(settings)
     bill = cost.estimate(
         instance_type=settings.host.instance_type,
         volumes_gib=settings.host.root_volume_gib + settings.host.data_volume_gib,
@@ -307,6 +336,9 @@ def _export(
         worker_tasks=settings.worker.desired_tasks if worker else 0,
         ecr_gb=REGISTRY_GB if settings.owns_registry else 0,
         logs_gb=LOGS_GB_PER_MONTH,
+        alarms=len(alarms.alarms(watched)),
+        metrics=len(alarms.metrics(watched)),
+        dashboards=1,
     )
     outputs: dict[str, pulumi.Input[object]] = {
         "region": settings.region,
@@ -314,7 +346,9 @@ def _export(
         "digests": images.digests,
         "contentTags": images.content_tags,
         "sizeBudgetsMb": dict(settings.images.size_budget_mb),
-        "apiUrl": pulumi.Output.concat("http://", host.address, ":", str(settings.host.http_port)),
+        "apiUrl": f"https://{settings.host.domain}"
+        if settings.host.domain
+        else pulumi.Output.concat("http://", host.address, ":", str(settings.host.http_port)),
         "apiAddress": host.address,
         "apiInstanceId": host.instance_id,
         "releaseParameter": served.parameter,
@@ -331,6 +365,11 @@ def _export(
         else None,
         "databaseHost": network.host_address,
         "smokeTest": product.smoke_test,
+        "dashboardUrl": pulumi.Output.concat(
+            f"https://{settings.region}.console.aws.amazon.com/cloudwatch/home?region={settings.region}#dashboards/",
+            "dashboard/",
+            operations.dashboard_name,
+        ),
         "monthlyCostUsd": cost.total(bill),
         "monthlyCostUsdByPart": bill,
         "monthlyBudgetUsd": settings.budget.monthly_usd,

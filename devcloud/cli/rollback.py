@@ -12,7 +12,7 @@ from botocore.exceptions import BotoCoreError, ClientError
 from devcloud.bootstrap import ROOT
 from devcloud.cli import summary
 from devcloud.cli.context import PASS_ON, Command, cli, pulumi_arguments
-from devcloud.cli.deploy import AWS
+from devcloud.cli.live import AWS
 from devcloud.pulumi import stack_config
 from devcloud.util.console import UserError, say
 from devcloud.util.processes import traced

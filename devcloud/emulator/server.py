@@ -13,7 +13,7 @@ from wsgiref.types import StartResponse, WSGIApplication, WSGIEnvironment
 from moto.moto_server.werkzeug_app import DomainDispatcherApplication, MotoRequestHandler, create_backend_app
 from werkzeug.serving import BaseWSGIServer, make_server
 
-from devcloud.emulator import application_autoscaling, budgets, ec2, ecr, ecs, sqs, ssm
+from devcloud.emulator import application_autoscaling, budgets, cloudwatch, ec2, ecr, ecs, sqs, ssm
 from devcloud.emulator.callers import Callers
 from devcloud.emulator.constraints import Constraints, signed_for
 from devcloud.emulator.idempotency import Retries, attempt
@@ -29,7 +29,7 @@ def install(registry_url: str | None, registry_address: str | None, *, machines:
     MACHINES.managed = machines
     # Roles of the program refer to managed policies; read when IAM is first used.
     os.environ["MOTO_IAM_LOAD_MANAGED_POLICIES"] = "true"
-    for service in (application_autoscaling, budgets, ec2, ecs, sqs, ssm):
+    for service in (application_autoscaling, budgets, cloudwatch, ec2, ecs, sqs, ssm):
         service.install()
     if registry_url and registry_address:
         ecr.install(registry_url, registry_address)
@@ -93,6 +93,7 @@ def serve(addresses: list[tuple[str, int]]) -> None:
     servers = [listener(host, port, application) for host, port in addresses]
     for server in servers:
         threading.Thread(target=server.serve_forever, daemon=True).start()
+    threading.Thread(target=cloudwatch.evaluate_for_ever, daemon=True).start()
     try:
         for number in (signal.SIGTERM, signal.SIGINT):
             signal.signal(number, _leave)

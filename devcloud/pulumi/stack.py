@@ -137,7 +137,7 @@ class Stack:
         self.cloud.logs.mkdir(parents=True, exist_ok=True)
         log = self.cloud.logs / f"pulumi-{command}-{self.name}.log"
         say(f"pulumi {command} --stack {self.name}: {what}")
-        # Line by line, so that `make logs` shows a run that is under way.
+        # Line by line, so that `make cloud-logs` shows a run that is under way.
         with log.open("w", buffering=1) as said, Progress(self._events) as progress:
             code = self._run(command, "--color", "never", *arguments, on_line=said.write)
         result = progress.result

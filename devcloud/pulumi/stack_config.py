@@ -23,6 +23,8 @@ from infra.settings.stack_file import project_name
 LOCAL = "local"
 IMAGES_FROM_LOCAL = ("builder", "parents", "torch", "models", "compression", "compressionLevel", "buildSecrets")
 """Settings of images that say from and with what this machine builds."""
+HOST_KEYS_OUTSIDE = ("domain", "acmeDirectory", "acmeRoot")
+"""Settings of the host that are about the world outside: a stack's domain leads to its real host."""
 BACKEND_KEYS = ("secretsprovider", "encryptedkey", "encryptionsalt")
 
 
@@ -94,6 +96,8 @@ def rehearsed(committed: Mapping[str, Any], local: Mapping[str, Any], stack: str
         config[key("images")] = {name: value for name, value in images.items() if name not in IMAGES_FROM_LOCAL} | {
             name: value for name, value in _group(ours, key("images")).items() if name in IMAGES_FROM_LOCAL
         }
+    if isinstance(host := config.get(key("host")), dict):
+        config[key("host")] = {name: value for name, value in host.items() if name not in HOST_KEYS_OUTSIDE}
     return {**{name: value for name, value in committed.items() if name not in BACKEND_KEYS}, "config": config}
 
 

@@ -63,9 +63,9 @@ class ApiHost(pulumi.ComponentResource):
                 settings=args.settings,
                 host_role_arn=role.arn,
                 jobs=args.jobs,
-                release_arn=pulumi.Output.from_input(args.account_id).apply(
+                verified_arn=pulumi.Output.from_input(args.account_id).apply(
                     lambda account: iam.parameter_arn(
-                        args.settings.region, account, graph.release_parameter(args.settings)
+                        args.settings.region, account, graph.verified_parameter(args.settings)
                     )
                 ),
             ),

@@ -70,12 +70,13 @@ class HostRelease(pulumi.ComponentResource):
             "verified",
             name=graph.verified_parameter(settings),
             type="String",
-            insecure_value=pulumi.Output.all(digests=dict(args.digests), seen=seen).apply(
+            insecure_value=pulumi.Output.all(text=current.insecure_value, digests=dict(args.digests), seen=seen).apply(
                 lambda known: verified.render(
+                    release.release_id(known["text"]),
                     {
                         image: release.ReleasedImage(digest, args.content_tags[image])
                         for image, digest in known["digests"].items()
-                    }
+                    },
                 )
             ),
             opts=pulumi.ResourceOptions(parent=self, depends_on=[current]),
@@ -150,6 +151,7 @@ class HostRelease(pulumi.ComponentResource):
                 account_id=str(account_id),
                 patience=Patience(agent=times.agent_seconds, release=times.total_seconds),
                 say=say,
+                once=[name for name, service in settings.services.items() if service.once],
             )
             return work(gate)
 

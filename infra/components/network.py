@@ -27,6 +27,10 @@ class NetworkArgs:
     """The zone of each subnet, the host's first. A subnet that is there already stays in its own (`ignore_changes`)."""
     http_port: int
     """The port that the API host is reached on."""
+    https: bool
+    """Whether the host has a domain, and so is reached by HTTPS too."""
+    acme_port: int
+    """The port of the ACME server that the host asks for certificates."""
     worker: bool
     """Whether there are tasks beside the host."""
     host_ports: tuple[int, ...]
@@ -90,11 +94,16 @@ class Network(pulumi.ComponentResource):
         host = self._group("host", "The API host", vpc.id)
         for cidr in args.spec.ingress_cidrs:
             self._ingress(host, f"http-from-{_label(cidr)}", args.http_port, cidr=cidr)
+            if args.https:
+                # TCP alone, so no HTTP/3: its connections could not be sent from one edge to the next.
+                self._ingress(host, f"https-from-{_label(cidr)}", HTTPS, cidr=cidr)
         # Out: the registries, AWS's endpoints and OpenAI, all HTTPS.
         self._egress("host", host, "https", HTTPS, cidr=ANYWHERE)
         # The addresses of managed databases change, so only their ports are named.
         for port in args.host_ports:
             self._egress("host", host, str(port), port, cidr=ANYWHERE)
+        if args.https and args.acme_port not in (HTTPS, *args.host_ports):
+            self._egress("host", host, "acme", args.acme_port, cidr=ANYWHERE)
         self.host_group_id = host.id
         self.worker_group_id = None
         if args.worker:

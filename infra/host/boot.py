@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import sys
 
-from infra.host import commands, containers, front, secrets, serve, units
+from infra.host import commands, containers, front, log_shipping, metrics, secrets, serve, units
 from infra.host import release as releases
 from infra.host.aws import AwsError
 from infra.host.host import Host
@@ -55,12 +55,23 @@ def _finish_open_release(host: Host) -> None:
 
 
 def tend(host: Host) -> None:
-    """Renew credentials, keep the rule of the public port, and continue a release whose unit is gone."""
+    """Publish metrics, renew credentials, keep the rule of the public port, continue a release, and send logs."""
+    metrics.publish(host)
+    _renew_credentials(host)
+    _keep_serving(host)
+    log_shipping.ship(host)
+
+
+def _renew_credentials(host: Host) -> None:
     for service in host.graph.services.values():
         file = host.credentials_folder(service.name) / secrets.CREDENTIALS
         age = host.machine.now() - file.stat().st_mtime if file.exists() else secrets.RENEW_SECONDS
         if service.role and file.parent.is_dir() and age >= secrets.RENEW_SECONDS:
             containers.prepare_credentials(host, service, required=False)
+
+
+def _keep_serving(host: Host) -> None:
+    """Keep the rule of the public port, or continue a release whose unit is gone."""
     if host.store.open_release() is not None:
         units.start_release(host)
         return

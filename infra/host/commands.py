@@ -3,9 +3,10 @@
 from __future__ import annotations
 
 import json
+from collections.abc import Sequence
 from typing import Any
 
-from infra.host import deploy, docker, front, serve, units
+from infra.host import deploy, docker, front, serve, tls, units
 from infra.host import release as releases
 from infra.host.host import Host
 from infra.host.outcome import HostError, clip
@@ -13,7 +14,8 @@ from infra.host.outcome import HostError, clip
 FOLLOW_SECONDS = 15.0
 POLL_SECONDS = 0.5
 LINES_AN_ANSWER, LINE_BYTES = 18, 120
-LOG_BYTES = 5000
+LOG_BYTES = 20_000
+"""In JSON: RunCommand keeps 24,000 characters of an answer."""
 MAX_LOG_LINES = 500
 RESTART_SECONDS, RESTART_PATIENCE = 30, 45
 """A restart's time to stop, and its limit: both within the 60 s after which the SSM document's script is killed."""
@@ -70,7 +72,7 @@ def verify(host: Host, text: str) -> dict[str, Any]:
     release = releases.parse(text)
     current = host.store.current()
     expected = {name: releases.digest_of(image) for name, image in release.images.items()}
-    seen = front.look(host, host.machine.own_address(), host.graph.http_port, expected)
+    seen = front.look(host, front.public(host, current), expected)
     problem = seen.problem
     if problem is None and (current is None or current.release.id != release.id):
         problem = "The host runs another release, whose services that answer have the same images."
@@ -82,13 +84,15 @@ def verify(host: Host, text: str) -> dict[str, Any]:
         "serves": dict(seen.digests),
         "release": current.release.id if current else None,
         "problem": problem,
+        "certificate": tls.problem(host, current),
     }
 
 
 def status(host: Host) -> dict[str, Any]:
     """Return the release that serves, its containers, and the release that is under way."""
-    current = host.store.current()
+    current, under_way = host.store.current(), host.store.open_release()
     states = host.states(current.containers) if current else {}
+    memory = _memory(host, [name for name, state in states.items() if state.running])
     services = {}
     for name, placed in (current.services if current else {}).items():
         state = states.get(placed.container)
@@ -97,16 +101,27 @@ def status(host: Host) -> dict[str, Any]:
             "digest": releases.digest_of(placed.image)[:19],
             "running": bool(state and state.running),
             "restarts": state.restarts if state else 0,
+            "memory": memory.get(placed.container),
             "memoryMib": placed.memory_mib,
         }
+    journal = host.store.journal(under_way) if under_way else None
     return {
         "release": current.release.id if current else None,
         "since": current.since if current else None,
-        "underWay": host.store.open_release(),
+        "underWay": under_way,
+        "step": journal.step if journal else None,
         "kept": [generation.release.id for generation in host.store.kept()],
         "freeMemoryMib": host.machine.free_memory_mib(),
         "services": services,
     }
+
+
+def _memory(host: Host, containers: Sequence[str]) -> dict[str, str]:
+    """Return the memory that containers use, as Docker writes it; less than all if one ends meanwhile."""
+    if not containers:
+        return {}
+    lines = [line.split() for line in host.run_docker(docker.memory(containers)).stdout.splitlines()]
+    return {words[0]: words[1] for words in lines if len(words) > 1}
 
 
 def logs(host: Host, argument: str) -> dict[str, Any]:

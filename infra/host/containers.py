@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 
-from infra.host import data, docker, probes, secrets
+from infra.host import data, docker, log_shipping, probes, secrets, tls
 from infra.host.aws import AwsError
 from infra.host.generation import Placed
 from infra.host.graph import Service
@@ -57,6 +57,7 @@ def create(
 ) -> None:
     """Start a service's container under its name and address. Raises HostError."""
     data.prepare(host, service)
+    tls.prepare(host, service, placed.image)
     environment = secrets.environment(host.graph, service, release, secrets=values, upstreams=upstreams)
     file = host.store.memory / f"{placed.container}.env"
     write(file, secrets.environment_file(service.name, environment))
@@ -66,6 +67,7 @@ def create(
         mounts.append(docker.Mount(source, secrets.FOLDER_IN_CONTAINER, read_only=True))
     if service.volume:
         mounts.append(docker.Mount(data.folder(service), service.volume, read_only=False))
+    mounts += tls.mounts(host, service)
     command = docker.run(
         docker.Container(
             name=placed.container,
@@ -105,6 +107,7 @@ def run_once(host: Host, service: Service, placed: Placed) -> None:
         host.machine.sleep(POLL_SECONDS)
     if state is None or state.exit_code != 0:
         raise ended(host, service, placed, state)
+    log_shipping.ship(host, [placed.container])
     host.must(docker.remove([placed.container]), f"Removing {service.name}")
 
 

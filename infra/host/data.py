@@ -59,7 +59,7 @@ def prepare(host: Host, service: Service) -> None:
 
 def mount(host: Host) -> None:
     """Mount the data volume, unless it is mounted. Raises HostError."""
-    if _is_mounted(host):
+    if is_mounted(host):
         return
     device = _wait_for_device(host)
     if not device.kind:
@@ -78,7 +78,8 @@ def mount(host: Host) -> None:
         host.say(f"the file system of the data volume keeps its size: {docker.last_line(grown.stderr)}")
 
 
-def _is_mounted(host: Host) -> bool:
+def is_mounted(host: Host) -> bool:
+    """Return True if the data volume is on its folder."""
     return host.machine.run(["mountpoint", "--quiet", str(FOLDER)]).code == 0
 
 

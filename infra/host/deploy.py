@@ -11,7 +11,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field, replace
 from typing import Any
 
-from infra.host import containers, data, docker, first_boot, front, images, plan, serve
+from infra.host import containers, data, docker, first_boot, front, images, plan, serve, tls
 from infra.host import release as releases
 from infra.host.generation import Generation, Placed
 from infra.host.host import Host
@@ -128,6 +128,9 @@ class _Deployment:
         started = {name: placed for name, placed in made.start.items() if name not in made.once}
         self.step("verify")
         front.verify_edge(host, new, started)
+        if new.domain:
+            self.step("certificate")
+            tls.check_before_turn(host, new, current)
         self.step("steady")
         self.steady(started, current)
         return new
@@ -218,6 +221,9 @@ class _Deployment:
                 front.turn(host, front.target(new))
             self.step("watch")
             front.watch(host, new, started)
+            if new.domain:
+                self.step("certificate")
+                tls.wait_after_turn(host, new)
         except Exception as error:  # noqa: BLE001 - whatever goes wrong, the old containers still run
             failure = self.failure(error)
             verdict = Verdict.of(failure, self.journal.step, self.journal.seconds())
@@ -249,7 +255,7 @@ class _Deployment:
     def drain(self) -> None:
         """Record that the release serves, and stop the old containers once the old edge has no connections left."""
         host, entry = self.host, self.entry("turn")
-        new = Generation.of_json(entry["generation"])
+        new = replace(Generation.of_json(entry["generation"]), since=self.entry("commit")["at"])
         old = Generation.of_json(entry["old"]) if entry["old"] else None
         host.store.set_current(new)
         if not self.journal.has("verdict"):

@@ -107,9 +107,20 @@ def inspect(containers: Sequence[str]) -> list[str]:
     return ["docker", "container", "inspect", *containers]
 
 
+def memory(containers: Sequence[str]) -> list[str]:
+    """Return the command that prints the memory of running containers, a line each: name, used, limit."""
+    return ["docker", "stats", "--no-stream", "--format", "{{.Name}} {{.MemUsage}}", *containers]
+
+
 def logs(name: str, lines: int) -> list[str]:
     """Return the command that shows the end of a container's log."""
     return ["docker", "logs", "--tail", str(lines), name]
+
+
+def logs_between(name: str, since: str, until: str = "") -> list[str]:
+    """Return the command that shows a container's log of some time, each line with its own time in front."""
+    limits = [part for option, value in (("--since", since), ("--until", until)) if value for part in (option, value)]
+    return ["docker", "logs", "--timestamps", *limits, name]
 
 
 def pull(image: str, config: str) -> list[str]:
@@ -120,6 +131,11 @@ def pull(image: str, config: str) -> list[str]:
 def inspect_image(image: str) -> list[str]:
     """Return the command that prints an image's architecture; it fails if the image is not on the host."""
     return ["docker", "image", "inspect", "--format", "{{.Architecture}}", image]
+
+
+def user_of_image(image: str) -> list[str]:
+    """Return the command that prints the user and group that an image runs as."""
+    return ["docker", "image", "inspect", "--format", "{{.Config.User}}", image]
 
 
 def images() -> list[str]:

@@ -70,6 +70,17 @@ class DataVolume:
 
 
 @dataclass(frozen=True)
+class Tls:
+    """The domain that the edge answers for by HTTPS."""
+
+    domain: str
+    directory: str
+    """Address of the ACME server's directory."""
+    root: str | None
+    """Certificate, in PEM, that the server's own comes from if that is a private one."""
+
+
+@dataclass(frozen=True)
 class Seconds:
     """The limits of a release's steps."""
 
@@ -78,8 +89,19 @@ class Seconds:
     ready: float
     steady: float
     watch: float
+    certificate: float
+    """How long the certificate of a domain that has none yet is waited for."""
     request: float
     """The longest request: an edge that stops and a container that stops are given this long."""
+
+
+@dataclass(frozen=True)
+class Updates:
+    """The weekly window of security updates, in UTC."""
+
+    day: str
+    """In systemd's words, such as Sun."""
+    hour: int
 
 
 @dataclass(frozen=True)
@@ -96,8 +118,11 @@ class Graph:
     memory_mib: int
     """Memory that all containers together may have."""
     seconds: Seconds
+    updates: Updates | None
+    """None if they are off."""
     data_volume: DataVolume
     services: Mapping[str, Service]
+    tls: Tls | None
 
     @property
     def edge(self) -> Service | None:
@@ -131,8 +156,10 @@ def parse(document: Mapping[str, Any]) -> Graph:
         http_port=document["httpPort"],
         memory_mib=document["memoryMib"],
         seconds=Seconds(**document["seconds"]),
+        updates=Updates(**document["updates"]) if document["updates"] else None,
         data_volume=DataVolume(**document["dataVolume"]),
         services={name: _service(name, entry) for name, entry in sorted(document["services"].items())},
+        tls=Tls(**document["tls"]) if document["tls"] else None,
     )
 
 

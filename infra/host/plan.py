@@ -41,6 +41,7 @@ class Plan:
             edge=graph.edge.name if graph.edge else None,
             once={name: self.fingerprints[name] for name, service in graph.services.items() if service.once},
             since=now,
+            domain=graph.tls.domain if graph.tls and graph.edge else None,
         )
 
 

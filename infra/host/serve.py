@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 
-from infra.host import containers, data, docker, front, images, plan
+from infra.host import containers, data, docker, front, images, log_shipping, plan, tls
 from infra.host.generation import Generation, Placed
 from infra.host.graph import Graph
 from infra.host.host import Host
@@ -62,6 +62,7 @@ def _ensure_one(host: Host, generation: Generation, name: str) -> None:
     containers.prepare_credentials(host, service, required=False)
     if state is not None:
         data.prepare(host, service)
+        tls.prepare(host, service, placed.image)
         host.say(f"{name}: started again")
         host.must(docker.start(placed.container), f"Starting {name}")
     else:
@@ -83,12 +84,12 @@ def serves(host: Host, generation: Generation) -> bool:
         return True
     if not front.leads_to(host, where):
         return False
-    address = host.machine.own_address()
-    return front.look(host, address, host.graph.http_port, front.expected_digests(generation)).problem is None
+    return front.look(host, front.public(host, generation), front.expected_digests(generation)).problem is None
 
 
 def remove_leftovers(host: Host, kept: Generation | None) -> None:
-    """Remove the stack's containers that a generation does not use."""
+    """Send the logs of the stack's containers that a generation does not use, and remove them."""
     used = kept.containers if kept else ()
     if leftovers := sorted(name for name in host.containers() if name not in used):
+        log_shipping.ship(host, leftovers)
         host.must(docker.remove(leftovers), "Removing leftover containers", seconds=120)

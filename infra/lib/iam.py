@@ -88,7 +88,7 @@ def assume_role_by(role_arn: str) -> str:
 
 
 def service_policy(
-    *, permissions: Collection[str], queue_arn: str | None, dead_letter_arn: str | None, release_arn: str
+    *, permissions: Collection[str], queue_arn: str | None, dead_letter_arn: str | None, verified_arn: str
 ) -> str:
     """Return what a service of the host may do, given its permissions in product.yaml.
 
@@ -97,7 +97,7 @@ def service_policy(
     statements = []
     for permission in sorted(permissions):
         if permission == "release:read":
-            statements.append(_allow(["ssm:GetParameter"], [release_arn]))
+            statements.append(_allow(["ssm:GetParameterHistory"], [verified_arn]))
             continue
         if queue_arn is None or dead_letter_arn is None:
             raise ValueError(f"The permission {permission} needs a queue, but there is none.")

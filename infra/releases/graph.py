@@ -68,7 +68,7 @@ def stand_in(settings: Settings) -> Wiring:
 
 def graph(settings: Settings, wiring: Wiring) -> dict[str, object]:
     """Return the graph as the host's program is packed with it."""
-    times = settings.host.release
+    times, updates = settings.host.release, settings.host.updates
     return {
         "schema": SCHEMA,
         "name": settings.prefix,
@@ -85,9 +85,12 @@ def graph(settings: Settings, wiring: Wiring) -> dict[str, object]:
             "ready": times.ready_seconds,
             "steady": times.steady_seconds,
             "watch": times.watch_seconds,
+            "certificate": times.certificate_seconds,
             "request": settings.product.longest_request_seconds,
         },
+        "updates": {"day": updates.day, "hour": updates.hour} if updates.enabled else None,
         "dataVolume": {"id": wiring.data_volume_id, "device": DATA_DEVICE},
+        "tls": _tls(settings),
         "services": {name: _service(settings, wiring, name) for name in settings.services},
     }
 
@@ -98,6 +101,14 @@ def references(settings: Settings, images: Mapping[str, str]) -> dict[str, str]:
         name: images[service.image] if service.image else settings.images.parents[str(service.external)]
         for name, service in settings.services.items()
     }
+
+
+def _tls(settings: Settings) -> dict[str, object] | None:
+    """Return the domain and the ACME server that the edge is told; None without a domain."""
+    host = settings.host
+    if host.domain is None:
+        return None
+    return {"domain": host.domain, "directory": host.acme_directory, "root": host.acme_root}
 
 
 def _service(settings: Settings, wiring: Wiring, name: str) -> dict[str, object]:
@@ -143,5 +154,5 @@ def _environment(settings: Settings, wiring: Wiring, name: str) -> dict[str, str
     if wiring.queue_url and {"jobs:send", "jobs:count", "jobs:work"} & set(service.permissions):
         environment["JOBS_QUEUE_URL"] = wiring.queue_url
     if "release:read" in service.permissions:
-        environment["RELEASE_PARAMETER"] = release_parameter(settings)
+        environment["VERIFIED_PARAMETER"] = verified_parameter(settings)
     return environment

@@ -40,7 +40,11 @@ def digests_of(product: Product) -> dict[str, str]:
 DIGESTS = digests_of(PRODUCT)
 PINNED = f"sha256:{'e' * 64}"
 """The digest of the base whose version a stack pins."""
-BUDGET = {"slipway:budget": {"monthlyUsd": 40, "email": "team@example.com"}}
+BUDGET = {
+    "slipway:budget": {"monthlyUsd": 40, "email": "team@example.com"},
+    "slipway:alerts": {"email": "team@example.com"},
+}
+"""Settings with which a stack tells somebody: every kind of resource is declared then."""
 SECRETS = {
     "slipway:databaseUrl": "postgresql://slipway:hush@10.20.0.11:5432/slipway",
     "slipway:redisUrl": "redis://10.20.0.11:6379/0",
@@ -60,11 +64,13 @@ ID_PREFIXES = {
     "aws:ec2/vpc:Vpc": "vpc",
 }
 ARNS = {
+    "aws:cloudwatch/metricAlarm:MetricAlarm": "cloudwatch:us-east-1:{account}:alarm:{name}",
     "aws:cloudwatch/logGroup:LogGroup": "logs:us-east-1:{account}:log-group:{name}",
     "aws:ecr/repository:Repository": "ecr:us-east-1:{account}:repository/{name}",
     "aws:ecs/cluster:Cluster": "ecs:us-east-1:{account}:cluster/{name}",
     "aws:ecs/taskDefinition:TaskDefinition": "ecs:us-east-1:{account}:task-definition/{name}:1",
     "aws:iam/role:Role": "iam::{account}:role/{name}",
+    "aws:sns/topic:Topic": "sns:us-east-1:{account}:{name}",
     "aws:sqs/queue:Queue": "sqs:us-east-1:{account}:{name}",
     "aws:ssm/document:Document": "ssm:us-east-1:{account}:document/{name}",
     "aws:ssm/parameter:Parameter": "ssm:us-east-1:{account}:parameter{name}",

@@ -12,7 +12,7 @@ from infra.builds import base_version
 from infra.builds.plan import plan_builds
 from infra.lib.zones import ZoneError
 from infra.releases import graph, host_document
-from infra.releases.release import ReleasedImage, ReleaseFile, write_release_file
+from infra.releases.release import ReleasedImage, ReleaseFile, release_id, write_release_file
 from tests.infra.conftest import (
     ACCOUNT,
     CLOUDS,
@@ -91,7 +91,7 @@ def test_each_service_that_uses_aws_has_a_role_that_the_host_alone_assumes(run: 
     policy = json.loads(cloud.one("aws:iam/rolePolicy:RolePolicy", "dashboard-service-policy").inputs["policy"])
     assert [statement["Action"] for statement in policy["Statement"]] == [
         ["sqs:GetQueueAttributes"],
-        ["ssm:GetParameter"],
+        ["ssm:GetParameterHistory"],
     ]
     host = json.loads(cloud.one("aws:iam/rolePolicy:RolePolicy", "host-policy").inputs["policy"])
     (assumed,) = [statement["Resource"] for statement in host["Statement"] if "sts:AssumeRole" in statement["Action"]]
@@ -135,7 +135,9 @@ def test_the_host_is_asked_for_the_release_before_it_counts_as_verified(run: Run
         asked.name: asked.inputs["insecureValue"] for asked in cloud.all(PARAMETER) if "insecureValue" in asked.inputs
     }
     assert cloud.verified == [wanted["release"]]
-    images = json.loads(wanted["verified"])["images"]
+    document = json.loads(wanted["verified"])
+    assert document["release"] == release_id(wanted["release"])
+    images = document["images"]
     assert {image: entry["digest"] for image, entry in images.items()} == DIGESTS
 
 
@@ -329,6 +331,17 @@ def test_nothing_is_open_that_is_not_used(run: Run) -> None:
     assert open_ports == {(80, "0.0.0.0/0"), (5432, "the worker")}
 
 
+def test_a_domain_opens_https_and_is_the_address(run: Run) -> None:
+    host = {"domain": "labs.example.com", "acmeDirectory": "https://ca.example.com:14000/dir"}
+    cloud, outputs = run("dev", {"slipway:host": host})
+    assert outputs["apiUrl"] == "https://labs.example.com"
+    rules = {rule.name: rule.inputs["fromPort"] for rule in cloud.all(INGRESS) if "cidrIpv4" in rule.inputs}
+    assert rules == {"host-http-from-anywhere": 80, "host-https-from-anywhere": 443}
+    assert (
+        cloud.one("aws:vpc/securityGroupEgressRule:SecurityGroupEgressRule", "host-to-acme").inputs["toPort"] == 14000
+    )
+
+
 def test_the_host_is_a_t2_small_with_imdsv2_and_an_encrypted_disk(run: Run) -> None:
     cloud, _ = run()
     host = cloud.one(INSTANCE).inputs
@@ -502,3 +515,59 @@ def test_a_cpu_build_of_pytorch_says_nothing(run: Run) -> None:
     torch = {"source": "cpu-index", "indexUrl": "https://wheels.example.com/cpu"}
     cloud, _ = run("dev", {"slipway:images": {"torch": torch}})
     assert not [warning for warning in cloud.warnings if "CUDA" in warning]
+
+
+ALARM = "aws:cloudwatch/metricAlarm:MetricAlarm"
+
+
+def test_alarms_watch_the_host_and_wait_for_a_release_that_serves(run: Run) -> None:
+    cloud, outputs = run("dev", {"slipway:alerts": {"email": "team@example.com"}})
+    topic = cloud.one("aws:sns/topic:Topic").inputs
+    assert topic["name"] == "slipway-dev-alerts"
+    told = f"arn:aws:sns:us-east-1:{ACCOUNT}:slipway-dev-alerts"
+    subscription = cloud.one("aws:sns/topicSubscription:TopicSubscription").inputs
+    assert subscription == {"topic": told, "protocol": "email", "endpoint": "team@example.com"}
+    silent = cloud.one(ALARM, "alarm-host-silent").inputs
+    assert (silent["namespace"], silent["metricName"], silent["treatMissingData"]) == (
+        "slipway-dev",
+        "Serving",
+        "breaching",
+    )
+    assert silent["alarmActions"] == silent["okActions"] == [told]
+    check = cloud.one(ALARM, "alarm-status-check-system").inputs
+    assert check["namespace"] == "AWS/EC2"
+    assert check["dimensions"] == {"InstanceId": id_of(INSTANCE, "host")}
+    assert check["alarmActions"] == [told, "arn:aws:automate:us-east-1:ec2:recover"]
+    assert check["okActions"] == [told]
+    declared = [asked.name for asked in cloud.asked]
+    assert declared.index("verified") < declared.index("alarm-host-silent")
+    assert outputs["dashboardUrl"].endswith("?region=us-east-1#dashboards/dashboard/slipway-dev")
+
+
+def test_without_an_address_alarms_tell_nobody_and_still_recover_the_host(run: Run) -> None:
+    cloud, _ = run()
+    assert not cloud.all("aws:sns/topic:Topic")
+    actions = {asked.name: asked.inputs["alarmActions"] for asked in cloud.all(ALARM)}
+    assert {name: found for name, found in actions.items() if found} == {
+        "alarm-status-check-system": ["arn:aws:automate:us-east-1:ec2:recover"],
+        "alarm-status-check-instance": ["arn:aws:automate:us-east-1:ec2:reboot"],
+    }
+
+
+def test_the_dashboard_shows_every_alarm_and_the_queues(run: Run) -> None:
+    cloud, _ = run()
+    body = json.loads(cloud.one("aws:cloudwatch/dashboard:Dashboard").inputs["dashboardBody"])
+    states, *others = body["widgets"]
+    assert len(states["properties"]["alarms"]) == len(cloud.all(ALARM))
+    graphs = json.dumps(others)
+    assert '"QueueName", "slipway-dev-jobs-dead"' in graphs
+    assert f'"InstanceId", "{id_of(INSTANCE, "host")}"' in graphs
+    assert "SOURCE '/slipway-dev/api'" in graphs
+
+
+def test_alarms_and_metrics_are_in_the_bill(run: Run) -> None:
+    cloud, outputs = run()
+    bill = outputs["monthlyCostUsdByPart"]
+    assert bill["alarms"] == pytest.approx(0.1 * len(cloud.all(ALARM)))
+    assert bill["dashboard"] == 3
+    assert bill["metrics"] > 1

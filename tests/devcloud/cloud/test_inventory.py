@@ -88,6 +88,7 @@ def test_it_names_what_was_made_until_it_is_taken_away(fresh: Emulator) -> None:
 
 MADE: dict[str, tuple[str, str, dict[str, Any]]] = {
     "buckets": ("s3", "create_bucket", {"Bucket": "bucket"}),
+    "dashboards": ("cloudwatch", "put_dashboard", {"DashboardName": "d", "DashboardBody": '{"widgets": []}'}),
     "event rules": ("events", "put_rule", {"Name": "r", "ScheduleExpression": "rate(1 day)"}),
     "identity providers": (
         "iam",
@@ -148,7 +149,9 @@ def test_every_other_kind_that_is_made_is_named(fresh: Emulator) -> None:
             "BudgetLimit": {"Amount": "1", "Unit": "USD"},
         },
     )
-    assert sorted(inventory(fresh.aws)) == sorted([*MADE, "budgets"])
+    topic = fresh.client("sns").create_topic(Name="t")["TopicArn"]
+    fresh.client("sns").subscribe(TopicArn=topic, Protocol="email", Endpoint="team@example.com")
+    assert sorted(inventory(fresh.aws)) == sorted([*MADE, "budgets", "subscriptions"])
 
 
 def test_services_tasks_and_scaling_are_named(fresh: Emulator) -> None:

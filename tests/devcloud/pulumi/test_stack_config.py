@@ -62,6 +62,12 @@ def test_a_rehearsal_holds_no_real_secret_and_no_real_key() -> None:
     assert copy["config"]["slipway:accountId"] == "123456789012"
 
 
+def test_a_rehearsal_has_not_the_domain_of_the_real_host() -> None:
+    host = {"domain": "labs.example.com", "acmeDirectory": "https://ca.example.com/dir", "instanceType": "t3.small"}
+    copy = stack_config.rehearsed({"config": {"slipway:host": host}}, LOCAL, "prod")
+    assert copy["config"]["slipway:host"] == {"instanceType": "t3.small"}
+
+
 def test_each_stack_has_a_database_of_its_own() -> None:
     config = stack_config.rehearsed({}, LOCAL, "dev")["config"]
     assert config["slipway:databaseUrl"].endswith(":5432/slipway_dev")

@@ -14,7 +14,7 @@ DEAD = f"{QUEUE}-dead"
 LOGS = f"arn:aws:logs:{REGION}:{ACCOUNT}:log-group:/slipway/dev/worker"
 DATABASE_URL = f"arn:aws:ssm:{REGION}:{ACCOUNT}:parameter/slipway/dev/database-url"
 
-RELEASE = f"arn:aws:ssm:{REGION}:{ACCOUNT}:parameter/slipway/dev/release"
+VERIFIED = f"arn:aws:ssm:{REGION}:{ACCOUNT}:parameter/slipway/dev/verified"
 HOST_ROLE = f"arn:aws:iam::{ACCOUNT}:role/slipway-dev-host"
 API_ROLE = f"arn:aws:iam::{ACCOUNT}:role/slipway-dev-host-api"
 
@@ -35,7 +35,7 @@ TASK = iam.worker_task_policy(queue_arn=QUEUE)
 def service(*permissions: str, queue: str | None = QUEUE) -> str:
     """Return the policy of a service with these permissions."""
     return iam.service_policy(
-        permissions=permissions, queue_arn=queue, dead_letter_arn=queue and DEAD, release_arn=RELEASE
+        permissions=permissions, queue_arn=queue, dead_letter_arn=queue and DEAD, verified_arn=VERIFIED
     )
 
 
@@ -95,7 +95,7 @@ def test_the_worker_can_only_look_at_take_hold_and_delete_messages_of_its_queue(
     [
         ("jobs:send", {"sqs:SendMessage": [QUEUE]}),
         ("jobs:count", {"sqs:GetQueueAttributes": [QUEUE, DEAD]}),
-        ("release:read", {"ssm:GetParameter": [RELEASE]}),
+        ("release:read", {"ssm:GetParameterHistory": [VERIFIED]}),
     ],
 )
 def test_a_permission_is_one_action_on_what_it_is_for(permission: str, allowed: dict[str, list[str]]) -> None:
@@ -111,7 +111,7 @@ def test_a_service_may_do_what_all_its_permissions_say() -> None:
 def test_a_permission_for_jobs_needs_a_queue() -> None:
     with pytest.raises(ValueError, match="The permission jobs:send needs a queue, but there is none"):
         service("jobs:send", queue=None)
-    assert resources(service("release:read", queue=None), "ssm:GetParameter") == [RELEASE]
+    assert resources(service("release:read", queue=None), "ssm:GetParameterHistory") == [VERIFIED]
 
 
 def test_a_permission_that_is_not_known_is_refused() -> None:

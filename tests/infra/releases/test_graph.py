@@ -53,8 +53,34 @@ def test_the_stacks_names_and_limits_are_in_it() -> None:
         "logGroup": "/slipway-dev/api",
         "httpPort": 8080,
         "memoryMib": 1510,
-        "seconds": {"pull": 300, "once": 120, "ready": 45, "steady": 6, "watch": 5, "request": 65},
+        "updates": {"day": "Sun", "hour": 3},
+        "seconds": {
+            "pull": 300,
+            "once": 120,
+            "ready": 45,
+            "steady": 6,
+            "watch": 5,
+            "certificate": 90,
+            "request": 65,
+        },
+        "tls": None,
         "dataVolume": {"id": "vol-0123456789abcdef0", "device": "/dev/sdf"},
+    }
+
+
+@pytest.mark.parametrize(
+    ("given", "window"),
+    [({"day": "Wed", "hour": 14}, {"day": "Wed", "hour": 14}), ({"enabled": False}, None)],
+)
+def test_the_window_of_updates_is_in_it_if_there_is_one(given: dict[str, Any], window: dict[str, Any] | None) -> None:
+    assert graph(settings_of("dev", {"slipway:host": {"updates": given}}), WIRING)["updates"] == window
+
+
+def test_a_domain_comes_with_its_acme_server() -> None:
+    assert graph(settings_of("dev", {"slipway:host": {"domain": "labs.example.com"}}), WIRING)["tls"] == {
+        "domain": "labs.example.com",
+        "directory": "https://acme-v02.api.letsencrypt.org/directory",
+        "root": None,
     }
 
 
@@ -91,7 +117,8 @@ def test_a_service_is_told_what_it_needs_and_no_more() -> None:
 def test_only_those_with_the_permission_know_the_queue_and_the_release() -> None:
     found = services(settings_of("dev"))
     assert {name for name, one in found.items() if "JOBS_QUEUE_URL" in one["environment"]} == {"api", "dashboard"}
-    assert {name for name, one in found.items() if "RELEASE_PARAMETER" in one["environment"]} == {"dashboard"}
+    assert {name for name, one in found.items() if "VERIFIED_PARAMETER" in one["environment"]} == {"dashboard"}
+    assert found["dashboard"]["environment"]["VERIFIED_PARAMETER"] == "/slipway/dev/verified"
     assert found["auth"]["role"] is None
 
 
