@@ -2,7 +2,6 @@
 
 import asyncio
 import json
-from collections import deque
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from datetime import datetime
@@ -16,7 +15,6 @@ from app.common.sqs import DEPTH
 if TYPE_CHECKING:
     from mypy_boto3_sqs import SQSClient
     from mypy_boto3_ssm import SSMClient
-    from mypy_boto3_ssm.type_defs import ParameterHistoryTypeDef
 
 # A page waits for them: one try, and the card says what is wrong.
 CLIENT = Config(connect_timeout=1, read_timeout=2, retries={"total_max_attempts": 1, "mode": "standard"})
@@ -122,13 +120,13 @@ class SsmReleases(Releases):
         return None if self._parameter is None else await asyncio.to_thread(self._last, self._parameter)
 
     def _last(self, parameter: str) -> Sequence[Release]:
-        # SSM lists the oldest first, and keeps a hundred. One more than is shown, for what the oldest changed.
-        kept: deque[ParameterHistoryTypeDef] = deque(maxlen=SHOWN + 1)
+        pages = self._client.get_paginator("get_parameter_history").paginate(Name=parameter)
         try:
-            for page in self._client.get_paginator("get_parameter_history").paginate(Name=parameter):
-                kept.extend(page["Parameters"])
+            versions = [version for page in pages for version in page["Parameters"]]
         except self._client.exceptions.ParameterNotFound:
             return ()  # the first release serves, and is still to be verified
+        # AWS promises no order. One more than is shown, for what the oldest changed.
+        kept = sorted(versions, key=lambda version: version["Version"])[-SHOWN - 1 :]
         return read_releases([(each["Value"], each["LastModifiedDate"]) for each in kept])
 
 

@@ -5,7 +5,7 @@ A release is known by the images that it runs. One that was rolled back to is th
 
 import hashlib
 from collections.abc import Iterator, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from datetime import UTC, datetime
 from typing import Any
 
@@ -24,6 +24,8 @@ class VerifiedRelease:
 
     images: Mapping[str, ReleasedImage]
     since: datetime
+    hosted_as: tuple[str, ...] = ()
+    """The ids by which the host and the dashboard know it, the newest first: for them a new secret is a new release."""
 
     @property
     def id(self) -> str:
@@ -55,24 +57,33 @@ def read(ssm: Any, name: str) -> list[VerifiedRelease]:
     found: list[VerifiedRelease] = []
     for version in sorted(versions, key=lambda version: int(version["Version"])):
         try:
-            release = VerifiedRelease(verified.parse(version["Value"]), version["LastModifiedDate"])
+            release = _read(version)
         except ReleaseError:
             continue  # another version of Slipway wrote it
-        if not found or found[-1].id != release.id:
+        if found and found[-1].id == release.id:
+            found[-1] = replace(found[-1], hosted_as=release.hosted_as + found[-1].hosted_as)
+        else:
             found.append(release)
     return found[::-1]
 
 
-def choose(releases: Sequence[VerifiedRelease], wanted: str, stack: str) -> VerifiedRelease:
-    """Return the release with the id `wanted`, or, if that is empty, the one before the release that serves.
+def _read(version: Mapping[str, Any]) -> VerifiedRelease:
+    """Return the release in one version of the parameter. Raises ReleaseError."""
+    images = verified.parse(version["Value"])
+    hosted_as = verified.release_of(version["Value"])
+    return VerifiedRelease(images, version["LastModifiedDate"], (hosted_as,) if hosted_as else ())
 
-    It is the one that served before the present one served for the first time: of A, B, C and a rollback to B, it is
-    A and not C, so that a second rollback goes further back. Raises ReleaseError if there is none.
+
+def choose(releases: Sequence[VerifiedRelease], wanted: str, stack: str) -> VerifiedRelease:
+    """Return the release with the id `wanted`, its own or the host's.
+
+    If that is empty, return the one that served before the present one served for the first time: of A, B, C and a
+    rollback to B, it is A and not C, so that a second rollback goes further back. Raises ReleaseError if there is none.
     """
     if not releases:
         raise ReleaseError(f"Nothing was verified in stack {stack} yet: bring it up first.")
     if wanted:
-        named = [release for release in releases if release.id == wanted]
+        named = [release for release in releases if wanted in (release.id, *release.hosted_as)]
         if not named:
             raise ReleaseError(
                 f"TO={wanted!r} is no verified release of stack {stack}: `make releases STACK={stack}` lists them."

@@ -42,6 +42,12 @@ def parse(text: str, where: str = "The verified release") -> Mapping[str, Releas
     return images
 
 
+def release_of(text: str) -> str | None:
+    """Return the id of the release in a document that `parse` took; None in one of the first schema."""
+    found = json.loads(text).get("release")
+    return found if isinstance(found, str) else None
+
+
 def image_of(entry: Mapping[str, Any]) -> ReleasedImage:
     """Return the image that an entry of a document names. Raises ValueError, KeyError or TypeError for a wrong one."""
     digest, tag = entry["digest"], entry["contentTag"]

@@ -6,7 +6,7 @@ from typing import Any
 
 import pytest
 
-from infra.releases import history
+from infra.releases import history, verified
 from infra.releases.history import VerifiedRelease
 from infra.releases.release import ReleasedImage, ReleaseError
 
@@ -94,7 +94,7 @@ def test_the_same_digests_have_the_same_id_whatever_they_were_built_from() -> No
 
 
 @pytest.mark.parametrize(
-    ("verified", "before"),
+    ("served_so_far", "before"),
     [
         (("ab", "ac"), "ab"),
         # A second rollback goes further back, and not to the release that was rolled back from.
@@ -104,13 +104,23 @@ def test_the_same_digests_have_the_same_id_whatever_they_were_built_from() -> No
         (("ab", "ac", "ab", "ad"), "ab"),
     ],
 )
-def test_a_rollback_goes_to_the_release_before_the_one_that_serves(verified: tuple[str, ...], before: str) -> None:
-    assert served([history.choose(releases_of(*verified), "", "dev")]) == [before]
+def test_a_rollback_goes_to_the_release_before_the_one_that_serves(served_so_far: tuple[str, ...], before: str) -> None:
+    assert served([history.choose(releases_of(*served_so_far), "", "dev")]) == [before]
 
 
 def test_a_release_is_chosen_by_its_id() -> None:
     releases = releases_of("ab", "ac", "ad")
     assert served([history.choose(releases, history.id_of(images_of("ab")), "dev")]) == ["ab"]
+
+
+def test_a_release_is_chosen_by_the_hosts_id_too() -> None:
+    named = [
+        verified.render(name, images_of(letters)) for name, letters in (("old", "ab"), ("secret", "ab"), ("new", "ac"))
+    ]
+    releases = history.read(History(value("ef"), *named), "verified")
+    assert [release.hosted_as for release in releases] == [("new",), ("secret", "old"), ()]
+    for name in ("old", "secret"):
+        assert served([history.choose(releases, name, "dev")]) == ["ab"]
 
 
 def test_a_release_that_was_never_verified_is_refused() -> None:
@@ -119,9 +129,9 @@ def test_a_release_that_was_never_verified_is_refused() -> None:
 
 
 def test_nothing_before_the_first_release_is_a_sentence_that_names_the_list() -> None:
-    for verified in (("ab",), ("ab", "ac", "ab")):
+    for letters in (("ab",), ("ab", "ac", "ab")):
         with pytest.raises(ReleaseError, match=r"has verified no release before [0-9a-f]{8}, which serves: name one"):
-            history.choose(releases_of(*verified), "", "dev")
+            history.choose(releases_of(*letters), "", "dev")
 
 
 def test_a_line_marks_what_changed_and_what_serves() -> None:
