@@ -85,6 +85,15 @@ class Cloud:
         """Where this cloud's BuildKit listens."""
         return f"unix://{self.folder / 'buildkit' / 'buildkitd.sock'}"
 
+    @property
+    def was_started(self) -> bool:
+        """Whether it has chosen its ports, and so may have data."""
+        return self._ports_file.exists()
+
+    @property
+    def _ports_file(self) -> Path:
+        return self.folder / "ports.json"
+
     @cached_property
     def ports(self) -> Ports:
         """Its ports: chosen at its first start, the same ever after."""
@@ -93,7 +102,7 @@ class Cloud:
             return self._ports()
 
     def _ports(self) -> Ports:
-        file = self.folder / "ports.json"
+        file = self._ports_file
         if file.exists():
             return Ports(**json.loads(file.read_text()))
         others = [Ports(**json.loads(file.read_text())) for file in self.folder.parent.glob("*/ports.json")]

@@ -36,6 +36,9 @@ class Container:
     user: str | None = None
     groups: Sequence[str] = ()
     """The security groups of its network interface."""
+    network_of: str | None = None
+    """A container whose network it shares."""
+    capabilities: Sequence[str] = ()
 
 
 class DockerEngine:
@@ -155,6 +158,11 @@ class DockerEngine:
         lines = self._docker("ps", "--all", *filters, "--format", template).splitlines()
         return dict(line.split("\t", 1) for line in lines)
 
+    def address(self, name: str) -> str:
+        """Return a container's address on the cloud's network."""
+        template = f'{{{{(index .NetworkSettings.Networks "{self.cloud.network}").IPAddress}}}}'
+        return self._docker("inspect", "--format", template, name).strip()
+
     def run(self, container: Container, *, detach: bool, timeout: float = 120, stdin: str | None = None) -> str:
         """Run a container as the platform would: read-only, without capabilities, within its limits.
 
@@ -162,9 +170,13 @@ class DockerEngine:
         it fails.
         """
         arguments = ["run", "--name", container.name, "--label", f"{LABEL}={self.cloud.name}"]
-        arguments += ["--network", self.cloud.network, "--add-host", f"host.docker.internal:{self.gateway()}"]
+        if container.network_of:
+            arguments += ["--network", f"container:{container.network_of}"]
+        else:
+            arguments += ["--network", self.cloud.network, "--add-host", f"host.docker.internal:{self.gateway()}"]
         arguments += ["--read-only", "--cap-drop", "ALL", "--security-opt", "no-new-privileges"]
         arguments += ["--tmpfs", "/tmp"]  # noqa: S108  inside the container
+        arguments += [word for name in container.capabilities for word in ("--cap-add", name)]
         if container.memory_mib:
             # As much swap as memory means none: a cloud's host has none either.
             arguments += ["--memory", f"{container.memory_mib}m", "--memory-swap", f"{container.memory_mib}m"]

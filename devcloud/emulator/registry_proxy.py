@@ -29,7 +29,7 @@ from multidict import CIMultiDict, CIMultiDictProxy
 from yarl import URL
 
 from devcloud.emulator import mutability
-from devcloud.emulator.addresses import address
+from devcloud.emulator.addresses import PULL_THROUGH, address
 from devcloud.emulator.operator_key import OperatorKey
 from devcloud.util.registry import MANIFEST_TYPES, digest_of
 
@@ -193,10 +193,13 @@ class Front:
             if not match or ".." in request.path.split("/"):
                 raise RegistryProxyError(HTTPStatus.NOT_FOUND, "UNSUPPORTED", "The operation is unsupported.")
             name, reference = match["repository"], match["reference"]
-            await self.ecr.allows(token, operation(request.method, reference, match["blob"]), name)
+            public = name.startswith(f"{PULL_THROUGH}library/") and request.method in ("GET", "HEAD")
+            if not public:
+                await self.ecr.allows(token, operation(request.method, reference, match["blob"]), name)
             if reference and request.method == "PUT":
                 return await self.put_manifest(request, name, reference)
-            await self.ecr.repository(name)
+            if not public:
+                await self.ecr.repository(name)
             return await self.forward(request, await self.query(request))
         except RegistryProxyError as refusal:
             response = refusal.response()
@@ -248,7 +251,8 @@ class Front:
 
     async def forward(self, request: web.Request, query: str, body: bytes | None = None) -> web.StreamResponse:
         """Send a request on and its answer back; `body` where it was read already."""
-        path = quote(request.path, safe="/:@")
+        # The registry behind has stand-ins for them, where public.ecr.aws would be asked.
+        path = quote(request.path.replace(f"/v2/{PULL_THROUGH}", "/v2/", 1), safe="/:@")
         url = URL(f"{self.registry}{path}{'?' + query if query else ''}", encoded=True)
         data = body if body is not None or not request.can_read_body else request.content
         headers = without(request.headers, NOT_FOR_THE_REGISTRY)

@@ -17,9 +17,12 @@ CPU_UNITS_PER_VCPU = 1024
 
 
 def container_of(
-    cloud: Cloud, definition: str, name: str, command: Sequence[str] = (), groups: Sequence[str] = ()
+    cloud: Cloud, definition: str, name: str, command: Sequence[str] = (), network_of: str | None = None
 ) -> Container:
-    """Return the only container of a task definition, within the task's limits and in these security groups."""
+    """Return the only container of a task definition, within the task's limits.
+
+    `network_of` is the container that holds its network.
+    """
     task = cloud.aws.client("ecs").describe_task_definition(taskDefinition=definition)["taskDefinition"]
     (container,) = task["containerDefinitions"]
     environment = {entry["name"]: entry["value"] for entry in container.get("environment", [])}
@@ -39,7 +42,7 @@ def container_of(
         memory_mib=int(task["memory"]),
         cpus=int(task["cpu"]) / CPU_UNITS_PER_VCPU,
         user=container.get("user"),
-        groups=groups,
+        network_of=network_of,
     )
 
 
@@ -48,6 +51,16 @@ def groups_of(cloud: Cloud, cluster: str, service: str) -> Sequence[str]:
     (found,) = cloud.aws.client("ecs").describe_services(cluster=cluster, services=[service])["services"]
     groups: Sequence[str] = found["networkConfiguration"]["awsvpcConfiguration"]["securityGroups"]
     return groups
+
+
+def network(image: str, name: str, host: str, host_address: str, groups: Sequence[str]) -> Container:
+    """Return the container that holds a task's network, in these security groups, with the host's private address.
+
+    The private address is a second one of the host's interface, and stacks' networks may overlap: so each task's
+    network has a route of its own to its stack's host. `host` is that host's address on the cloud's network.
+    """
+    script = f"ip route replace {host_address}/32 via {host} && exec sleep infinity"
+    return Container(name=name, image=image, command=["sh", "-c", script], capabilities=["NET_ADMIN"], groups=groups)
 
 
 def _secrets(ssm: Any, references: Mapping[str, str]) -> dict[str, str]:

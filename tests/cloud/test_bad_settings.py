@@ -30,7 +30,7 @@ BAD: dict[str, tuple[dict[str, Any], str, str]] = {
         "slipway:host.instanceType",
         "t3.s",
     ),
-    "a missing secret": ({"slipway:databaseUrl": None}, "slipway:databaseUrl", "pulumi config set --secret"),
+    "a missing secret": ({"slipway:databasePassword": None}, "slipway:databasePassword", "pulumi config set --secret"),
     "an instance type": ({"slipway:host": {"instanceType": "t2.smal"}}, "slipway:host.instanceType", "t2.small"),
     "a retention": ({"slipway:logs": {"retentionDays": 31}}, "slipway:logs.retentionDays", "31"),
     "a budget": ({"slipway:budget": {"monthlyUsd": 0}}, "slipway:budget.monthlyUsd", "0"),

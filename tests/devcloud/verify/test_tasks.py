@@ -8,7 +8,7 @@ import pytest
 
 from devcloud.cloud.cloud import Cloud, Ports
 from devcloud.verify import tasks
-from devcloud.verify.tasks import container_of
+from devcloud.verify.tasks import container_of, network
 
 IMAGE = f"127.0.0.1:5000/slipway-local/worker@sha256:{'a' * 64}"
 ARN = "arn:aws:ssm:us-east-1:123456789012:parameter/slipway/local/database-url"
@@ -69,3 +69,11 @@ def test_a_task_gets_its_limits_its_environment_and_its_secrets(cloud: Cloud) ->
 
 def test_another_command_takes_the_place_of_the_tasks_own(cloud: Cloud) -> None:
     assert container_of(cloud, "worker:7", "a-name", ["--self-test"]).command == ["--self-test"]
+
+
+def test_a_tasks_network_leads_to_the_private_address_of_its_stacks_host(cloud: Cloud) -> None:
+    held = network("devcloud/host:1", "a-network", "172.18.0.4", "10.20.0.11", ["sg-1"])
+    assert held.command == ["sh", "-c", "ip route replace 10.20.0.11/32 via 172.18.0.4 && exec sleep infinity"]
+    assert (held.capabilities, held.groups) == (["NET_ADMIN"], ["sg-1"])
+    task = container_of(cloud, "worker:7", "a-name", network_of=held.name)
+    assert (task.network_of, task.capabilities) == ("a-network", ())
