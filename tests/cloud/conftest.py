@@ -233,6 +233,18 @@ class Checkout:
                 document["config"][key] = value
         file.write_text(yaml.safe_dump(document))
 
+    def set_secret(self, key: str, value: str, stack: str = "local") -> None:
+        """Set a secret of a stack, encrypted, as a person does."""
+        variables = self.cloud.variables(self.tools.bin, self.tools.pulumi_home)
+        subprocess.run(
+            ["pulumi", "config", "set", "--secret", key, "--stack", stack, "--non-interactive"],
+            cwd=self.root,
+            env=self.cloud.environment(variables),
+            input=value,
+            text=True,
+            check=True,
+        )
+
     def client(self, service: str) -> Any:
         """A client of the emulator's."""
         return self.cloud.aws.client(service)

@@ -12,8 +12,8 @@ from tests.cloud.conftest import Checkout
 DENIED = ("AccessDenied", "AccessDeniedException", "UnauthorizedOperation")
 FILES = "grep --recursive --files-with-matches --fixed-strings --file=/dev/stdin --no-messages --devices=skip"
 """Lists the files that hold a text of the standard input: on a command line the search would find itself."""
-DOCKERS_OWN = ("config.v2.json", "config.json")
-"""Docker's files of a container's environment, which only root reads."""
+DOCKERS_OWN = ("config.v2.json", "config.json", "meta.db")
+"""Files in which Docker and containerd keep the environment of a container; only root reads them."""
 FOLDERS = ("/etc", "/home", "/opt", "/root", "/run", "/srv", "/tmp", "/var")
 SHOW = """
 journalctl --no-pager --quiet
@@ -33,7 +33,8 @@ def leaks(checkout: Checkout, secret: str, parameter: str, stack: str = "local")
         yield f"the host shows: {_around(shown.said, secret)}"
     excluded = [word for name in DOCKERS_OWN for word in ("--exclude", name)]
     command = [*FILES.split(), *excluded, *FOLDERS]
-    yield from checkout.docker("exec", "--interactive", instance, *command, stdin=secret + "\n").said.splitlines()
+    found = checkout.docker("exec", "--interactive", instance, *command, stdin=secret + "\n").said
+    yield from (line for line in found.splitlines() if line.startswith("/"))
     yield from (str(file) for file in _files_with(checkout.cloud.state, secret))
     yield from (str(file) for file in _files_with(checkout.cloud.logs, secret))
     for name, value in parameters(checkout, stack).items():

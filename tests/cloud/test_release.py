@@ -258,7 +258,7 @@ def test_a_change_of_the_api_and_a_rotated_secret_serve_after_one_up_and_were_ve
     before, worker, versions = release.serves, release.worker, json.loads(release.parameter)["secrets"]
     release.change()
     key = f"sk-{secrets.token_hex(16)}"
-    release.checkout.configure({"slipway:openaiApiKey": key})
+    release.checkout.set_secret("slipway:openaiApiKey", key)
     said, seconds = release.up_well()
     wait_for_the_drain(release)
     assert key in release.checkout.on_host("api", "inspect", "--format", "{{json .Config.Env}}", "{}").said

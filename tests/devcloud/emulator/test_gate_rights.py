@@ -13,7 +13,7 @@ from infra.releases.gate import Gate, GateError, Patience
 from infra.releases.release import Release, render
 from infra.releases.run_command import Host
 
-from .conftest import ROOT, Emulator, running
+from .conftest import ROOT, Emulator
 from .test_ssm import AGENT_POLICY, Agent
 
 pytestmark = pytest.mark.cloud
@@ -73,31 +73,27 @@ class Place:
 
 
 @pytest.fixture(scope="module")
-def place(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Place]:
-    """Start an emulator with an instance, and its agent."""
-    with running(tmp_path_factory.mktemp("gate")) as emulator:
-        iam = emulator.client("iam")
-        iam.create_role(RoleName="deployer", AssumeRolePolicyDocument=policy(TRUST))
-        iam.create_role(RoleName="host", AssumeRolePolicyDocument=policy(EC2))
-        iam.attach_role_policy(RoleName="host", PolicyArn=f"arn:aws:iam::aws:policy/{AGENT_POLICY}")
-        iam.create_instance_profile(InstanceProfileName="host")
-        iam.add_role_to_instance_profile(InstanceProfileName="host", RoleName="host")
-        emulator.client("ssm").create_document(Name=NAME, DocumentType="Command", Content=json.dumps(DOCUMENT))
-        started = emulator.client("ec2").run_instances(
-            ImageId="ami-12c6146b", MinCount=1, MaxCount=1, IamInstanceProfile={"Name": "host"}
-        )
-        instance = str(started["Instances"][0]["InstanceId"])
-        agent, ended = Agent(emulator.aws, instance), threading.Event()
-        agent.register()
-        thread = threading.Thread(target=serve, args=(agent, ended))
-        thread.start()
-        yield Place(emulator, instance)
-        ended.set()
-        # Its last question is open for as long as nobody sends a command.
-        emulator.client("ssm").send_command(
-            InstanceIds=[instance], DocumentName="AWS-RunShellScript", Parameters={"commands": ["true"]}
-        )
-        thread.join()
+def place(emulator: Emulator) -> Iterator[Place]:
+    """Start an instance and its agent."""
+    iam, ec2, ssm = (emulator.client(service) for service in ("iam", "ec2", "ssm"))
+    iam.create_role(RoleName="deployer", AssumeRolePolicyDocument=policy(TRUST))
+    iam.create_role(RoleName="host", AssumeRolePolicyDocument=policy(EC2))
+    iam.attach_role_policy(RoleName="host", PolicyArn=f"arn:aws:iam::aws:policy/{AGENT_POLICY}")
+    iam.create_instance_profile(InstanceProfileName="host")
+    iam.add_role_to_instance_profile(InstanceProfileName="host", RoleName="host")
+    ssm.create_document(Name=NAME, DocumentType="Command", Content=json.dumps(DOCUMENT))
+    started = ec2.run_instances(ImageId="ami-12c6146b", MinCount=1, MaxCount=1, IamInstanceProfile={"Name": "host"})
+    instance = str(started["Instances"][0]["InstanceId"])
+    agent, ended = Agent(emulator.aws, instance), threading.Event()
+    agent.register()
+    thread = threading.Thread(target=serve, args=(agent, ended))
+    thread.start()
+    yield Place(emulator, instance)
+    ended.set()
+    # Its last question is open for as long as nobody sends a command.
+    ssm.send_command(InstanceIds=[instance], DocumentName="AWS-RunShellScript", Parameters={"commands": ["true"]})
+    thread.join()
+    ec2.terminate_instances(InstanceIds=[instance])
 
 
 def serve(agent: Agent, ended: threading.Event) -> None:
