@@ -17,10 +17,12 @@ import pulumi_aws as aws
 from infra import ROOT, rollback
 from infra.builds import base_version, buildx, staging
 from infra.builds.plan import PARENT_ARGUMENT, BuildPlan, plan_builds
+from infra.components import interruptions
 from infra.components.api_host import ApiHost, ApiHostArgs
 from infra.components.budget import Budget, BudgetArgs
 from infra.components.host_release import HostRelease, HostReleaseArgs
 from infra.components.image import Image, ImageArgs
+from infra.components.interruptions import SingleService, SingleServiceArgs
 from infra.components.jobs import Jobs, JobsArgs
 from infra.components.network import HTTPS, Network, NetworkArgs
 from infra.components.operations import Operations, OperationsArgs
@@ -31,7 +33,7 @@ from infra.lib import alarms, cost
 from infra.placement import zones_of
 from infra.product import environment_variable
 from infra.releases import graph, host_document, release
-from infra.settings import Settings
+from infra.settings import Settings, hosted
 
 PROGRAM_FOLDER = Path(__file__).resolve().parent
 REGISTRY_GB = 4
@@ -116,6 +118,7 @@ def deploy(settings: Settings) -> None:
                 {secret for service in settings.services.values() for secret in service.secrets}
             ),
             worker_ports=settings.ports_of(product.worker.secrets if product.worker else ()),
+            worker_services=hosted.worker_services(settings),
         ),
         options,
     )
@@ -123,10 +126,15 @@ def deploy(settings: Settings) -> None:
         "secrets",
         SecretsArgs(
             path=settings.parameter_path,
-            values={secret: settings.secret(secret) for secret in product.secrets},
+            values=hosted.parameters(settings),
+            warnings={
+                name: interruptions.new_password(service) for name, service in hosted.passwords(settings).items()
+            },
         ),
         options,
     )
+    for service, made_from in graph.single_services(settings).items():
+        SingleService(service, SingleServiceArgs(made_from), options)
     jobs = Jobs("jobs", JobsArgs(prefix=prefix, spec=settings.jobs), options) if product.worker else None
     host = ApiHost(
         "api-host",
@@ -156,12 +164,14 @@ def deploy(settings: Settings) -> None:
         rolled_back.lift(served.verified, images.content_tags)
     worker = None
     if product.worker and jobs:
+        parameters = {secret: hosted.worker_parameter(settings, secret) for secret in product.worker.secrets}
         worker = Worker(
             "worker",
             WorkerArgs(
                 prefix=prefix,
                 network=network,
                 region=settings.region,
+                account_id=account_id,
                 container=product.worker.image,
                 image=images.references[product.worker.image],
                 spec=settings.worker,
@@ -170,8 +180,8 @@ def deploy(settings: Settings) -> None:
                 queue_arn=jobs.arn,
                 log_retention_days=settings.logs.retention_days,
                 environment={"AWS_REGION": settings.region, "JOBS_QUEUE_URL": jobs.url},
-                secrets={environment_variable(secret): secrets.arns[secret] for secret in product.worker.secrets},
-                secret_versions={secret: secrets.versions[secret] for secret in product.worker.secrets},
+                secrets={environment_variable(secret): secrets.arns[name] for secret, name in parameters.items()},
+                secret_versions={secret: secrets.versions[name] for secret, name in parameters.items()},
             ),
             # A failed release leaves the worker as it is, too.
             pulumi.ResourceOptions(providers=[provider], depends_on=[served]),
@@ -199,8 +209,9 @@ def _watched(settings: Settings) -> alarms.Watched:
     """Return what the alarms of a stack are about."""
     return alarms.Watched(
         instance_type=settings.host.instance_type,
-        data_volume=any(service.volume for service in settings.services.values()),
-        certificate=False,
+        # Certificates are on the data volume too.
+        data_volume=settings.host.domain is not None or any(service.volume for service in settings.services.values()),
+        certificate=settings.host.domain is not None,
         backup=False,
     )
 

@@ -9,7 +9,7 @@ import click
 from devcloud.cli.context import Command, cli
 from devcloud.cloud.cloud import STRIPPED_ENV_PREFIXES
 from devcloud.pulumi.stack import with_resources
-from devcloud.toolchain import host_image, node
+from devcloud.toolchain import database_standins, host_image, node
 from devcloud.toolchain.assembly import ensure_for_tests
 from devcloud.toolchain.standins import docker_hub_reachable
 from devcloud.toolchain.standins import ensure as ensure_standins
@@ -78,4 +78,5 @@ def toolchain(command: Command, tests: bool) -> None:
         node.ensure(command.cloud.cache, say)
     if not docker_hub_reachable():
         ensure_standins(command.cloud.cache, say)
+        database_standins.ensure(command.cloud.cache, say)
     host_image.ensure(command.cloud.cache, say)

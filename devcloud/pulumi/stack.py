@@ -61,7 +61,7 @@ class Stack:
         self.end_dead_run()
         if not self._state_file.exists():
             # `init` writes a salt into the settings file in the current folder.
-            folder = ROOT if self.name == stack_config.LOCAL else self.config.parent
+            folder = self.config.parent
             self._pulumi("stack", "init", self.name, "--no-select", "--secrets-provider", "passphrase", cwd=folder)
         state = self._export()
         interrupted = recovery.interrupted(state)

@@ -7,6 +7,7 @@ import sys
 from infra.host import commands, containers, front, log_shipping, metrics, secrets, serve, units
 from infra.host import release as releases
 from infra.host.aws import AwsError
+from infra.host.generation import Generation
 from infra.host.host import Host
 from infra.host.outcome import HostError
 
@@ -77,7 +78,24 @@ def _keep_serving(host: Host) -> None:
         return
     with host.store.lock(wait=False) as free:
         current = host.store.current()
+        if not free or current is None:
+            return
         where = front.target(current)
-        if free and where is not None and not front.leads_to(host, where):
+        if where is not None and not front.leads_to(host, where):
             host.say("the rule of the public port was gone; it is set again")
             front.turn(host, where)
+        if _lacks_data(host, current):
+            serve.ensure(host, current)
+
+
+def _lacks_data(host: Host, generation: Generation) -> bool:
+    """Return True if a service with a volume does not run: Docker starts it again after a crash, but not without data.
+
+    The volume may be back, such as at a replaced host.
+    """
+    states = host.states(generation.containers)
+    return any(
+        not (state := states.get(placed.container)) or not state.running
+        for name, placed in generation.services.items()
+        if name in host.graph.services and host.graph.services[name].volume
+    )

@@ -79,8 +79,11 @@ def create(
             stop_seconds=round(host.graph.seconds.request),
             environment_file=str(file),
             user=service.user,
-            alias=service.name if service.exclusive else None,
+            alias=service.name if service.stateful else None,
             mounts=tuple(mounts),
+            tmpfs=service.tmpfs,
+            publish=f"{host.graph.host_address}:{service.port}:{service.port}" if service.published else None,
+            command=service.command,
         )
     )
     try:
@@ -170,10 +173,29 @@ def wait_until_ready(host: Host, service: Service, placed: Placed, old: Placed |
         now = host.machine.now()
     for probe in service.probes:
         _probe(host, service, placed, probe.path, probe.status)
+    if service.on_start:
+        _finish_start(host, service, placed)
+    data.keep(host, service)
+
+
+def _finish_start(host: Host, service: Service, placed: Placed) -> None:
+    """Run a service's command of each start, such as one that sets a password. Raises HostError."""
+    done = host.run_docker(docker.execute(placed.container, service.on_start))
+    if done.code != 0:
+        raise HostError(
+            f"The command on_start of {service.name} failed: {docker.last_line(done.stderr)}.",
+            service=service.name,
+            exit_code=done.code,
+            log=host.log_end(placed.container),
+        )
 
 
 def unready(host: Host, service: Service, placed: Placed, old: Placed | None) -> str | None:
     """Return why a container is not ready; None if it is."""
+    if service.check:
+        done = host.run_docker(docker.execute(placed.container, service.check), seconds=ANSWER_SECONDS)
+        output = docker.last_line(done.stderr or done.stdout)
+        return None if done.code == 0 else f"its check `{' '.join(service.check)}` failed ({output})"
     if service.port is None:
         return None
     if service.ready is None:

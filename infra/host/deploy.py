@@ -141,8 +141,8 @@ class _Deployment:
         old = current.services.get(name) if current else None
         self.step(name)
         begun = host.machine.now()
-        if service.exclusive and old is not None:
-            host.say(f"{name}: stops, since only one of it may run")
+        if service.stateful and old is not None:
+            host.say(f"{name}: restarts, since only one of it may run; requests that need it wait or fail until then")
             host.must(docker.stop([old.container], self.stop_seconds), f"Stopping {name}", seconds=self.patience)
         containers.create(host, service, placed, self.release, self.secrets, others)
         if service.once:
@@ -194,10 +194,8 @@ class _Deployment:
         host = self.host
         current = host.store.current()
         serve.remove_leftovers(host, current)
-        states = host.states(current.containers) if current else {}
-        for name in states:
-            if not states[name].running:
-                host.run_docker(docker.start(name))
+        if current:
+            serve.start_stopped(host, current)
         self.judge(self.entry("undo")["verdict"])
         self.end()
 
@@ -223,7 +221,7 @@ class _Deployment:
             front.watch(host, new, started)
             if new.domain:
                 self.step("certificate")
-                tls.wait_after_turn(host, new)
+                tls.wait_after_turn(host, new, Generation.of_json(entry["old"]) if entry["old"] else None)
         except Exception as error:  # noqa: BLE001 - whatever goes wrong, the old containers still run
             failure = self.failure(error)
             verdict = Verdict.of(failure, self.journal.step, self.journal.seconds())
@@ -238,8 +236,8 @@ class _Deployment:
         host, entry = self.host, self.entry("turn")
         old = Generation.of_json(entry["old"]) if entry["old"] else None
         new = Generation.of_json(entry["generation"])
-        exclusive = {name for name, service in host.graph.services.items() if service.exclusive}
-        replaced = [one.container for name, one in new.services.items() if name in exclusive]
+        stateful = {name for name, service in host.graph.services.items() if service.stateful}
+        replaced = [one.container for name, one in new.services.items() if name in stateful]
         if replaced := [name for name in replaced if name in new.without(old)]:
             host.must(docker.remove(replaced), "Removing what only one may run of")
         if old is None:

@@ -41,6 +41,10 @@ class Container:
     alias: str | None = None
     """A name by which the other containers reach it."""
     mounts: tuple[Mount, ...] = ()
+    tmpfs: tuple[str, ...] = ()
+    publish: str | None = None
+    """`address:port:port`: the host's address at which its port is reached too."""
+    command: tuple[str, ...] = ()
 
 
 def run(container: Container) -> list[str]:
@@ -68,7 +72,17 @@ def run(container: Container) -> list[str]:
     for mount in container.mounts:
         mode = ",readonly" if mount.read_only else ""
         command += ["--mount", f"type=bind,source={mount.source},target={mount.target}{mode}"]
-    return [*command, container.image]
+    for folder in container.tmpfs:
+        # The mode of a folder that only its image's user may write to would keep any other user out.
+        command += ["--tmpfs", f"{folder}:rw,nosuid,nodev,mode=1777,size=16m"]
+    if container.publish is not None:
+        command += ["--publish", container.publish]
+    return [*command, container.image, *container.command]
+
+
+def execute(name: str, command: Sequence[str]) -> list[str]:
+    """Return the command that runs another one in a container, with the container's user and environment."""
+    return ["docker", "exec", name, *command]
 
 
 def promote(names: Sequence[str]) -> list[str]:

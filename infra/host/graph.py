@@ -48,11 +48,17 @@ class Service:
     role: str | None = None
     volume: str | None = None
     """The folder in the container that outlasts it."""
-
-    @property
-    def exclusive(self) -> bool:
-        """Whether only one container of it may run: others reach it by its name, such as a database."""
-        return not self.once and not self.edge and self.ready is None
+    stateful: bool = False
+    """Whether only one container of it may run: others reach it by its name, such as a database."""
+    published: bool = False
+    """Whether its port is reached at the host's private address too."""
+    command: tuple[str, ...] = ()
+    """The command of its container; empty for its image's own."""
+    check: tuple[str, ...] = ()
+    """The command that ends with 0 in its container once it can work."""
+    on_start: tuple[str, ...] = ()
+    """The command that is run in its container each time that it was started and is ready."""
+    tmpfs: tuple[str, ...] = ()
 
     @property
     def health_path(self) -> str:
@@ -115,6 +121,8 @@ class Graph:
     parameter_path: str
     log_group: str
     http_port: int
+    host_address: str
+    """The host's private address."""
     memory_mib: int
     """Memory that all containers together may have."""
     seconds: Seconds
@@ -154,6 +162,7 @@ def parse(document: Mapping[str, Any]) -> Graph:
         parameter_path=document["parameterPath"],
         log_group=document["logGroup"],
         http_port=document["httpPort"],
+        host_address=document["hostAddress"],
         memory_mib=document["memoryMib"],
         seconds=Seconds(**document["seconds"]),
         updates=Updates(**document["updates"]) if document["updates"] else None,
@@ -189,4 +198,10 @@ def _service(name: str, entry: Mapping[str, Any]) -> Service:
         secrets=entry["secrets"],
         role=entry["role"],
         volume=entry["volume"],
+        stateful=entry["stateful"],
+        published=entry["published"],
+        command=tuple(entry["command"]),
+        check=tuple(entry["check"]),
+        on_start=tuple(entry["onStart"]),
+        tmpfs=tuple(entry["tmpfs"]),
     )

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Collection, Mapping
 
 from infra.host import containers, data, docker, front, images, log_shipping, plan, tls
 from infra.host.generation import Generation, Placed
@@ -25,11 +25,7 @@ def prepare_network(host: Host) -> None:
 
 def upstreams(graph: Graph, services: Mapping[str, Placed]) -> dict[str, str]:
     """Return address:port of each service that the edge may send requests to."""
-    return {
-        name: f"{placed.address}:{placed.port}"
-        for name, placed in services.items()
-        if placed.port is not None and not graph.services[name].edge
-    }
+    return {name: f"{placed.address}:{placed.port}" for name, placed in services.items() if graph.services[name].route}
 
 
 def ensure(host: Host, generation: Generation) -> list[str]:
@@ -38,23 +34,41 @@ def ensure(host: Host, generation: Generation) -> list[str]:
     Needs nothing of AWS while the containers exist. One that cannot be started does not keep the others from starting;
     return a sentence about each.
     """
-    problems: list[str] = []
     prepare_network(host)
-    for name in host.graph.order:
-        if name not in generation.services:
-            continue
-        try:
-            _ensure_one(host, generation, name)
-        except HostError as failure:
-            problems.append(failure.cause)
-            host.say(failure.cause)
+    problems = _start_missing(host, generation)
     if existing := [name for name in generation.containers if name in host.states(generation.containers)]:
         host.must(docker.promote(existing), "Updating the containers")
     front.turn(host, front.target(generation))
     return problems
 
 
-def _ensure_one(host: Host, generation: Generation, name: str) -> None:
+def start_stopped(host: Host, generation: Generation) -> None:
+    """Start the containers of a generation that a release had to stop, such as a database's."""
+    states = host.states(generation.containers)
+    _start_missing(host, generation, [name for name, one in generation.services.items() if one.container in states])
+
+
+def _start_missing(host: Host, generation: Generation, names: Collection[str] | None = None) -> list[str]:
+    """Start what does not run of a generation's services, or of some, and return a sentence about each that fails."""
+    problems: list[str] = []
+    lacking: set[str] = set()
+    for name in host.graph.order:
+        # Without its database a service never gets ready: it is started, and not waited for.
+        waits = not lacking & set(host.graph.services[name].after)
+        if not waits:
+            lacking.add(name)
+        if name not in (generation.services if names is None else names):
+            continue
+        try:
+            _ensure_one(host, generation, name, waits=waits)
+        except HostError as failure:
+            lacking.add(name)
+            problems.append(failure.cause)
+            host.say(failure.cause)
+    return problems
+
+
+def _ensure_one(host: Host, generation: Generation, name: str, *, waits: bool) -> None:
     service, placed = host.graph.services[name], generation.services[name]
     state = host.states([placed.container]).get(placed.container)
     if state is not None and state.running:
@@ -71,7 +85,8 @@ def _ensure_one(host: Host, generation: Generation, name: str) -> None:
         values = containers.secret_values(host, [service], generation.release)
         others = upstreams(host.graph, generation.services)
         containers.create(host, service, placed, generation.release, values, others)
-    containers.wait_until_ready(host, service, placed, None)
+    if waits:
+        containers.wait_until_ready(host, service, placed, None)
 
 
 def serves(host: Host, generation: Generation) -> bool:

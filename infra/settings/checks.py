@@ -70,7 +70,7 @@ def acme_directory(text: str) -> str:
     """The https address of an ACME server's directory."""
     try:
         parts = urlsplit(text)
-        right = re.fullmatch(r"https://[a-z0-9.-]+(:[0-9]+)?/[A-Za-z0-9/._~-]*", text) and parts.port != 0
+        right = re.fullmatch(r"https://[a-z0-9][a-z0-9.-]*(:[0-9]+)?/[A-Za-z0-9/._~-]*", text) and parts.port != 0
     except ValueError:
         right = None
     if not right or len(text) > 200:
@@ -115,6 +115,13 @@ def api_key(secret: SecretStr) -> SecretStr:
     """A key of an API, of whatever form."""
     if len(_secret_text(secret)) < 8:
         raise wrong("an API key of 8 or more characters")
+    return secret
+
+
+def password(secret: SecretStr) -> SecretStr:
+    """A password, long enough that nobody guesses it."""
+    if len(_secret_text(secret)) < 12:
+        raise wrong("a password of 12 or more characters")
     return secret
 
 

@@ -16,7 +16,7 @@ from infra import ROOT
 from infra.lib.messages import SettingsError, sentence, shown, unknown_key
 from infra.lib.schema import group_of, key_of, legal_text, place_at
 from infra.product import Product, product_of
-from infra.settings import memory
+from infra.settings import hosted, memory
 from infra.settings.models import ANYWHERE, LETS_ENCRYPT, Settings, key_of_secret, settings_model
 from infra.settings.patterns import NAME
 from infra.settings.stack_file import project_name, read_values
@@ -69,6 +69,7 @@ def load(
     if settings is not None:
         problems += [*_pin_problems(settings), *_folder_problems(settings, root), *_model_problems(settings, root)]
         problems += [*memory.problems(settings), *_external_problems(settings), *_domain_problems(settings)]
+        problems += hosted.problems(settings)
     if settings is None or problems:
         raise SettingsError(problems)
     return settings

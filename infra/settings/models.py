@@ -11,7 +11,7 @@ from pydantic.alias_generators import to_camel
 from infra.lib.aws_limits import FARGATE_MEMORY_MIB, INSTANCE_TYPES, LOG_RETENTION_DAYS
 from infra.lib.messages import SettingsError
 from infra.lib.schema import Group, Legal, named, wrong
-from infra.product import Product, ProductError, Service
+from infra.product import Hosted, Product, ProductError, Service
 from infra.settings import checks
 from infra.settings.images import Images
 from infra.settings.patterns import (
@@ -26,6 +26,11 @@ from infra.settings.patterns import (
     StackName,
 )
 
+HOST_NUMBER = 11
+"""The host's place in its subnet: AWS keeps the first four addresses and the last for itself.
+
+Hosts of before they had an interface of their own are at 10, which is taken until they are replaced.
+"""
 # Open to whoever may reach the API, these would let them reach something else.
 PORTS_IN_USE = {22: "SSH", 5432: "PostgreSQL", 6379: "Redis"}
 ANYWHERE = "0.0.0.0/0"
@@ -109,7 +114,7 @@ class Network(Group):
         Legal("a list of 1 to 20 IPv4 networks such as 203.0.113.0/24"),
     ] = Field(
         default=(ANYWHERE,),
-        description="Networks that may reach the API; without host.domain its passwords are in clear.",
+        description="Networks that may reach the API; without host.domain in plain HTTP.",
     )
 
     @field_validator("ingress_cidrs")
@@ -127,6 +132,11 @@ class Network(Group):
         two."""
         quarters = ipaddress.IPv4Network(self.cidr).subnets(prefixlen_diff=2)
         return tuple(str(subnet) for subnet, _ in zip(quarters, range(self.zones), strict=False))
+
+    @property
+    def host_address(self) -> str:
+        """The API host's private address, which outlasts every instance."""
+        return str(ipaddress.IPv4Network(self.subnet_cidrs[0])[HOST_NUMBER])
 
 
 DRAIN_SECONDS = 150
@@ -383,14 +393,22 @@ class Settings(Group):
         """Path of the stack's SSM parameters."""
         return parameter_path(self.project, self.stack)
 
+    def is_set(self, name: str) -> bool:
+        """Return True if the stack sets one of the product's secrets."""
+        return getattr(self, attribute_of(name)) is not None
+
+    def hosted(self, name: str) -> Hosted | None:
+        """Return the service of the host that a secret leads to; None if the stack sets the secret itself."""
+        return None if self.is_set(name) else self.product.secrets[name].hosted
+
     def secret(self, name: str) -> str:
-        """Return the value of one of the product's secrets."""
+        """Return the value of a secret that the stack sets."""
         value: SecretStr = getattr(self, attribute_of(name))
         return value.get_secret_value()
 
     def ports_of(self, secrets: Iterable[str]) -> tuple[int, ...]:
-        """Return the TCP ports that the addresses among some of the product's secrets lead to."""
-        checks_of = {name: self.product.secrets[name].check for name in secrets}
+        """Return the TCP ports that addresses outside the host lead to, among some of the product's secrets."""
+        checks_of = {name: self.product.secrets[name].check for name in secrets if self.is_set(name)}
         return tuple(
             sorted(
                 {
@@ -408,7 +426,7 @@ class Settings(Group):
         return {
             name: services[name]
             for name in self.product.start_order
-            if services[name].unless is None or getattr(self, attribute_of(str(services[name].unless))) is None
+            if services[name].unless is None or not self.is_set(str(services[name].unless))
         }
 
     def variable(self, name: str) -> str:
@@ -438,6 +456,7 @@ CHECKS: Mapping[str, tuple[Callable[[SecretStr], SecretStr], str]] = {
     "postgres-url": (checks.database_url, "postgresql://user:password@host:port/name"),
     "redis-url": (checks.redis_url, "redis://host:port/number"),
     "api-key": (checks.api_key, "an API key of 8 or more characters"),
+    "password": (checks.password, "a password of 12 or more characters"),
 }
 """How a secret is checked, and what it may be in words, by the word that product.yaml has for it."""
 DEFAULT_PORTS: Mapping[str, int] = {"postgres-url": 5432, "redis-url": 6379}
@@ -500,7 +519,12 @@ def _make_model(product: Product) -> type[Settings]:
     for name, secret in product.secrets.items():
         check, right = CHECKS[secret.check]
         kind = Annotated[SecretStr, AfterValidator(check), Legal(right)]
-        fields[attribute_of(name)] = (kind, Field(description=secret.description))
+        optional = secret.hosted is not None or name in product.passwords
+        fields[attribute_of(name)] = (
+            (kind | None, Field(default=None, description=secret.description))
+            if optional
+            else (kind, Field(description=secret.description))
+        )
     for name, variable in product.variables.items():
         text = Annotated[str, Field(pattern=variable.pattern, max_length=100), Legal(variable.legal)]
         fields[attribute_of(name)] = (text, Field(default=variable.default, description=variable.description))

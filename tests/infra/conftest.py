@@ -20,7 +20,7 @@ from pulumi.runtime import stack as runtime_stack
 from infra import program
 from infra import settings as settings_module
 from infra.builds import content, staging
-from infra.components import host_release, image
+from infra.components import host_release, image, interruptions
 from infra.product import Product, product_of
 from infra.product import load as load_product
 from infra.releases.gate import GateError
@@ -50,6 +50,14 @@ SECRETS = {
     "slipway:redisUrl": "redis://10.20.0.11:6379/0",
     "slipway:openaiApiKey": "sk-not-a-key-at-all",
 }
+
+
+HOSTED: dict[str, Any] = {
+    "slipway:databaseUrl": None,
+    "slipway:redisUrl": None,
+    "slipway:databasePassword": "hush-hush%hush",
+}
+"""Settings of a stack whose host runs PostgreSQL and Redis."""
 
 
 ID_PREFIXES = {
@@ -344,6 +352,7 @@ def run(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> Run:
         # Hooks need the engine, which calls them; the mocks know none.
         monkeypatch.setattr(image, "_hooks", lambda *_: None)
         monkeypatch.setattr(host_release, "_hooks", lambda *_: None)
+        monkeypatch.setattr(interruptions, "on_update", lambda *_: None)
         monkeypatch.setattr(host_release, "Gate", cloud.gate)
 
         def staged(files: Sequence[content.ContextFile], folder: Path) -> contextlib.AbstractContextManager[None]:
@@ -372,10 +381,12 @@ def run(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> Run:
 def settings_of(
     stack: str, values: Mapping[str, Any] | None = None, product: Product = PRODUCT
 ) -> settings_module.Settings:
-    """Return a stack's settings: the product's secrets, and what is given."""
-    given = {key: value if isinstance(value, str) else json.dumps(value) for key, value in (values or {}).items()}
-    secrets = SECRETS if product.secrets else {}
-    return settings_module.load("slipway", stack, {**secrets, **given}, ROOT, product=product)
+    """Return a stack's settings: the product's secrets, and what is given; None takes a secret out."""
+    given = {**(SECRETS if product.secrets else {}), **(values or {})}
+    raw = {
+        key: value if isinstance(value, str) else json.dumps(value) for key, value in given.items() if value is not None
+    }
+    return settings_module.load("slipway", stack, raw, ROOT, product=product)
 
 
 UNKNOWN = "<unknown>"

@@ -55,6 +55,12 @@ def service(**changes: Any) -> dict[str, Any]:
         "secrets": {},
         "role": None,
         "volume": None,
+        "stateful": False,
+        "published": False,
+        "command": [],
+        "check": [],
+        "onStart": [],
+        "tmpfs": [],
     }
     assert changes.keys() <= plain.keys()
     return {**plain, **changes}
@@ -88,6 +94,7 @@ def graph_json(services: Mapping[str, Any] | None = None, **changes: Any) -> dic
         "parameterPath": "/slipway/local",
         "logGroup": "/slipway-local/api",
         "httpPort": PUBLIC,
+        "hostAddress": "10.20.0.11",
         "memoryMib": 1000,
         "seconds": {"pull": 300, "once": 120, "ready": 45, "steady": 6, "watch": 5, "certificate": 90, "request": 130},
         "updates": {"day": "Sun", "hour": 3},
@@ -145,6 +152,8 @@ class Behaviour:
     refuses: str = ""
     """The message of `docker run`, if it fails."""
     breaks_after_turn: bool = False
+    failing: str = ""
+    """The program that fails in it."""
 
 
 @dataclass
@@ -162,6 +171,9 @@ class FakeContainer:
     """The exit code of one that was stopped."""
     restart: str = "no"
     restarts: int = 0
+    command: list[str] = field(default_factory=list)
+    executed: list[list[str]] = field(default_factory=list)
+    """The commands that were run in it."""
 
 
 @dataclass
@@ -220,6 +232,9 @@ class FakeAws:
         self.logs.setdefault(stream, []).extend(event.message for event in events)
 
 
+DATA_COMMANDS = (
+    *("mountpoint", "test", "wipefs", "mkfs.ext4", "mkdir", "mount", "resize2fs", "install", "touch", "rm"),
+)
 OPTIONS_ALONE = {"--detach", "--read-only"}
 
 
@@ -393,15 +408,15 @@ class FakeMachine:
 
     def _run(self, command: list[str]) -> Done:
         options, mounts = self._options(command)
-        reference = command.pop()
+        reference = command.pop(0)
         name, file = options["--name"], Path(options["--env-file"])
-        assert not command
         assert options["--pull"] == "never"
         assert options["--cap-drop"] == "ALL"
         assert options["--security-opt"] == "no-new-privileges"
         assert options["--memory"] == options["--memory-swap"]
         assert "--read-only" in options
-        assert "--publish" not in options
+        published = [other.options.get("--publish") for other in self.containers.values() if self.runs(other)]
+        assert options.get("--publish", "none") not in published
         assert file.stat().st_mode & 0o777 == 0o600
         assert name not in self.containers, f"{name} is in use"
         assert options["--ip"] not in {one.address for one in self.containers.values()}, "each its own address"
@@ -417,7 +432,7 @@ class FakeMachine:
         if options["--label"].endswith("=migrate") and behaviour.ends_after is None:
             behaviour = replace(behaviour, ends_after=1.0, exit_code=0)
         self.containers[name] = FakeContainer(
-            name, reference, options["--ip"], environment, options, self.time, behaviour
+            name, reference, options["--ip"], environment, options, self.time, behaviour, command=command
         )
         return Done(0, "id\n", "")
 
@@ -463,6 +478,16 @@ class FakeMachine:
         assert command[:2] == ["--force", "--volumes"]
         for name in command[2:]:
             self.containers.pop(name, None)
+        return Done(0, "", "")
+
+    def _exec(self, command: list[str]) -> Done:
+        name, *words = command
+        one = self.containers[name]
+        if not self.runs(one):
+            return Done(1, "", f"Error response from daemon: Container {name} is not running")
+        one.executed.append(words)
+        if one.behaviour.failing == words[0] or self.time < one.started + one.behaviour.ready_after:
+            return Done(2, "", f"{words[0]}: no attempt")
         return Done(0, "", "")
 
     def _ps(self, command: list[str]) -> Done:
@@ -553,7 +578,7 @@ class FakeMachine:
             return Done(0, "", "")
         if command[0] == "iptables":
             return self._iptables(command)
-        if command[0] in ("mountpoint", "test", "wipefs", "mkfs.ext4", "mkdir", "mount", "resize2fs", "install"):
+        if command[0] in DATA_COMMANDS:
             return self._data(command)
         if command[0] == sys.executable and self.other_program:
             self.other_program(command)
@@ -599,7 +624,7 @@ class FakeMachine:
         if command[0] == "mountpoint":
             return done if self.mounted else Done(32, "", "")
         if command[0] == "test":
-            return done if command[2] in self.disks else Done(1, "", "")
+            return done if command[2] in {*self.disks, *self.folders} else Done(1, "", "")
         if command[0] == "wipefs":
             assert "--no-act" in command
             kind = self.disks[command[-1]]
@@ -617,6 +642,12 @@ class FakeMachine:
         elif command[0] == "install":
             assert self.mounted, "data is never on the system's disk"
             self.folders.add(command[-1])
+        elif command[0] == "touch":
+            assert self.mounted
+            self.folders.add(command[-1])
+        elif command[0] == "rm":
+            assert not [one for one in self.containers.values() if self.runs(one) and command[-1] in self._source(one)]
+            self.folders.discard(command[-1])
         return done
 
     def _is_data(self, folder: Path) -> bool:
@@ -624,6 +655,10 @@ class FakeMachine:
 
     def _data_of(self, one: FakeContainer) -> bool:
         return f"source={DATA}/" in one.options.get("--mount", "")
+
+    @staticmethod
+    def _source(one: FakeContainer) -> list[str]:
+        return one.options.get("--mount", "source=,").split("source=")[1].split(",")[:1]
 
     def _restore(self, given: str) -> None:
         self.doors, self.accepted = {}, set()

@@ -311,7 +311,7 @@ def test_a_verdict_holds_no_secret(tmp_path: Path) -> None:
 
 STATEFUL = {
     **SERVICES,
-    "postgres": service(port=5432, ready=None, user=999, memoryMib=200),
+    "postgres": service(port=5432, ready=None, user=999, memoryMib=200, stateful=True),
     "migrate": {**SERVICES["migrate"], "after": {"postgres": "healthy"}},
 }
 
