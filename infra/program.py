@@ -171,6 +171,7 @@ def deploy(settings: Settings) -> None:
                 prefix=prefix,
                 network=network,
                 region=settings.region,
+                account_id=account_id,
                 container=product.worker.image,
                 image=images.references[product.worker.image],
                 spec=settings.worker,
@@ -208,8 +209,9 @@ def _watched(settings: Settings) -> alarms.Watched:
     """Return what the alarms of a stack are about."""
     return alarms.Watched(
         instance_type=settings.host.instance_type,
-        data_volume=any(service.volume for service in settings.services.values()),
-        certificate=False,
+        # Certificates are on the data volume too.
+        data_volume=settings.host.domain is not None or any(service.volume for service in settings.services.values()),
+        certificate=settings.host.domain is not None,
         backup=False,
     )
 

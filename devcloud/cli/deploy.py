@@ -88,7 +88,7 @@ def down(command: Command) -> None:
     if others:
         say(f"cloud {command.cloud.name} goes on for {', '.join(others)}: `make down STACK={others[0]}` deletes it too")
         return
-    left = inventory(command.cloud.endpoint)
+    left = inventory(command.cloud.aws)
     kept = left.pop(RETAINED_KIND, [])
     row("emulator", f"empty but for {len(kept)} task definition(s) kept on purpose" if not left else f"LEFT: {left}")
     _stop(command, services)

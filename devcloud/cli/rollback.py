@@ -16,11 +16,9 @@ from devcloud.cli.live import AWS
 from devcloud.pulumi import stack_config
 from devcloud.util.console import UserError, say
 from devcloud.util.processes import traced
-from infra.product import product_of
 from infra.releases import history
 from infra.releases import rollback as back
 from infra.settings import Settings, load_file
-from infra.settings.models import key_of_secret
 
 
 @dataclass(frozen=True)
@@ -46,8 +44,8 @@ class Deployed:
 def _deployed(command: Command) -> Deployed:
     if command.cloud.name == AWS:
         # No secret is needed here, so none has to be set.
-        secrets = {stack_config.key(key_of_secret(name)) for name in product_of().secrets}
-        settings = load_file(stack_config.committed_file(command.stack_name), command.stack_name, unset=secrets)
+        stack = command.stack_name
+        settings = load_file(stack_config.committed_file(stack), stack, unset=stack_config.unset_secrets(stack))
         return Deployed(settings, lambda service: boto3.client(service, region_name=settings.region))  # type: ignore[call-overload]
     command.running_services()
     settings = command.stack().settings()

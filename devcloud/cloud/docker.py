@@ -12,7 +12,7 @@ from pathlib import Path
 from devcloud.cloud.cloud import Cloud
 from devcloud.cloud.supervisor import Program, Supervisor
 from devcloud.machines.containers import CLOUD_LABEL as LABEL
-from devcloud.machines.containers import INSTANCE_LABEL
+from devcloud.machines.containers import GROUPS_LABEL, INSTANCE_LABEL
 from devcloud.toolchain import Toolchain
 from devcloud.toolchain.host_image import HostImage
 from devcloud.util.console import UserError, row
@@ -34,6 +34,8 @@ class Container:
     publish: int | None = None
     """A port of the container to publish on a free port of 127.0.0.1."""
     user: str | None = None
+    groups: Sequence[str] = ()
+    """The security groups of its network interface."""
     network_of: str | None = None
     """A container whose network it shares."""
     capabilities: Sequence[str] = ()
@@ -182,6 +184,8 @@ class DockerEngine:
             arguments += ["--cpus", str(container.cpus)]
         if container.publish:
             arguments += ["--publish", f"127.0.0.1::{container.publish}"]
+        if container.groups:
+            arguments += ["--label", f"{GROUPS_LABEL}={','.join(container.groups)}"]
         if container.user:
             arguments += ["--user", container.user]
         for name in container.environment:

@@ -150,8 +150,7 @@ KINDS: Mapping[str, Look] = {
 }
 
 
-def inventory(endpoint: str) -> dict[str, list[str]]:
-    """Return what is left in the emulator at `endpoint`: sorted names or ids, by each kind that has some."""
-    clients = AwsClients(endpoint)
+def inventory(clients: AwsClients) -> dict[str, list[str]]:
+    """Return what is left in an emulator: sorted names or ids, by each kind that has some."""
     found = {kind: sorted(look(clients)) for kind, look in KINDS.items()}
     return {kind: names for kind, names in found.items() if names}

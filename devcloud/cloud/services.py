@@ -156,12 +156,12 @@ class Services:
         """Return every process of the cloud, in the order in which they start."""
         folder, ports, tools = self.cloud.folder, self.cloud.ports, self.toolchain
         gateway = self.engine.gateway()
-        registry = ("--registry", f"http://127.0.0.1:{ports.registry}")
+        shared = ("--registry", f"http://127.0.0.1:{ports.registry}", "--operator", str(self.cloud.operator_file))
         ours = {"PYTHONPATH": str(ROOT), "PYTHONUNBUFFERED": "1"}
 
         def python(name: str, module: str, port: int, *arguments: str, **settings: Any) -> Program:
             listen = ("--listen", f"127.0.0.1:{port}", "--listen", f"{gateway}:{port}")
-            command = [sys.executable, "-m", module, *listen, *registry, *arguments]
+            command = [sys.executable, "-m", module, *listen, *shared, *arguments]
             return Program(name, command, environment=ours, listens=("127.0.0.1", port), **settings)
 
         return [

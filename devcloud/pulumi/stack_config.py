@@ -22,8 +22,9 @@ from devcloud.util.console import WrongCallError
 from devcloud.util.files import replace_text
 from infra.lib.yaml_file import read_mapping
 from infra.product import product_of
+from infra.settings import hosted
 from infra.settings.models import attribute_of, key_of_secret
-from infra.settings.stack_file import project_name
+from infra.settings.stack_file import project_name, read_values
 
 LOCAL = "local"
 IMAGES_FROM_LOCAL = ("builder", "parents", "torch", "models", "compression", "compressionLevel", "buildSecrets")
@@ -55,6 +56,12 @@ def committed_file(stack: str) -> Path:
             f"STACK={stack!r} has no settings file: write Pulumi.{stack}.yaml, or use one of {', '.join(stacks())}."
         )
     return ROOT / f"Pulumi.{stack}.yaml"
+
+
+def unset_secrets(stack: str) -> set[str]:
+    """Return the keys of the secrets that a stack needs and its file does not set."""
+    values, encrypted = read_values(committed_file(stack), project())
+    return hosted.needed(product_of(), project(), values.keys() | encrypted)
 
 
 def images(stack: str) -> dict[str, Any]:

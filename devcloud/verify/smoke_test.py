@@ -21,7 +21,7 @@ from devcloud.toolchain import host_image
 from devcloud.util.console import UserError, row, say, seconds, step
 from devcloud.util.files import replace_text
 from devcloud.util.processes import traced
-from devcloud.verify.tasks import container_of, network
+from devcloud.verify.tasks import container_of, groups_of, network
 from infra.outputs import StackOutputs, WorkerOutput
 
 SMOKE_SECONDS = 180
@@ -83,7 +83,8 @@ class SmokeTest:
                 engine.run(task, detach=False)
             image = host_image.of(cloud.cache).name
             host = engine.address(f"{cloud.network}-{self.outputs.api_instance_id}")
-            engine.run(network(image, names["network"], host, self.outputs.database_host), detach=True)
+            groups = groups_of(cloud, worker.cluster, worker.service)
+            engine.run(network(image, names["network"], host, self.outputs.database_host, groups), detach=True)
             tasks = container_of(cloud, worker.task_definition, names["tasks"], network_of=names["network"])
             engine.run(tasks, detach=True)
 

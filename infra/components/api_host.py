@@ -112,7 +112,8 @@ class ApiHost(pulumi.ComponentResource):
             ).apply(
                 lambda known: iam.host_policy(
                     region=settings.region,
-                    parameter_path=settings.parameter_path,
+                    release=graph.release_parameter(settings),
+                    secrets=[f"{settings.parameter_path}/{secret}" for secret in _secrets(settings)],
                     document=graph.document_name(settings),
                     metric_namespace=settings.prefix,
                     **known,
@@ -221,3 +222,8 @@ class ApiHost(pulumi.ComponentResource):
         # Not `value`, which the provider always marks as a secret.
         found = aws.ssm.get_parameter_output(name=AL2023, opts=pulumi.InvokeOptions(parent=self))
         return found.insecure_value
+
+
+def _secrets(settings: Settings) -> list[str]:
+    """Return the secrets of the services that the host runs."""
+    return sorted({secret for service in settings.services.values() for secret in service.secrets})

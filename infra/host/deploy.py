@@ -221,7 +221,7 @@ class _Deployment:
             front.watch(host, new, started)
             if new.domain:
                 self.step("certificate")
-                tls.wait_after_turn(host, new)
+                tls.wait_after_turn(host, new, Generation.of_json(entry["old"]) if entry["old"] else None)
         except Exception as error:  # noqa: BLE001 - whatever goes wrong, the old containers still run
             failure = self.failure(error)
             verdict = Verdict.of(failure, self.journal.step, self.journal.seconds())

@@ -5,7 +5,7 @@ from __future__ import annotations
 import json
 from collections.abc import Iterator
 
-from infra.host import commands, data, docker
+from infra.host import commands, data, docker, tls
 from infra.host.aws import AwsError, Datum
 from infra.host.host import Host
 from infra.host.outcome import HostError
@@ -50,6 +50,9 @@ def measure(host: Host, since: float, until: float) -> Iterator[Datum]:
     yield Datum("Serving", serving)
     yield Datum("ServerErrors", errors)
     yield Datum("Restarts", restarts)
+    days = tls.days_left(host, host.store.current())
+    if days is not None:
+        yield Datum("CertificateDaysLeft", days, "None")
 
 
 def _last(host: Host) -> float:

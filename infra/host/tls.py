@@ -24,6 +24,7 @@ FOLDER = data.FOLDER / ".certificates"
 FOLDER_IN_CONTAINER, ROOT_IN_CONTAINER = "/certificates", "/run/acme"
 ROOT = "root.pem"
 ANSWER_SECONDS, POLL_SECONDS = 5.0, 1.0
+DAY_SECONDS = 24 * 3600
 LOG_LINES = 2000
 """Lines of the edge's log that are searched for a reason: each request is one."""
 ERROR_CHARACTERS = 300
@@ -48,6 +49,11 @@ def environment(given: Tls) -> dict[str, str]:
     return {**values, "ACME_ROOT": f"{ROOT_IN_CONTAINER}/{ROOT}"} if given.root else values
 
 
+def folder(given: Tls) -> str:
+    """Return the folder of an ACME server's certificates: another's are of no use, and must not redirect to HTTPS."""
+    return str(FOLDER / re.sub("[^a-z0-9.]+", "-", given.directory.partition("://")[2].lower()).strip("-"))
+
+
 def prepare(host: Host, service: Service, image: str) -> None:
     """Have the folder of certificates before an edge starts, for the user of its image. Raises HostError."""
     given = host.graph.tls
@@ -56,12 +62,12 @@ def prepare(host: Host, service: Service, image: str) -> None:
     data.mount(host)
     user, _, group = host.must(docker.user_of_image(image), "Asking for the edge's user").strip().partition(":")
     owner = [f"--owner={user or 0}", f"--group={group or 0}"]
-    host.must(["install", "--directory", "--mode=0700", *owner, str(FOLDER)], "Making the folder of certificates")
+    host.must(["install", "--directory", "--mode=0700", *owner, folder(given)], "Making the folder of certificates")
     if given.root:
-        folder = _root_folder(host)
-        folder.mkdir(parents=True, exist_ok=True)
-        folder.chmod(0o755)
-        write(folder / ROOT, given.root, 0o644)
+        where = _root_folder(host)
+        where.mkdir(parents=True, exist_ok=True)
+        where.chmod(0o755)
+        write(where / ROOT, given.root, 0o644)
 
 
 def mounts(host: Host, service: Service) -> list[docker.Mount]:
@@ -69,7 +75,7 @@ def mounts(host: Host, service: Service) -> list[docker.Mount]:
     given = host.graph.tls
     if given is None or not service.edge:
         return []
-    found = [docker.Mount(str(FOLDER), FOLDER_IN_CONTAINER, read_only=False)]
+    found = [docker.Mount(folder(given), FOLDER_IN_CONTAINER, read_only=False)]
     if given.root:
         found.append(docker.Mount(str(_root_folder(host)), ROOT_IN_CONTAINER, read_only=True))
     return found
@@ -91,10 +97,15 @@ def check_before_turn(host: Host, new: Generation, current: Generation | None) -
         raise missing(host, new)
 
 
-def wait_after_turn(host: Host, generation: Generation) -> None:
-    """Wait for a first certificate, and say why there is none: until then the edge serves by HTTP."""
-    if not _wait(host, host.machine.own_address(), str(generation.domain)):
-        host.say(missing(host, generation).cause)
+def wait_after_turn(host: Host, new: Generation, old: Generation | None) -> None:
+    """Wait for a first certificate, and say why there is none: until then the edge serves by HTTP.
+
+    An edge that tries already goes on until it is stopped, and holds the lock for it: only its log has a reason.
+    """
+    trying = old if old and old.domain == new.domain else None
+    own, domain = host.machine.own_address(), str(new.domain)
+    if not (answers(host, own, domain) if trying else _wait(host, own, domain)):
+        host.say(missing(host, trying or new).cause)
 
 
 def problem(host: Host, generation: Generation | None) -> str | None:
@@ -108,8 +119,16 @@ def problem(host: Host, generation: Generation | None) -> str | None:
     left = end - host.machine.now()
     if left >= (end - begin) * LATE:
         return None
-    days = max(left, 0) / (24 * 3600)
+    days = max(left, 0) / DAY_SECONDS
     return f"The certificate of {generation.domain} ends in {days:.1f} days: {reason(_log(host, generation))}"
+
+
+def days_left(host: Host, generation: Generation | None) -> float | None:
+    """Return for how many days the certificate of what serves is good; 0 for none, and None without a domain."""
+    if generation is None or generation.domain is None:
+        return None
+    shown = _shown(host, host.machine.own_address(), generation.domain)
+    return max(dates(shown)[1] - host.machine.now(), 0) / DAY_SECONDS if shown else 0.0
 
 
 def dates(certificate: bytes) -> tuple[float, float]:
@@ -137,7 +156,7 @@ def reason(log: str) -> str:
         if isinstance(entry, dict) and str(entry.get("logger")).startswith("tls") and entry.get("error"):
             error = str(entry["error"])
     if not error:
-        return "the edge's log gives no reason yet; it goes on asking, and `pulumi up` says more."
+        return "the edge still tries; the next `pulumi up` says what came of it."
     found = PROBLEM.search(error)
     kind, said = (found[1], found[2]) if found else ("", error)
     said = " ".join(said.split())[:ERROR_CHARACTERS]

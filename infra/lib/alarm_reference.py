@@ -20,9 +20,9 @@ Set `alerts.email` to be told: AWS sends one e-mail to confirm the address, and 
 begins and when it ends. Without an address the alarms are on the CloudWatch dashboard only (output `dashboardUrl`). An
 alarm's name starts with `<project>-<stack>-`.
 
-A stack has only the alarms about what it has: disk-data needs a service with a volume, certificate a domain, backup-old
-a database on the host. The first `up` of an account needs the right to create the service-linked role of CloudWatch
-Events (`iam:CreateServiceLinkedRole`), by which EC2 recovers and reboots.
+A stack has only the alarms about what it has: disk-data needs a service with a volume or a domain, certificate a
+domain, backup-old a database on the host. The first `up` of an account needs the right to create the service-linked
+role of CloudWatch Events (`iam:CreateServiceLinkedRole`), by which EC2 recovers and reboots.
 """
 COST = """\
 ## Metrics and cost

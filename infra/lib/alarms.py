@@ -28,7 +28,7 @@ class Watched:
 
     instance_type: str
     data_volume: bool
-    """Whether a service of the host keeps data on the data volume."""
+    """Whether the host keeps data on the data volume."""
     certificate: bool
     """Whether the edge has a certificate of its own."""
     backup: bool
@@ -286,9 +286,9 @@ _CERTIFICATE = Alarm(
     comparison=BELOW,
     threshold=14,
     missing="missing",
-    meaning="The certificate of the domain ends in less than 14 days: its renewal has failed for two weeks.",
-    remedy="Read the edge's log for the reason (DNS, port 80, limits of the authority).",
-    reason="The edge renews with 30 days left.",
+    meaning="The domain has no certificate, or one that ends in less than 14 days.",
+    remedy="Run `pulumi up`, which says why (DNS, port 80, limits of the authority).",
+    reason="The edge renews with 30 of 90 days left: the renewal has failed for two weeks.",
 )
 _BACKUP = Alarm(
     name="backup-old",

@@ -12,7 +12,7 @@ from typing import Any
 from botocore.exceptions import BotoCoreError, ClientError
 
 from infra.lib.canonical_json import canonical_json
-from infra.lib.messages import plain, printable
+from infra.lib.messages import LONGEST_OF_AWS, plain, printable
 from infra.releases import timeline
 from infra.releases.release import Release, parse, release_id
 from infra.releases.run_command import Host, HostAwayError, HostError
@@ -97,7 +97,9 @@ class Gate:
         try:
             found = self.sts.get_caller_identity()["Account"]
         except (BotoCoreError, ClientError) as error:
-            raise HostError(f"AWS does not say whose credentials these are ({plain(str(error))}).") from None
+            raise HostError(
+                f"AWS does not say whose credentials these are ({plain(str(error), LONGEST_OF_AWS)})."
+            ) from None
         if found != self.account_id:
             raise HostError(
                 f"the shell's credentials are of the account {found}, the stack is in {self.account_id}; "
@@ -122,7 +124,7 @@ class Gate:
         try:
             output = self._console_output()
         except (BotoCoreError, ClientError) as error:
-            return f"  (it cannot be read: {plain(str(error))})"
+            return f"  (it cannot be read: {plain(str(error), LONGEST_OF_AWS)})"
         lines = [line.rstrip() for line in output.splitlines() if line.strip()]
         return _quoted(lines[-CONSOLE_LINES:]) or "  (nothing yet)"
 

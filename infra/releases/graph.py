@@ -108,6 +108,14 @@ def references(settings: Settings, images: Mapping[str, str]) -> dict[str, str]:
     }
 
 
+def _tls(settings: Settings) -> dict[str, object] | None:
+    """Return the domain and the ACME server that the edge is told; None without a domain."""
+    host = settings.host
+    if host.domain is None:
+        return None
+    return {"domain": host.domain, "directory": host.acme_directory, "root": host.acme_root}
+
+
 def single_services(settings: Settings) -> dict[str, dict[str, object]]:
     """Return what the services are made from of which the host runs only one: a change of it restarts the service."""
     wiring = stand_in(settings)
@@ -123,14 +131,6 @@ def single_services(settings: Settings) -> dict[str, dict[str, object]]:
 def _by_digest(reference: str) -> str:
     """Return a reference without its tag: Docker lists what it pulled by digest without one."""
     return re.sub(r":[^:/@]+@", "@", reference)
-
-
-def _tls(settings: Settings) -> dict[str, object] | None:
-    """Return the domain and the ACME server that the edge is told; None without a domain."""
-    host = settings.host
-    if host.domain is None:
-        return None
-    return {"domain": host.domain, "directory": host.acme_directory, "root": host.acme_root}
 
 
 def _service(settings: Settings, wiring: Wiring, name: str) -> dict[str, object]:

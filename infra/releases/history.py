@@ -88,17 +88,18 @@ def choose(releases: Sequence[VerifiedRelease], wanted: str, stack: str) -> Veri
 
 
 def lines(releases: Sequence[VerifiedRelease], notes: Mapping[str, str]) -> Iterator[str]:
-    """Yield a line for each release, the newest first; `notes` has remarks by id.
+    """Yield a line for each release, the newest first; `notes` has remarks by id, for the newest line with it.
 
     A `*` marks the digests that the release before did not have.
     """
+    left = dict(notes)
     for place, release in enumerate(releases[:SHOWN]):
         before = releases[place + 1].images if place + 1 < len(releases) else None
         images = [
             f"{'*' if before is not None and before.get(name) != image else ' '}{name} {short(image.digest)}"
             for name, image in sorted(release.images.items())
         ]
-        remarks = ", ".join(filter(None, ["serves" if place == 0 else "", notes.get(release.id, "")]))
+        remarks = ", ".join(filter(None, ["serves" if place == 0 else "", left.pop(release.id, "")]))
         yield f"{release.id}  {release.when}  {'  '.join(images)}  {remarks}".rstrip()
     if len(releases) > SHOWN:
         yield f"and {len(releases) - SHOWN} older ones"

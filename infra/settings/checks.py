@@ -70,7 +70,7 @@ def acme_directory(text: str) -> str:
     """The https address of an ACME server's directory."""
     try:
         parts = urlsplit(text)
-        right = re.fullmatch(r"https://[a-z0-9.-]+(:[0-9]+)?/[A-Za-z0-9/._~-]*", text) and parts.port != 0
+        right = re.fullmatch(r"https://[a-z0-9][a-z0-9.-]*(:[0-9]+)?/[A-Za-z0-9/._~-]*", text) and parts.port != 0
     except ValueError:
         right = None
     if not right or len(text) > 200:

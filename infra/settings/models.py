@@ -114,7 +114,7 @@ class Network(Group):
         Legal("a list of 1 to 20 IPv4 networks such as 203.0.113.0/24"),
     ] = Field(
         default=(ANYWHERE,),
-        description="Networks that may reach the API; without host.domain its passwords are in clear.",
+        description="Networks that may reach the API; without host.domain in plain HTTP.",
     )
 
     @field_validator("ingress_cidrs")

@@ -59,7 +59,7 @@ def empty(checkout: Checkout) -> Iterator[Checkout]:
 
 def everything(checkout: Checkout, stack: str = "local") -> tuple[dict[str, list[str]], int]:
     """What is in the account, and how many resources the stack's state has."""
-    return inventory(checkout.cloud.endpoint), with_resources(checkout.cloud).get(stack, 0)
+    return inventory(checkout.cloud.aws), with_resources(checkout.cloud).get(stack, 0)
 
 
 def test_it_is_refused_before_a_first_resource_too(empty: Checkout) -> None:

@@ -6,6 +6,7 @@ docs/reliability.md says; cases that take long are in `make soak`.
 
 import json
 import re
+import secrets
 import subprocess
 import sys
 import time
@@ -19,7 +20,7 @@ import httpx
 import psutil
 import pytest
 
-from tests.cloud import load
+from tests.cloud import isolation, load
 from tests.cloud.conftest import Checkout, Done, descendants
 
 pytestmark = pytest.mark.cloud
@@ -251,10 +252,20 @@ def release(
     assert summary["sent"] / summary["seconds"] > LEAST_REQUESTS_A_SECOND
 
 
-def test_a_change_of_the_api_serves_and_was_verified(release: Release, note: Callable[[str], None]) -> None:
-    before, worker = release.serves, release.worker
+def test_a_change_of_the_api_and_a_rotated_secret_serve_after_one_up_and_were_verified(
+    release: Release, note: Callable[[str], None]
+) -> None:
+    before, worker, versions = release.serves, release.worker, json.loads(release.parameter)["secrets"]
     release.change()
-    _, seconds = release.up_well()
+    key = f"sk-{secrets.token_hex(16)}"
+    release.checkout.configure({"slipway:openaiApiKey": key})
+    said, seconds = release.up_well()
+    wait_for_the_drain(release)
+    assert key in release.checkout.on_host("api", "inspect", "--format", "{{json .Config.Env}}", "{}").said
+    changed = {name for name, version in json.loads(release.parameter)["secrets"].items() if version != versions[name]}
+    assert changed == {"openai-api-key"}
+    assert key not in said
+    assert list(isolation.leaks(release.checkout, key, "/slipway/local/openai-api-key")) == []
     note(f"release: {seconds:.1f} s from code to serving")
     assert release.serves != before
     assert release.worker == worker

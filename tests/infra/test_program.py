@@ -518,42 +518,6 @@ def test_a_cpu_build_of_pytorch_says_nothing(run: Run) -> None:
     assert not [warning for warning in cloud.warnings if "CUDA" in warning]
 
 
-def test_the_worker_alone_reaches_the_database_on_the_host(run: Run) -> None:
-    cloud, _ = run("dev", HOSTED)
-    open_ports = {(rule.inputs["fromPort"], rule.inputs.get("cidrIpv4", "the worker")) for rule in cloud.all(INGRESS)}
-    assert open_ports == {(80, "0.0.0.0/0"), (5432, "the worker")}
-    rules = cloud.all("aws:vpc/securityGroupEgressRule:SecurityGroupEgressRule")
-    assert {rule.name for rule in rules} == {"host-to-https", "worker-to-https", "worker-to-postgres"}
-
-
-def test_addresses_on_the_host_are_composed_and_kept_as_secrets(run: Run) -> None:
-    cloud, _ = run("dev", HOSTED)
-    parameters = {asked.inputs["name"]: asked.inputs for asked in cloud.all(PARAMETER)}
-    composed = parameters["/slipway/dev/worker/database-url"]
-    assert (composed["type"], composed["value"].keys() > {"value"}) == ("SecureString", True), "a secret in the state"
-    assert composed["value"]["value"] == "postgresql://slipway:hush-hush%25hush@10.20.0.11:5432/slipway"
-    task = cloud.one("aws:ecs/taskDefinition:TaskDefinition").inputs
-    (container,) = json.loads(task["containerDefinitions"])
-    reference = f"arn:aws:ssm:us-east-1:{ACCOUNT}:parameter/slipway/dev/worker/database-url"
-    assert container["secrets"] == [{"name": "DATABASE_URL", "valueFrom": reference}]
-    release = json.loads(cloud.one(PARAMETER, "release").inputs["insecureValue"])
-    assert release["services"].keys() == PRODUCT.services.keys()
-    assert release["services"]["redis"].startswith("public.ecr.aws/docker/library/redis@sha256:")
-    assert release["secrets"].keys() == {"database-url", "database-password", "redis-url", "openai-api-key"}
-    text = json.dumps([asked.inputs for asked in cloud.asked if asked.type != PARAMETER], default=str)
-    assert "hush-hush" not in text
-
-
-def test_a_preview_can_compare_what_databases_on_the_host_are_made_from(run: Run) -> None:
-    cloud, _ = run("dev", HOSTED)
-    kept = {asked.name: asked.inputs["madeFrom"] for asked in cloud.all("slipway:index:SingleService")}
-    assert kept.keys() == {"postgres", "redis"}
-    assert kept["postgres"]["memoryMib"] == 256
-    assert kept["postgres"]["image"].startswith("public.ecr.aws/docker/library/postgres@sha256:")
-    assert "hush" not in json.dumps(kept)
-    assert not run("dev")[0].all("slipway:index:SingleService")
-
-
 ALARM = "aws:cloudwatch/metricAlarm:MetricAlarm"
 
 
@@ -608,3 +572,44 @@ def test_alarms_and_metrics_are_in_the_bill(run: Run) -> None:
     assert bill["alarms"] == pytest.approx(0.1 * len(cloud.all(ALARM)))
     assert bill["dashboard"] == 3
     assert bill["metrics"] > 1
+
+
+def test_the_worker_alone_reaches_the_database_on_the_host(run: Run) -> None:
+    cloud, _ = run("dev", HOSTED)
+    open_ports = {(rule.inputs["fromPort"], rule.inputs.get("cidrIpv4", "the worker")) for rule in cloud.all(INGRESS)}
+    assert open_ports == {(80, "0.0.0.0/0"), (5432, "the worker")}
+    rules = cloud.all("aws:vpc/securityGroupEgressRule:SecurityGroupEgressRule")
+    assert {rule.name for rule in rules} == {"host-to-https", "worker-to-https", "worker-to-postgres"}
+
+
+def test_addresses_on_the_host_are_composed_and_kept_as_secrets(run: Run) -> None:
+    cloud, _ = run("dev", HOSTED)
+    parameters = {asked.inputs["name"]: asked.inputs for asked in cloud.all(PARAMETER)}
+    composed = parameters["/slipway/dev/worker/database-url"]
+    assert (composed["type"], composed["value"].keys() > {"value"}) == ("SecureString", True), "a secret in the state"
+    assert composed["value"]["value"] == "postgresql://slipway:hush-hush%25hush@10.20.0.11:5432/slipway"
+    task = cloud.one("aws:ecs/taskDefinition:TaskDefinition").inputs
+    (container,) = json.loads(task["containerDefinitions"])
+    reference = f"arn:aws:ssm:us-east-1:{ACCOUNT}:parameter/slipway/dev/worker/database-url"
+    assert container["secrets"] == [{"name": "DATABASE_URL", "valueFrom": reference}]
+    release = json.loads(cloud.one(PARAMETER, "release").inputs["insecureValue"])
+    assert release["services"].keys() == PRODUCT.services.keys()
+    assert release["services"]["redis"].startswith("public.ecr.aws/docker/library/redis@sha256:")
+    assert release["secrets"].keys() == {"database-url", "database-password", "redis-url", "openai-api-key"}
+    text = json.dumps([asked.inputs for asked in cloud.asked if asked.type != PARAMETER], default=str)
+    assert "hush-hush" not in text
+
+
+def test_a_preview_can_compare_what_databases_on_the_host_are_made_from(run: Run) -> None:
+    cloud, _ = run("dev", HOSTED)
+    kept = {asked.name: asked.inputs["madeFrom"] for asked in cloud.all("slipway:index:SingleService")}
+    assert kept.keys() == {"postgres", "redis"}
+    assert kept["postgres"]["memoryMib"] == 256
+    assert kept["postgres"]["image"].startswith("public.ecr.aws/docker/library/postgres@sha256:")
+    assert "hush" not in json.dumps(kept)
+    assert not run("dev")[0].all("slipway:index:SingleService")
+
+
+def test_a_domain_is_watched_for_its_certificate(run: Run) -> None:
+    added = {asked.name for asked in run("dev", {"slipway:host": {"domain": "labs.example.com"}})[0].all(ALARM)}
+    assert added - {asked.name for asked in run()[0].all(ALARM)} == {"alarm-certificate", "alarm-disk-data"}

@@ -64,12 +64,12 @@ def test_the_edge_is_told_its_domain_and_given_the_folder_of_certificates(tmp_pa
     }
     folder = host.store.memory / "acme"
     assert edge.options["--mount"].split() == [
-        f"type=bind,source={DATA}/.certificates,target=/certificates",
+        f"type=bind,source={DATA}/.certificates/pebble.example.com-dir,target=/certificates",
         f"type=bind,source={folder},target=/run/acme,readonly",
     ]
     assert (folder / "root.pem").read_text() == ROOT
     made = next(command for command in machine.commands if command[0] == "install")
-    assert made[2:] == ["--mode=0700", "--owner=10001", "--group=10002", f"{DATA}/.certificates"]
+    assert made[2:] == ["--mode=0700", "--owner=10001", "--group=10002", f"{DATA}/.certificates/pebble.example.com-dir"]
     others = [one for name, one in machine.containers.items() if not name.endswith("-web")]
     assert not any("certificates" in one.options.get("--mount", "") for one in others)
 
@@ -103,8 +103,16 @@ def test_a_first_release_without_a_certificate_serves_by_http_and_says_why(tmp_p
     report = commands.verify(host, release_text(1))
     assert (report["state"], report["problem"]) == ("serving", None)
     assert report["certificate"].startswith(sentence)
-    # Nothing is lost that was there, so a release that mends something else is not held up before it serves.
+
+
+def test_a_later_release_does_not_wait_for_what_the_old_edge_still_tries(tmp_path: Path) -> None:
+    host, machine = host_with(tmp_path)
+    machine.behaviours[image("web", 1)] = Behaviour(errors=says(UNREACHED))
+    deployed(host, release_text(1))
+    begun = machine.time
     assert deployed(host, release_text(2))["cause"] == ""
+    assert machine.time - begun < 30
+    assert "did not reach this host by the domain (no such name)" in lines(host, release_text(2))
 
 
 def test_a_first_certificate_is_waited_for(tmp_path: Path) -> None:
@@ -167,6 +175,19 @@ def test_a_certificate_that_was_not_renewed_is_reported_before_it_ends(tmp_path:
     assert report["certificate"].startswith(f"The certificate of {DOMAIN} ends in 10.0 days: the ACME server cannot")
 
 
+def test_the_days_that_are_left_are_measured(tmp_path: Path) -> None:
+    host, machine = host_with(tmp_path)
+    assert tls.days_left(host, None) is None
+    deployed(host, release_text(1))
+    current = host.store.current()
+    assert tls.days_left(host, current) == 0, "it has no certificate"
+    machine.certified[DOMAIN] = 0
+    machine.time = machine.lifetime[1] - 20 * 24 * 3600
+    assert tls.days_left(host, current) == pytest.approx(20, abs=0.01)
+    machine.time = machine.lifetime[1] + 1
+    assert tls.days_left(host, current) == 0
+
+
 def test_the_dates_of_a_certificate() -> None:
     x509 = pytest.importorskip("cryptography.x509")
     asymmetric = pytest.importorskip("cryptography.hazmat.primitives.asymmetric.ec")
@@ -203,7 +224,7 @@ def test_a_boot_turns_both_ports_again(tmp_path: Path) -> None:
         ),
         (says("dial tcp 127.0.0.1:1: connect: connection refused"), "the ACME server cannot be used (dial tcp"),
         (says(UNREACHED) + says("context deadline exceeded"), "the ACME server cannot be used (context deadline"),
-        (says("something else", "http.log.error") + "no JSON\n[1]\n", "the edge's log gives no reason yet"),
+        (says("something else", "http.log.error") + "no JSON\n[1]\n", "the edge still tries"),
     ],
 )
 def test_the_reason_for_a_missing_certificate_is_the_edges_last_word(log: str, expected: str) -> None:

@@ -12,10 +12,11 @@ from infra.lib.alarms import Watched
 from infra.lib.cloudwatch_dashboard import COLUMNS, Graph, Line, body
 from tests.infra.host.fake import NVME, SERVICES, make, release_text, service
 from tests.infra.host.test_deploy import deployed
+from tests.infra.host.test_tls import DOMAIN, given
 
 EVERYTHING = Watched(instance_type="t2.small", data_volume=True, certificate=True, backup=True)
 LEAST = Watched(instance_type="t2.small", data_volume=False, certificate=False, backup=False)
-MEASURED_ELSEWHERE = (alarms.CERTIFICATE, alarms.BACKUP)
+MEASURED_ELSEWHERE = (alarms.BACKUP,)
 """Metrics of parts that the host's program does not have yet."""
 
 
@@ -65,8 +66,9 @@ def test_recovery_comes_before_the_reboot() -> None:
 
 def test_the_host_publishes_every_metric_of_the_table(tmp_path: Path) -> None:
     services = {**SERVICES, "db": service(ready=None, port=5432, volume="/data", user=999)}
-    host, machine, _ = make(tmp_path, services)
+    host, machine, _ = make(tmp_path, services, tls=given())
     machine.disks[NVME] = "ext4"
+    machine.certified[DOMAIN] = 0
     deployed(host, release_text(1, services=services))
     published = {(datum.name, *datum.dimensions.items()) for datum in host_metrics.measure(host, 0, 1)}
     table = [metric for metric in alarms.metrics(EVERYTHING) if metric not in MEASURED_ELSEWHERE]
@@ -76,7 +78,7 @@ def test_the_host_publishes_every_metric_of_the_table(tmp_path: Path) -> None:
 def test_units_of_the_host_are_words_of_aws(tmp_path: Path) -> None:
     host, _, _ = make(tmp_path)
     data: list[Datum] = list(host_metrics.measure(host, 0, 1))
-    assert {datum.unit for datum in data} <= {"Percent", "Count"}
+    assert {datum.unit for datum in data} <= {"Percent", "Count", "None"}
 
 
 def test_a_dashboard_shows_alarms_graphs_and_errors_side_by_side() -> None:

@@ -131,6 +131,12 @@ def test_a_line_marks_what_changed_and_what_serves() -> None:
     assert first.endswith(" api aaaaaaaaaaaa   web bbbbbbbbbbbb  pinned since noon")
 
 
+def test_a_remark_is_on_the_newest_line_of_its_release_alone() -> None:
+    releases = releases_of("ab", "ac", "ab")
+    remarked = ["pinned" in line for line in history.lines(releases, {releases[0].id: "pinned since noon"})]
+    assert remarked == [True, False, False]
+
+
 def test_a_long_history_is_cut() -> None:
     lines = list(history.lines(releases_of(*("ab", "ac") * 12), {}))
     assert len(lines) == history.SHOWN + 1

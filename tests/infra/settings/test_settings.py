@@ -265,6 +265,12 @@ BAD: dict[str, tuple[dict[str, object], str, str, str]] = {
         "http://ca.example.com/dir",
         "the https address of an ACME server's directory",
     ),
+    "an ACME server without a name": (
+        {"host": {"acmeDirectory": "https://../dir"}},
+        "slipway:host.acmeDirectory",
+        "https://../dir",
+        "the https address of an ACME server's directory",
+    ),
     "an ACME server with a bad port": (
         {"host": {"acmeDirectory": "https://ca.example.com:70000/dir"}},
         "slipway:host.acmeDirectory",
