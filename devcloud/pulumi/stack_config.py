@@ -61,8 +61,7 @@ def committed_file(stack: str) -> Path:
 def unset_secrets(stack: str) -> set[str]:
     """Return the keys of the secrets that a stack needs and its file does not set."""
     values, encrypted = read_values(committed_file(stack), project())
-    every = {key(key_of_secret(name)) for name in product_of().secrets}
-    return hosted.needed(product_of(), project(), values.keys() | encrypted, every)
+    return hosted.needed(product_of(), project(), values.keys() | encrypted)
 
 
 def images(stack: str) -> dict[str, Any]:

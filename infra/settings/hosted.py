@@ -39,12 +39,12 @@ def passwords(settings: Settings) -> Mapping[str, str]:
     return found
 
 
-def needed(product: Product, project: str, given: Collection[str], unset: Collection[str]) -> set[str]:
-    """Return which keys of secrets a stack still needs: none for what can run on the host, but for its password."""
+def needed(product: Product, project: str, given: Collection[str]) -> set[str]:
+    """Return the keys of the secrets that a stack still needs: none for what the host runs, but for its password."""
     keys = {name: f"{project}:{key_of_secret(name)}" for name in product.secrets}
     optional = {keys[name] for name, secret in product.secrets.items() if secret.hosted}
     optional |= {keys[password] for password, address in product.passwords.items() if keys[address] in given}
-    return set(unset) - set(given) - optional
+    return set(keys.values()) - set(given) - optional
 
 
 def problems(settings: Settings) -> Iterator[str]:

@@ -85,11 +85,10 @@ def load_file(path: Path, stack: str, root: Path = ROOT, unset: Collection[str] 
     values, encrypted = read_values(path, project)
     product = product_of(root)
     stand_ins = {f"{project}:{key_of_secret(name)}": one.stand_in for name, one in product.secrets.items()}
-    stood_in = encrypted | hosted.needed(product, project, values.keys() | encrypted, unset)
     return load(
         project,
         stack,
-        values | {key: stand_ins[key] for key in stood_in & stand_ins.keys()},
+        values | {key: stand_ins[key] for key in (encrypted | set(unset)) & stand_ins.keys()},
         root,
         encrypted,
         product,

@@ -4,6 +4,7 @@ from typing import Any
 
 import pytest
 
+from infra.product import product_of
 from infra.settings import Settings, SettingsError, hosted
 from tests.infra.conftest import HOSTED, settings_of
 
@@ -69,3 +70,15 @@ def test_a_wrong_password_is_refused_and_never_shown(password: str) -> None:
     (sentence,) = problems({**HOSTED, "slipway:databasePassword": password})
     assert sentence.startswith("slipway:databasePassword (a secret, not shown) is not right; it must be ")
     assert password not in sentence
+
+
+@pytest.mark.parametrize(
+    ("given", "needed"),
+    [
+        (set(), {"slipway:databasePassword", "slipway:openaiApiKey"}),
+        ({"slipway:databaseUrl"}, {"slipway:openaiApiKey"}),
+        ({"slipway:databasePassword", "slipway:openaiApiKey"}, set()),
+    ],
+)
+def test_a_stack_needs_no_more_than_the_password_of_what_the_host_runs(given: set[str], needed: set[str]) -> None:
+    assert hosted.needed(product_of(), "slipway", given) == needed
