@@ -38,6 +38,7 @@ def image(name: str, number: int) -> str:
 def service(**changes: Any) -> dict[str, Any]:
     """Return a service of the graph's JSON."""
     plain = {
+        "image": "",
         "once": False,
         "edge": False,
         "port": 8000,
@@ -89,7 +90,10 @@ def graph_json(services: Mapping[str, Any] | None = None, **changes: Any) -> dic
         "memoryMib": 1000,
         "seconds": {"pull": 300, "once": 120, "ready": 45, "steady": 6, "watch": 5, "request": 130},
         "dataVolume": {"id": VOLUME, "device": "/dev/sdf"},
-        "services": dict(services or SERVICES),
+        "services": {
+            name: {**entry, "image": f"{REGISTRY}/slipway-local/{name}"}
+            for name, entry in (services or SERVICES).items()
+        },
         **changes,
     }
 
@@ -219,7 +223,10 @@ class FakeMachine:
     network: str | None = None
     nat: str = ""
     accepted: str = ""
-    jumps: set[str] = field(default_factory=set)
+    jumps: set[tuple[str, str]] = field(default_factory=set)
+    """Chains that lead to others."""
+    guarded: bool = False
+    """Whether the containers are kept from the host."""
     memory: int = 900
     disk: int = 5000
     commands: list[list[str]] = field(default_factory=list)
@@ -256,7 +263,7 @@ class FakeMachine:
     def get(self, address: str, port: int, path: str, seconds: float) -> Answer:
         self.time += 0.01
         if (address, port) == (OWN, PUBLIC):
-            if not self.nat or not self.jumps:
+            if not self.nat or ("PREROUTING", "SLIPWAY") not in self.jumps:
                 raise ConnectionRefusedError(111, "Connection refused")
             address, port = self.nat.split(":")[0], int(self.nat.split(":")[1])
             if self.accepted != f"{address}:{port}":
@@ -264,7 +271,8 @@ class FakeMachine:
         return self._answer(address, port, path, seconds)
 
     def connects(self, address: str, port: int, seconds: float) -> bool:
-        return any(one.address == address and self.runs(one) for one in self.containers.values())
+        listening = [one for one in self.containers.values() if one.address == address and self.runs(one)]
+        return any(self.time >= one.started + one.behaviour.ready_after / 2 for one in listening)
 
     def now(self) -> float:
         return self.time
@@ -306,7 +314,7 @@ class FakeMachine:
 
     def reboot(self) -> None:
         """Stop everything, and start what Docker itself starts again; the rules are gone."""
-        self.nat, self.accepted, self.jumps, self.mounted = "", "", set(), None
+        self.nat, self.accepted, self.jumps, self.guarded, self.mounted = "", "", set(), False, None
         for one in self.containers.values():
             if one.restart == "no" and self.runs(one):
                 one.stopped = 137
@@ -351,6 +359,8 @@ class FakeMachine:
         assert options["--ip"] not in {one.address for one in self.containers.values()}, "each its own address"
         assert reference in self.pulled, "it was pulled"
         assert self.network == "172.29.231.0/24"
+        assert self.guarded
+        assert {("INPUT", "SLIPWAY-GUARD"), ("DOCKER-USER", "SLIPWAY-GUARD")} <= self.jumps
         behaviour = self.behaviours.get(reference, Behaviour())
         if behaviour.refuses:
             return Done(125, "", f"docker: Error response from daemon: {behaviour.refuses}.\n")
@@ -418,6 +428,10 @@ class FakeMachine:
         entries = [
             {
                 "Name": f"/{one.name}",
+                "Config": {
+                    "Labels": {"slipway.service": one.options["--label"].rpartition("=")[2]},
+                    "Env": [f"{name}={value}" for name, value in one.environment.items()],
+                },
                 "RestartCount": one.restarts,
                 "State": {
                     "Running": self.runs(one),
@@ -536,6 +550,10 @@ class FakeMachine:
         return f"source={DATA}/" in one.options.get("--mount", "")
 
     def _restore(self, given: str) -> None:
+        if ":SLIPWAY-GUARD " in given:
+            assert "-d 169.254.169.254" not in given, "after DNAT it has another destination"
+            self.guarded = True
+            return
         self.nat = self.accepted = ""
         table = ""
         for line in given.splitlines():
@@ -557,9 +575,9 @@ class FakeMachine:
             rule = f"-A SLIPWAY -p tcp -m tcp --dport {PUBLIC} -j DNAT --to-destination {self.nat}\n"
             return Done(0, f"-N SLIPWAY\n{rule if self.nat else ''}", "")
         if action == "-C":
-            return Done(0 if chain in self.jumps else 1, "", "")
+            return Done(0 if (chain, command[-1]) in self.jumps else 1, "", "")
         assert action == "-I"
-        self.jumps.add(chain)
+        self.jumps.add((chain, command[-1]))
         return Done(0, "", "")
 
     def _answer(self, address: str, port: int, path: str, seconds: float) -> Answer:
