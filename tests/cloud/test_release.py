@@ -12,6 +12,7 @@ from collections import Counter
 from collections.abc import Callable
 
 import pytest
+from botocore.exceptions import ClientError
 
 from devcloud.pulumi.stack import state_folder
 from tests.cloud.bad_releases import BAD_CODE, QUICK_IMAGES, SERVICE, SLOW_IMAGES, absent, bad_images, large
@@ -35,6 +36,15 @@ UNCHANGED_SECONDS = 3 * 10
 BUSY = 3
 SLOW_CODE = ("never ready", "other port", "dies 5 s after it was ready", "500 on a probe")
 BACK_SECONDS = 10
+TRY = """
+import socket
+for target in {targets}:
+    try:
+        socket.create_connection(target, 3).close()
+        print("open")
+    except OSError:
+        print("refused")
+"""
 
 
 def soak(name: str, slow: tuple[str, ...]) -> object:
@@ -174,6 +184,31 @@ def test_an_up_killed_after_the_turn_and_reverted_code_end_with_what_the_code_sa
     release.report.add(5, "`up` killed -9 after the turn, the code reverted", "the old digest serves", seconds)
     assert release.serves == before
     assert release.failed() == []
+
+
+def test_a_container_reaches_nothing_of_the_host(release: Release) -> None:
+    own = release.on_host("hostname", "--all-ip-addresses").split()
+    listening = ["python3", "-m", "http.server", "9999"]
+    release.checkout.docker("exec", "--detach", release.host, "timeout", "20", *listening)
+    try_all = TRY.format(
+        targets=[*((address, 9999) for address in own), ("169.254.169.254", 80), ("169.254.169.253", 53)]
+    )
+    deadline = time.monotonic() + 10
+    while "refused" in (seen := release.on_host("python3", "-c", TRY.format(targets=[(own[0], 9999)]))):
+        assert time.monotonic() < deadline, seen
+        time.sleep(0.2)
+    for service in ("api", "auth", "dashboard"):
+        inside = ["docker", "exec", release.container_of(service), "/opt/venv/bin/python", "-c", try_all]
+        assert release.on_host(*inside).split() == [*["refused"] * (len(own) + 1), "open"]
+
+
+def test_run_command_refuses_what_only_systemd_runs(release: Release) -> None:
+    with pytest.raises(ClientError, match="not matching"):
+        release.checkout.client("ssm").send_command(
+            InstanceIds=[release.outputs["apiInstanceId"]],
+            DocumentName=json.loads(release.parameter)["host"],
+            Parameters={"Command": ["resume"], "Argument": [""]},
+        )
 
 
 @pytest.mark.parametrize("turn", [soak(str(number), ("2", "3", "4", "5")) for number in range(1, 6)])
