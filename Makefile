@@ -10,7 +10,7 @@ RUN = @$(PYTHON) devcloud/bootstrap.py
 GROUPS = --group pyproject.toml:cloud --group pyproject.toml:app --group pyproject.toml:dev
 UNIT = $(RUN) pytest -m 'not cloud and not services and not contract' -p no:schemathesis -p no:hypothesispytest
 # Half the time of a unit test is its imports: two processes that import half each are faster than two that share all.
-UNIT_HALF = tests/app tests/images
+UNIT_HALF = tests/app tests/images tests/infra/host
 # On a cloud of their own, so they run beside the others of the cloud, with the tests of services.
 SETTINGS_TESTS = tests/cloud/test_bad_settings.py
 SOAK_TESTS = tests/cloud/test_release.py tests/cloud/test_release_soak.py

@@ -10,6 +10,7 @@ import pytest
 from infra import ROOT
 from infra.product import product_of
 from infra.settings.stack_file import project_name
+from tests.sources import tree_of
 
 EXCEPTIONS: dict[str, str] = {
     "devcloud/toolchain/standins.py": "a stand-in for Docker Hub's Caddy, which is also what our edge is called",
@@ -37,12 +38,12 @@ def found_in(file: Path) -> set[object]:
     product = product_of()
     names: set[object] = {*product.images, *product.services}
     ports: set[object] = {service.port for service in product.services.values() if service.port}
-    return {value for value in literals(ast.parse(file.read_text("utf-8"))) if value in names | ports}
+    return {value for value in literals(tree_of(file)) if value in names | ports}
 
 
 def texts(file: Path) -> Iterator[str]:
     """Yield the strings of a file, parts of formatted ones too, but no docstrings."""
-    tree = ast.parse(file.read_text("utf-8"))
+    tree = tree_of(file)
     docstrings = {id(node.value) for node in ast.walk(tree) if isinstance(node, ast.Expr)}
     for node in ast.walk(tree):
         if isinstance(node, ast.Constant) and isinstance(node.value, str) and id(node) not in docstrings:

@@ -10,7 +10,7 @@ from collections.abc import Callable, Iterator, Mapping, Sequence
 from pathlib import Path
 
 from devcloud.util.console import heartbeat, line
-from devcloud.util.locks import HELD
+from devcloud.util.locks import held
 from devcloud.util.processes import traced
 
 Report = Callable[[str], None]
@@ -24,6 +24,8 @@ class Work:
         self._lock = threading.Lock()
         self._children: set[subprocess.Popen[str]] = set()
         self._stopped = False
+        self._locks = held()
+        """The locks under which the work is done; its steps may run in other threads."""
 
     def __enter__(self) -> "Work":
         return self
@@ -53,7 +55,7 @@ class Work:
             stdout=subprocess.PIPE,
             stderr=subprocess.STDOUT,
             # If we are killed, this goes on; the next run then waits for it, and does not work beside it.
-            pass_fds=tuple(HELD),
+            pass_fds={*self._locks, *held()},
         )
         with self._lock:
             self._children.add(child)

@@ -2,6 +2,7 @@
 
 import contextlib
 import fcntl
+import threading
 from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import IO
@@ -9,8 +10,16 @@ from typing import IO
 from devcloud.util.console import UserError
 from devcloud.util.waiting import wait_until
 
-HELD: set[int] = set()
-"""The file descriptors of the locks that this process holds: a child that inherits one holds the lock too."""
+_OF_THREAD = threading.local()
+
+
+def held() -> tuple[int, ...]:
+    """Return the file descriptors of the locks that this thread holds.
+
+    A child that inherits one holds the lock too. Those of other threads are left out: such a child may outlast their
+    lock by minutes.
+    """
+    return tuple(getattr(_OF_THREAD, "descriptors", ()))
 
 
 def try_lock(handle: IO[str]) -> bool:
@@ -28,11 +37,12 @@ def locked(file: Path, waiting: Callable[[], None] = lambda: None) -> Iterator[N
     file.parent.mkdir(parents=True, exist_ok=True)
     with file.open("w") as handle:
         wait_until(lambda: try_lock(handle), pause=0.05, meanwhile=waiting)
-        HELD.add(handle.fileno())
+        before = held()
+        _OF_THREAD.descriptors = (*before, handle.fileno())
         try:
             yield
         finally:
-            HELD.discard(handle.fileno())
+            _OF_THREAD.descriptors = before
 
 
 @contextlib.contextmanager

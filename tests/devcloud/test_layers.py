@@ -7,6 +7,7 @@ from pathlib import Path
 import pytest
 
 from devcloud.bootstrap import ROOT
+from tests.sources import tree_of
 
 LAYERS = ("bootstrap", "util", "toolchain", "cloud", "images", "pulumi", "verify", "cli")
 PROCESSES = {"plugins", "emulator", "machines"}
@@ -25,7 +26,7 @@ ALLOWED = {
 
 def imports(file: Path) -> Iterator[str]:
     """The modules that a file imports, wherever it does so."""
-    for node in ast.walk(ast.parse(file.read_text())):
+    for node in ast.walk(tree_of(file)):
         if isinstance(node, ast.Import):
             yield from (name.name for name in node.names)
         elif isinstance(node, ast.ImportFrom):

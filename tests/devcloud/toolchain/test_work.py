@@ -8,6 +8,7 @@ from pathlib import Path
 import pytest
 
 from devcloud.toolchain.work import Work, compatible, executable, version_in, version_of
+from devcloud.util.locks import locked, try_lock
 
 pytestmark = pytest.mark.services
 
@@ -74,3 +75,25 @@ def test_stopping_ends_the_commands_that_run_and_those_to_come() -> None:
     runner.join(timeout=5)
     assert results == [-15]
     assert work.run(["sleep", "60"]).returncode == -15
+
+
+def test_a_command_holds_the_locks_of_its_own_work_alone(tmp_path: Path) -> None:
+    # A first `make up` waited with its base images until the compiler was done, which another thread had started.
+    with locked(tmp_path / "tools"):
+        work = Work(lambda _text: None)
+        runner = threading.Thread(target=work.run, args=(["sleep", "60"],))
+        elsewhere = threading.Thread(target=_start_under_a_lock, args=(tmp_path / "images", runner, work))
+        elsewhere.start()
+        elsewhere.join()
+    with (tmp_path / "images").open("w") as images, (tmp_path / "tools").open("w") as tools:
+        assert try_lock(images)
+        assert not try_lock(tools)
+    work.stop()
+    runner.join(timeout=5)
+
+
+def _start_under_a_lock(lock: Path, runner: threading.Thread, work: Work) -> None:
+    with locked(lock):
+        runner.start()
+        while not work._children:
+            time.sleep(0.01)

@@ -26,6 +26,7 @@ from devcloud.util.processes import (
     wait_for_end,
 )
 from devcloud.util.waiting import wait_until
+from tests.sources import tree_of
 
 NOT_TRACED = ("bootstrap.py", "emulator", "machines", "plugins")
 """Modules that run without util, and processes whose standard error is not the user's."""
@@ -76,7 +77,7 @@ def starts(tree: ast.Module) -> Iterator[ast.Call]:
 @pytest.mark.parametrize("file", sorted((ROOT / "devcloud").rglob("*.py")), ids=lambda file: file.stem)
 def test_every_command_is_traced(file: Path) -> None:
     if file.relative_to(ROOT / "devcloud").parts[0] not in NOT_TRACED:
-        for call in starts(ast.parse(file.read_text())):
+        for call in starts(tree_of(file)):
             assert ast.unparse(call.args[0]).startswith("traced("), ast.unparse(call)
 
 
