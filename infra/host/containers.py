@@ -95,8 +95,9 @@ def create(
         )
     )
     try:
-        host.must(docker.remove([placed.container]), f"Removing a leftover of {service.name}")
-        done = host.run_docker(command)
+        leftover = docker.remove([placed.container])
+        host.must(leftover, f"Removing a leftover of {service.name}")
+        done = host.run_docker(command, undo=leftover)
     finally:
         file.unlink(missing_ok=True)
     if done.code != 0:

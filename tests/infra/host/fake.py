@@ -216,6 +216,8 @@ class FakeMachine:
     registry_away_until: float = 0.0
     registry_denies_until: float = 0.0
     docker_away_until: float = 0.0
+    restarts_in_run: str = ""
+    """Docker is restarted while it starts a container of this service, which is there then."""
     installed_at: dict[str, float] = field(default_factory=dict)
     """When a command is installed; those that are not named are."""
     containers: dict[str, FakeContainer] = field(default_factory=dict)
@@ -373,6 +375,10 @@ class FakeMachine:
         self.containers[name] = FakeContainer(
             name, reference, options["--ip"], environment, options, self.time, behaviour
         )
+        if self.restarts_in_run and name.endswith(f"-{self.restarts_in_run}"):
+            self.restarts_in_run = ""
+            self.docker_away_until = self.time + 3
+            return Done(125, "", "error during connect: Post http://docker.sock/v1.41/containers/start: EOF.")
         return Done(0, "id\n", "")
 
     def _options(self, command: list[str]) -> tuple[dict[str, str], list[str]]:

@@ -235,6 +235,13 @@ def test_a_service_that_is_away_for_20_s_delays_the_release(away: str, tmp_path:
     assert deployed(host, release_text(1))["cause"] == ""
 
 
+def test_docker_that_is_restarted_while_it_starts_a_container_delays_the_release(tmp_path: Path) -> None:
+    host, machine, _ = make(tmp_path)
+    machine.restarts_in_run = "api"
+    assert deployed(host, release_text(1))["cause"] == ""
+    assert_one_whole_release_serves(host, machine, [release_text(1)])
+
+
 def test_a_registry_that_stays_away_refuses_the_release(tmp_path: Path) -> None:
     host, machine, _ = make(tmp_path)
     machine.registry_away_until = machine.time + 1000
