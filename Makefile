@@ -1,6 +1,7 @@
 # Slipway. `make up` and `make test` do all the set-up; README.md says more.
 #   STACK=local|dev|prod|...   the stack (default: local)
-#   CLOUD=default              the cloud on this machine that it runs on (promote: CLOUD=aws for where the shell aims)
+#   CLOUD=default              the cloud on this machine that it runs on (status, logs, restart, open, promote, releases,
+#                              rollback: CLOUD=aws for the account that the shell's credentials and Pulumi's backend name)
 #   ARGS=...                   more arguments for Pulumi, such as ARGS=--expect-no-changes
 #   V=1                        print each command that runs
 PYTHON ?= python3
@@ -18,9 +19,9 @@ SLOW = $(RUN) pytest -m '(cloud or services) and not soak'
 DEVCLOUD = $(RUN) devcloud --cloud $(CLOUD) --stack $(STACK)
 
 .DEFAULT_GOAL := help
-.PHONY: help up preview refresh build down clean status logs outputs env promote builder validate cache clean-cache \
-	stop-builder toolchain test test-cloud test-services soak unit unit-half unit-rest contract check hooks format lock generate \
-	base base-version report dev bench
+.PHONY: help up preview refresh build down clean status logs restart open cloud-status cloud-logs outputs env promote \
+	releases rollback builder validate cache clean-cache stop-builder toolchain test test-cloud test-services soak unit \
+	unit-half unit-rest contract check hooks format lock generate base base-version report dev bench
 
 help: ## List the commands
 	@grep -hE '^[a-z-]+:.*## ' $(MAKEFILE_LIST) | sed -E 's/:.*## /\t/' | expand -t 16
@@ -43,16 +44,28 @@ down: ## Delete the stack, and stop the cloud if it has no other
 	$(DEVCLOUD) down
 clean: ## Stop the cloud and delete all its data and build caches
 	$(DEVCLOUD) clean
-status: ## Show what runs on the cloud
+status: ## Show what serves on the stack's host, its worker and its queue
 	$(DEVCLOUD) status
-logs: ## Show the end of every log, or more of one service's (SERVICE=aws)
+logs: ## Show the end of every service's log on the stack's host, or more of one's (SERVICE=api)
 	$(DEVCLOUD) logs $(SERVICE)
+restart: ## Restart one service on the stack's host; its requests fail until it is back (SERVICE=api)
+	$(DEVCLOUD) restart $(SERVICE)
+open: ## Print the address of the stack's page, and open it if there is a browser
+	$(DEVCLOUD) open
+cloud-status: ## Show the processes of the cloud on this machine, and its stacks
+	$(DEVCLOUD) cloud-status
+cloud-logs: ## Show the end of every log of the cloud on this machine, or more of one (NAME=emulator)
+	$(DEVCLOUD) cloud-logs $(NAME)
 outputs: ## Print the stack's outputs as JSON (make -s outputs)
 	$(DEVCLOUD) outputs
 env: ## Print the shell commands that aim a shell at the cloud (source <(make -s env))
 	$(DEVCLOUD) env
 promote: ## Promote the image digests of one stack to another (FROM=dev TO=prod)
 	$(DEVCLOUD) promote --from $(or $(FROM),dev) --to $(or $(TO),prod)
+releases: ## List the releases that a stack verified, the newest first
+	$(DEVCLOUD) releases
+rollback: ## Go back to a verified release, by default the one before; nothing is built (TO=3fa94c1b)
+	$(DEVCLOUD) rollback --to "$(TO)" $(ARGS)
 builder: ## Create the builder that the stack's settings name
 	$(DEVCLOUD) builder
 validate: ## Check settings, locks, Dockerfiles, contexts; build nothing

@@ -177,6 +177,7 @@ class Running:
         database_url = f"postgresql://{user}:{user}@{host}:{databases.POSTGRES_PORT}/{DATABASE}"
         return {
             **self.services.cloud.inside(),
+            **self.services.cloud.credentials,
             **product_environment(product_of(), database_url, f"redis://{host}:{databases.REDIS_PORT}/1"),
             "SERVICE_TYPE": service,
             "PORT": str(product_of().services[SERVICE].port),

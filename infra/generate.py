@@ -5,13 +5,18 @@ from collections.abc import Callable, Mapping
 
 from infra import ROOT, product
 from infra.builds import routes
+from infra.lib import alarm_reference
 from infra.settings import reference
 
 
 def files() -> Mapping[str, Callable[[], str]]:
     """Return how each generated file is made, by its path in the checkout."""
     described = product.product_of()
-    made: dict[str, Callable[[], str]] = {"docs/settings.md": reference.document, product.SCHEMA: product.schema}
+    made: dict[str, Callable[[], str]] = {
+        "docs/alarms.md": alarm_reference.document,
+        "docs/settings.md": reference.document,
+        product.SCHEMA: product.schema,
+    }
     if path := routes.routes_file(described):
         made[path] = lambda: routes.render(described)
     return made

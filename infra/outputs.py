@@ -49,6 +49,8 @@ class StackOutputs(Output):
     worker: WorkerOutput | None = None
     smoke_test: str | None = None
     """Module that tries what was deployed."""
+    dashboard_url: str
+    """Address of the CloudWatch dashboard in AWS's console."""
     monthly_cost_usd: float
     monthly_cost_usd_by_part: Mapping[str, float]
     monthly_budget_usd: int

@@ -4,11 +4,13 @@ One more service, image or secret is one entry there. `Pulumi.<stack>.yaml` says
 """
 
 import json
+import re
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from functools import cache
 from graphlib import CycleError, TopologicalSorter
 from pathlib import Path
 from typing import Annotated, Literal, Self
+from urllib.parse import quote
 
 from pydantic import ConfigDict, Field, ValidationError, model_validator
 
@@ -55,9 +57,24 @@ Reference = Annotated[
     Legal("an image reference, such as python:3.11-slim"),
 ]
 Module = Annotated[str, Field(pattern=r"^[a-z_]+(\.[a-z_]+)*$"), Legal("a Python module")]
-Check = Literal["postgres-url", "redis-url", "api-key"]
+Check = Literal["postgres-url", "redis-url", "api-key", "password"]
 Permission = Literal["jobs:send", "jobs:count", "jobs:work", "release:read"]
 Condition = Literal["started", "healthy", "completed"]
+EnvironmentVariable = Annotated[
+    str,
+    Field(pattern=r"^[A-Z_][A-Z0-9_]*$", max_length=100),
+    Legal("the name of an environment variable, such as POSTGRES_DB"),
+]
+Folder = Annotated[
+    str,
+    Field(pattern=r"^(/[A-Za-z0-9._-]+)+$", max_length=100),
+    Legal("an absolute path without blanks, such as /var/run/postgresql"),
+]
+Command = Annotated[
+    tuple[Annotated[str, Field(max_length=2000)], ...],
+    Field(strict=False, max_length=50),
+    Legal("a command as a list of words"),
+]
 Status = Annotated[int, Field(ge=200, le=599)]
 ONCE_MEMORY_MIB = 128
 """Memory of a service that runs once and says nothing about it, in MiB."""
@@ -148,8 +165,29 @@ class Service(Entry):
     permissions: Annotated[tuple[Permission, ...], Field(strict=False), Legal("a list of permissions")] = Field(
         default=(), description="What it may do on AWS."
     )
-    volume: UrlPath | None = Field(default=None, description="Folder that outlasts it, on the data volume.")
+    volume: Folder | None = Field(default=None, description="Folder that outlasts it, on the data volume.")
     unless: Name | None = Field(default=None, description="Secret that replaces it: with it set, it is not started.")
+    command: Command = Field(default=(), description="Command that its container runs; its image's own if left out.")
+    environment: Mapping[EnvironmentVariable, str] = Field(
+        default={}, description="Environment variables with fixed values, such as the name of a database."
+    )
+    secret_variables: Mapping[Name, EnvironmentVariable] = Field(
+        default={},
+        description="Environment variables that hold its secrets, by secret, if they are called otherwise than the "
+        "secrets.",
+    )
+    tmpfs: Annotated[tuple[Folder, ...], Field(strict=False, max_length=5), Legal("a list of folders")] = Field(
+        default=(), description="Folders in memory that it may write to, besides /tmp: its file system is read-only."
+    )
+    check: Command = Field(
+        default=(),
+        description="Command that ends with 0 in its container once it can work, for what does not speak HTTP.",
+    )
+    on_start: Command = Field(
+        default=(),
+        description="Command that is run in its container each time that it was started and is ready, such as one "
+        "that gives a database the password of the container's environment.",
+    )
 
     @model_validator(mode="after")
     def _is_one_thing(self) -> Self:
@@ -165,6 +203,12 @@ class Service(Entry):
             raise self.wrong("port", "the port that it serves on")
         if self.edge and self.route:
             raise self.wrong("route", "left out of the edge, which routes to the others")
+        if self.check and (self.once or self.ready or self.probes or self.edge or self.route):
+            raise self.wrong("check", "left out of what runs once or answers HTTP, which has ready and probes")
+        if self.once and self.on_start:
+            raise self.wrong("on_start", "left out of what runs once")
+        if stranger := next((name for name in self.secret_variables if name not in self.secrets), None):
+            raise self.wrong("secret_variables", f"variables of its own secrets, but {stranger} is none of them")
         return self
 
     @property
@@ -192,14 +236,45 @@ class Worker(Entry):
     )
 
 
+class Hosted(Entry):
+    """The service of the host that a secret leads to if a stack does not set it: the program composes its value."""
+
+    service: ServiceName = Field(description="Service that the address leads to; it says `unless` this secret.")
+    address: Annotated[
+        str,
+        Field(pattern=r"^[\x21-\x7e]+$", max_length=500),
+        Legal("an address with {host} and {port}, and with {password} if there is one"),
+    ] = Field(
+        description="The value: `{host}`, `{port}` and `{password}` stand for the service's address and its password."
+    )
+    password: Name | None = Field(
+        default=None, description="Secret that a stack must set in place of this one, to be part of the address."
+    )
+
+    @model_validator(mode="after")
+    def _is_complete(self) -> Self:
+        wanted = {"host", "port", *(["password"] if self.password else [])}
+        if set(re.findall(r"{([^{}]*)}", self.address)) != wanted:
+            raise self.wrong("address", f"an address with {{{'}, {'.join(sorted(wanted))}}}, and no other braces")
+        return self
+
+    def fill(self, host: str, port: int, password: str) -> str:
+        """Return the address of the service at a host."""
+        values = {"host": host, "port": str(port), "password": quote(password, safe="")}
+        return re.sub(r"{(\w+)}", lambda match: values[match[1]], self.address)
+
+
 class Secret(Entry):
-    """A secret that a stack must set."""
+    """A secret that a stack must set, unless a service of the host takes its place."""
 
     check: Check = Field(description="What it has to be.")
     description: str = Field(description="What it is, for the page of settings.")
     stand_in: str = Field(description="What stands in for an encrypted value, which only Pulumi can read.")
     without: Mapping[str, str] = Field(
         default={}, description="Environment variables that stand in on a developer's machine without this API key."
+    )
+    hosted: Hosted | None = Field(
+        default=None, description="Service of the host that it leads to if a stack leaves it out."
     )
 
 
@@ -238,6 +313,15 @@ class Product(Entry):
         description="Module that `make dev` runs when all answers, given the product's address and a folder of its "
         "own, such as one that makes accounts.",
     )
+
+    @property
+    def passwords(self) -> Mapping[str, str]:
+        """The secrets that a stack sets in place of others, with those others: passwords of services on the host."""
+        return {
+            secret.hosted.password: name
+            for name, secret in self.secrets.items()
+            if secret.hosted and secret.hosted.password
+        }
 
     @property
     def build_order(self) -> tuple[str, ...]:
@@ -336,6 +420,11 @@ def _problems(product: Product) -> Iterator[str]:
     for what, values in (("port", ports), ("route", routes)):
         for value in sorted({value for value in values if values.count(value) > 1}):
             yield f"services has the {what} {value} twice; each must have its own."
+    passwords = [
+        secret.hosted.password for secret in product.secrets.values() if secret.hosted and secret.hosted.password
+    ]
+    for password in sorted({name for name in passwords if passwords.count(name) > 1}):
+        yield f"secrets has the password {password} twice; each hosted service must have its own."
     if sum(service.edge for service in product.services.values()) > 1:
         yield "services has two with edge: true; there must be one at most."
     if sum(image.versioned for image in product.images.values()) > 1:
@@ -358,9 +447,25 @@ def _references(product: Product) -> Iterator[str]:
         yield from _unknown(f"{place}.unless", [service.unless], product.secrets)
         if product.worker is None and any(permission.startswith("jobs:") for permission in service.permissions):
             yield f"{place}.permissions has one for jobs, but there is no worker to do them; leave it out."
+    for name, secret in product.secrets.items():
+        if secret.hosted:
+            yield from _hosted(product, name, secret.hosted)
     if product.worker:
         yield from _unknown("worker.image", [product.worker.image], product.images)
         yield from _unknown("worker.secrets", product.worker.secrets, product.secrets)
+
+
+def _hosted(product: Product, name: str, hosted: Hosted) -> Iterator[str]:
+    """Yield what keeps a secret from leading to a service of the host."""
+    place = f"secrets.{name}.hosted"
+    yield from _unknown(f"{place}.service", [hosted.service], product.services)
+    yield from _unknown(f"{place}.password", [hosted.password], product.secrets)
+    service = product.services.get(hosted.service)
+    if service and (service.unless != name or service.port is None or not service.stateful):
+        yield (
+            f"{place}.service names {shown(hosted.service)}, which must be external or have a volume, and have a port "
+            f"and unless: {name}."
+        )
 
 
 def _unknown(place: str, names: Iterable[str | None], known: Iterable[str]) -> Iterator[str]:

@@ -9,27 +9,31 @@ import os
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from pathlib import Path
+from urllib.parse import urlsplit
 
 import pulumi
 import pulumi_aws as aws
 
-from infra import ROOT
+from infra import ROOT, rollback
 from infra.builds import base_version, buildx, staging
 from infra.builds.plan import PARENT_ARGUMENT, BuildPlan, plan_builds
+from infra.components import interruptions
 from infra.components.api_host import ApiHost, ApiHostArgs
 from infra.components.budget import Budget, BudgetArgs
 from infra.components.host_release import HostRelease, HostReleaseArgs
 from infra.components.image import Image, ImageArgs
+from infra.components.interruptions import SingleService, SingleServiceArgs
 from infra.components.jobs import Jobs, JobsArgs
-from infra.components.network import Network, NetworkArgs
+from infra.components.network import HTTPS, Network, NetworkArgs
+from infra.components.operations import Operations, OperationsArgs
 from infra.components.registry import CACHE, Registry, RegistryArgs
 from infra.components.secrets import Secrets, SecretsArgs
 from infra.components.worker import Worker, WorkerArgs
-from infra.lib import cost
+from infra.lib import alarms, cost
 from infra.placement import zones_of
 from infra.product import environment_variable
 from infra.releases import graph, host_document, release
-from infra.settings import Settings
+from infra.settings import Settings, hosted
 
 PROGRAM_FOLDER = Path(__file__).resolve().parent
 REGISTRY_GB = 4
@@ -59,8 +63,6 @@ def deploy(settings: Settings) -> None:
     )
     plans: Mapping[str, BuildPlan] = {}
     if settings.images.builds:
-        buildx.check(settings.project, settings.images.builder, os.environ)
-        settings.build_secrets(os.environ)
         plans = plan_builds(settings, ROOT, base_version.unresolved(settings))
 
     host_document.render(graph.graph(settings, graph.stand_in(settings)))
@@ -73,7 +75,15 @@ def deploy(settings: Settings) -> None:
         default_tags={"tags": {"Project": settings.project, "Stack": settings.stack}},
     )
     zones = zones_of(settings, provider)
-    pinned = _pinned(settings, provider)
+    rolled_back = rollback.find(settings, provider, plans) if settings.images.builds else None
+    taken = released.images if released else rolled_back.images if rolled_back else None
+    if taken is None:
+        # Only now: a rollback builds nothing, so it works without a builder too.
+        buildx.check(settings.project, settings.images.builder, os.environ)
+        settings.build_secrets(os.environ)
+    else:
+        plans = {}
+    pinned = _pinned(settings, provider) if taken is None else {}
     if pinned:
         # Plan again: the base's digest, known now, is part of its children's tags.
         plans = plan_builds(settings, ROOT, {image: entry.digest for image, entry in pinned.items()})
@@ -90,7 +100,7 @@ def deploy(settings: Settings) -> None:
         RegistryArgs(spec=settings.registry, images=tuple(product.images), owned=settings.owns_registry),
         options,
     )
-    images = _build(settings, registry, plans, pinned) if released is None else _take(released.images, registry)
+    images = _build(settings, registry, plans, pinned) if taken is None else _take(taken, registry)
     if product.versioned_image and product.versioned_image in plans:
         _name_base(settings, product.versioned_image, images)
 
@@ -101,11 +111,14 @@ def deploy(settings: Settings) -> None:
             spec=settings.network,
             zones=zones,
             http_port=settings.host.http_port,
+            https=settings.host.domain is not None,
+            acme_port=urlsplit(settings.host.acme_directory).port or HTTPS,
             worker=product.worker is not None,
             host_ports=settings.ports_of(
                 {secret for service in settings.services.values() for secret in service.secrets}
             ),
             worker_ports=settings.ports_of(product.worker.secrets if product.worker else ()),
+            worker_services=hosted.worker_services(settings),
         ),
         options,
     )
@@ -113,10 +126,15 @@ def deploy(settings: Settings) -> None:
         "secrets",
         SecretsArgs(
             path=settings.parameter_path,
-            values={secret: settings.secret(secret) for secret in product.secrets},
+            values=hosted.parameters(settings),
+            warnings={
+                name: interruptions.new_password(service) for name, service in hosted.passwords(settings).items()
+            },
         ),
         options,
     )
+    for service, made_from in graph.single_services(settings).items():
+        SingleService(service, SingleServiceArgs(made_from), options)
     jobs = Jobs("jobs", JobsArgs(prefix=prefix, spec=settings.jobs), options) if product.worker else None
     host = ApiHost(
         "api-host",
@@ -143,14 +161,18 @@ def deploy(settings: Settings) -> None:
         ),
         options,
     )
+    if rolled_back:
+        rolled_back.lift(served.verified, images.content_tags)
     worker = None
     if product.worker and jobs:
+        parameters = {secret: hosted.worker_parameter(settings, secret) for secret in product.worker.secrets}
         worker = Worker(
             "worker",
             WorkerArgs(
                 prefix=prefix,
                 network=network,
                 region=settings.region,
+                account_id=account_id,
                 container=product.worker.image,
                 image=images.references[product.worker.image],
                 spec=settings.worker,
@@ -159,15 +181,40 @@ def deploy(settings: Settings) -> None:
                 queue_arn=jobs.arn,
                 log_retention_days=settings.logs.retention_days,
                 environment={"AWS_REGION": settings.region, "JOBS_QUEUE_URL": jobs.url},
-                secrets={environment_variable(secret): secrets.arns[secret] for secret in product.worker.secrets},
-                secret_versions={secret: secrets.versions[secret] for secret in product.worker.secrets},
+                secrets={environment_variable(secret): secrets.arns[name] for secret, name in parameters.items()},
+                secret_versions={secret: secrets.versions[name] for secret, name in parameters.items()},
             ),
             # A failed release leaves the worker as it is, too.
             pulumi.ResourceOptions(providers=[provider], depends_on=[served]),
         )
     if settings.budget.email:
         Budget("budget", BudgetArgs(prefix=prefix, spec=settings.budget, email=settings.budget.email), options)
-    _export(settings, images, network, jobs, worker, host, served)
+    operations = Operations(
+        "operations",
+        OperationsArgs(
+            prefix=prefix,
+            region=settings.region,
+            spec=settings.alerts,
+            watched=_watched(settings),
+            instance_id=host.instance_id,
+            log_group=graph.log_group(settings),
+            queues=jobs.names if jobs else (),
+        ),
+        # A host that has no release yet would be silent, and its first alarm a false one.
+        pulumi.ResourceOptions(providers=[provider], depends_on=[served]),
+    )
+    _export(settings, images, network, jobs, worker, host, served, operations)
+
+
+def _watched(settings: Settings) -> alarms.Watched:
+    """Return what the alarms of a stack are about."""
+    return alarms.Watched(
+        instance_type=settings.host.instance_type,
+        # Certificates are on the data volume too.
+        data_volume=settings.host.domain is not None or any(service.volume for service in settings.services.values()),
+        certificate=settings.host.domain is not None,
+        backup=False,
+    )
 
 
 def _pinned(settings: Settings, provider: aws.Provider) -> dict[str, release.ReleasedImage]:
@@ -289,9 +336,10 @@ def _export(
     worker: Worker | None,
     host: ApiHost,
     served: HostRelease,
+    operations: Operations,
 ) -> None:
     """Export what a person or a script wants next: infra/outputs.py has it as types."""
-    product = settings.product
+    product, watched = settings.product, _watched(settings)
     bill = cost.estimate(
         instance_type=settings.host.instance_type,
         volumes_gib=settings.host.root_volume_gib + settings.host.data_volume_gib,
@@ -300,6 +348,9 @@ def _export(
         worker_tasks=settings.worker.desired_tasks if worker else 0,
         ecr_gb=REGISTRY_GB if settings.owns_registry else 0,
         logs_gb=LOGS_GB_PER_MONTH,
+        alarms=len(alarms.alarms(watched)),
+        metrics=len(alarms.metrics(watched)),
+        dashboards=1,
     )
     outputs: dict[str, pulumi.Input[object]] = {
         "region": settings.region,
@@ -307,7 +358,9 @@ def _export(
         "digests": images.digests,
         "contentTags": images.content_tags,
         "sizeBudgetsMb": dict(settings.images.size_budget_mb),
-        "apiUrl": pulumi.Output.concat("http://", host.address, ":", str(settings.host.http_port)),
+        "apiUrl": f"https://{settings.host.domain}"
+        if settings.host.domain
+        else pulumi.Output.concat("http://", host.address, ":", str(settings.host.http_port)),
         "apiAddress": host.address,
         "apiInstanceId": host.instance_id,
         "releaseParameter": served.parameter,
@@ -324,6 +377,11 @@ def _export(
         else None,
         "databaseHost": network.host_address,
         "smokeTest": product.smoke_test,
+        "dashboardUrl": pulumi.Output.concat(
+            f"https://{settings.region}.console.aws.amazon.com/cloudwatch/home?region={settings.region}#dashboards/",
+            "dashboard/",
+            operations.dashboard_name,
+        ),
         "monthlyCostUsd": cost.total(bill),
         "monthlyCostUsdByPart": bill,
         "monthlyBudgetUsd": settings.budget.monthly_usd,

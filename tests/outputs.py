@@ -19,6 +19,7 @@ def outputs_of(**given: Any) -> StackOutputs:
         "databaseHost": "10.20.0.10",
         "releaseParameter": "/slipway/local/release",
         "verifiedParameter": "/slipway/local/verified",
+        "dashboardUrl": "https://console.aws.amazon.com/",
         "monthlyCostUsd": 1,
         "monthlyCostUsdByPart": {},
         "monthlyBudgetUsd": 50,

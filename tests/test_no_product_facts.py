@@ -13,12 +13,18 @@ from infra.settings.stack_file import project_name
 from tests.sources import tree_of
 
 EXCEPTIONS: dict[str, str] = {
+    "devcloud/cloud/databases.py": "the cloud's own PostgreSQL and Redis, outside any host",
+    "devcloud/dev/dev.py": "PostgreSQL and Redis as processes of `make dev`",
+    "devcloud/toolchain/assembly.py": "PostgreSQL and Redis as parts of the toolchain",
+    "devcloud/toolchain/database_standins.py": "stand-ins for Docker's PostgreSQL and Redis, by these names",
     "devcloud/toolchain/standins.py": "a stand-in for Docker Hub's Caddy, which is also what our edge is called",
     "devcloud/cloud/services.py": "`auth` is a key of Docker's own configuration",
     "devcloud/emulator/ecs.py": "`base` is a key of ECS's capacity provider strategy",
     "infra/components/network.py": "`worker` is a resource of the component, not the image",
     "infra/components/worker.py": "`base` is a key of ECS's capacity provider strategy",
     "infra/host/secrets.py": "`auth` is a key of Docker's own configuration",
+    "infra/settings/checks.py": "`redis` is the scheme of its addresses",
+    "infra/settings/models.py": "the ports of PostgreSQL and Redis, which the API may not have",
     "infra/lib/cost.py": "`worker` is a line of the bill",
     "infra/program.py": "`worker` is a component, and a key of the outputs",
 }

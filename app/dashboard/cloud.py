@@ -1,8 +1,10 @@
-"""What the cloud knows: how deep the queue is, and which release serves."""
+"""Ask the cloud how deep the queue is, and which releases were verified."""
 
 import asyncio
 import json
-from dataclasses import dataclass
+from collections import deque
+from collections.abc import Sequence
+from dataclasses import dataclass, replace
 from datetime import datetime
 from typing import TYPE_CHECKING, Any, Protocol
 
@@ -14,9 +16,12 @@ from app.common.sqs import DEPTH
 if TYPE_CHECKING:
     from mypy_boto3_sqs import SQSClient
     from mypy_boto3_ssm import SSMClient
+    from mypy_boto3_ssm.type_defs import ParameterHistoryTypeDef
 
 # A page waits for them: one try, and the card says what is wrong.
 CLIENT = Config(connect_timeout=1, read_timeout=2, retries={"total_max_attempts": 1, "mode": "standard"})
+SHOWN = 3
+"""Releases that the page shows."""
 
 
 @dataclass(frozen=True)
@@ -71,22 +76,24 @@ class SqsQueue(Queue):
 
 
 @dataclass(frozen=True)
-class ServiceImage:
-    """The image that a service runs."""
+class ReleasedImage:
+    """An image of a release."""
 
-    service: str
-    repository: str
+    name: str
     digest: str
+    content_tag: str
 
 
 @dataclass(frozen=True)
 class Release:
-    """The release that serves, and since when."""
+    """A release that was verified: the host answered with its digests."""
 
-    services: tuple[ServiceImage, ...]
-    host_version: str
-    version: int
+    id: str
+    """Empty if it is of before releases were named in the parameter."""
+    images: tuple[ReleasedImage, ...]
     since: datetime
+    changed: tuple[str, ...] | None = None
+    """The images that the release before it had otherwise; None for the very first."""
 
 
 class ReleaseError(ValueError):
@@ -94,38 +101,61 @@ class ReleaseError(ValueError):
 
 
 class Releases(Protocol):
-    """Where the release that serves is written."""
+    """The releases that were verified."""
 
-    async def current(self) -> Release | None:
-        """The release; None where no parameter is configured.
+    async def last(self) -> Sequence[Release] | None:
+        """Return the last SHOWN releases, the newest first; None if no parameter is configured.
 
         Raises botocore's errors or OSError (the parameter cannot be read), or ReleaseError.
         """
 
 
 class SsmReleases(Releases):
-    """The release in an SSM parameter, which is written once a release has proved itself."""
+    """The releases in the history of an SSM parameter, which every `up` writes once its release is verified."""
 
     def __init__(self, parameter: str | None, region: str) -> None:
         self._parameter = parameter
         self._client: SSMClient = boto3.client("ssm", region_name=region, config=CLIENT)
 
-    async def current(self) -> Release | None:
-        """Read the parameter, in a thread."""
-        if self._parameter is None:
-            return None
-        answer = await asyncio.to_thread(self._client.get_parameter, Name=self._parameter)
-        parameter = answer["Parameter"]
-        return read_release(parameter["Value"], parameter["Version"], parameter["LastModifiedDate"])
+    async def last(self) -> Sequence[Release] | None:
+        """Read the parameter's history, in a thread."""
+        return None if self._parameter is None else await asyncio.to_thread(self._last, self._parameter)
+
+    def _last(self, parameter: str) -> Sequence[Release]:
+        # SSM lists the oldest first, and keeps a hundred. One more than is shown, for what the oldest changed.
+        kept: deque[ParameterHistoryTypeDef] = deque(maxlen=SHOWN + 1)
+        try:
+            for page in self._client.get_paginator("get_parameter_history").paginate(Name=parameter):
+                kept.extend(page["Parameters"])
+        except self._client.exceptions.ParameterNotFound:
+            return ()  # the first release serves, and is still to be verified
+        return read_releases([(each["Value"], each["LastModifiedDate"]) for each in kept])
 
 
-def read_release(document: str, version: int, since: datetime) -> Release:
-    """The release in a document {"services": {name: "repository@digest"}, "hostVersion": ...}; ReleaseError."""
+def read_releases(history: Sequence[tuple[str, datetime]]) -> Sequence[Release]:
+    """Return the last SHOWN releases, the newest first, given all documents with their times, the oldest first.
+
+    Raises ReleaseError.
+    """
+    releases = [read_release(document, since) for document, since in history]
+    for place in range(len(releases) - 1, 0, -1):
+        before = {image.name: image.digest for image in releases[place - 1].images}
+        changed = tuple(image.name for image in releases[place].images if before.get(image.name) != image.digest)
+        releases[place] = replace(releases[place], changed=changed)
+    return releases[::-1][:SHOWN]
+
+
+def read_release(document: str, since: datetime) -> Release:
+    """Return the release in a document {"release": id, "images": {name: {"digest", "contentTag"}}}.
+
+    Raises ReleaseError.
+    """
     try:
         fields = json.loads(document)
-        images = sorted(fields["services"].items())
-        split = [(service, *image.rpartition("@")[::2]) for service, image in images]
-        host_version = str(fields.get("hostVersion", "?"))
+        images = tuple(
+            ReleasedImage(name, str(entry["digest"]), str(entry["contentTag"]))
+            for name, entry in sorted(fields["images"].items())
+        )
+        return Release(str(fields.get("release", "")), images, since)
     except (ValueError, TypeError, KeyError, AttributeError) as error:
-        raise ReleaseError(f"the parameter holds no release document ({type(error).__name__})") from error
-    return Release(tuple(ServiceImage(*one) for one in split), host_version, version, since)
+        raise ReleaseError(f"the parameter holds no verified release ({type(error).__name__})") from error

@@ -39,7 +39,7 @@ class Overview:
     months: Part[Sequence[CategoryMonth]]
     tests: Part[Sequence[TrendLine]]
     queue: Part[Depth]
-    release: Part[Release | None]
+    releases: Part[Sequence[Release] | None]
     cache_milliseconds: Part[float]
     database_milliseconds: float
 
@@ -61,7 +61,7 @@ async def look(
         months = group.create_task(part(records.months(), "The trends cannot be read"))
         tests = group.create_task(part(records.tests(), "The trends cannot be read"))
         depth = group.create_task(part(queue.depth(), "The queue cannot be reached"))
-        release = group.create_task(part(releases.current(), "The release cannot be read"))
+        last = group.create_task(part(releases.last(), "The release cannot be read"))
     return Overview(
         at=datetime.now(UTC),
         jobs=jobs.result(),
@@ -72,7 +72,7 @@ async def look(
         months=months.result(),
         tests=tests.result(),
         queue=depth.result(),
-        release=release.result(),
+        releases=last.result(),
         cache_milliseconds=cache_milliseconds,
         database_milliseconds=database_milliseconds,
     )

@@ -26,8 +26,8 @@ class Settings:
     redis_url: str
     queue_url: str
     region: str
-    release_parameter: str | None
-    """Name of the SSM parameter with the release that serves; None where there is none to show."""
+    verified_parameter: str | None
+    """Name of the SSM parameter with the release that was verified; None if there is none to show."""
 
     @classmethod
     def read(cls, environment: Mapping[str, str]) -> "Settings":
@@ -37,7 +37,7 @@ class Settings:
             redis_url=env.redis_url(environment),
             queue_url=env.queue_url(environment),
             region=env.region(environment),
-            release_parameter=environment.get("RELEASE_PARAMETER", "").strip() or None,
+            verified_parameter=environment.get("VERIFIED_PARAMETER", "").strip() or None,
         )
 
 
@@ -63,7 +63,7 @@ def application(settings: Settings) -> FastAPI:
         sessions,
         PostgresRecords(engine),
         SqsQueue(settings.queue_url, settings.region),
-        SsmReleases(settings.release_parameter, settings.region),
+        SsmReleases(settings.verified_parameter, settings.region),
         kept.check,
         connections,
     )

@@ -8,7 +8,7 @@ from devcloud.cloud.cloud import Cloud
 from devcloud.cloud.services import Services
 from devcloud.pulumi import stack_config
 from devcloud.pulumi.stack import Stack
-from devcloud.toolchain import Toolchain, check_machine, ensure, host_image, is_ready
+from devcloud.toolchain import Toolchain, check_machine, database_standins, ensure, host_image, is_ready
 from devcloud.toolchain.standins import docker_hub_reachable, take_docker_hubs_place
 from devcloud.toolchain.standins import ensure as ensure_standins
 from devcloud.util.console import MachineError, UserError, say
@@ -64,7 +64,9 @@ class Command:
         services.start(builds=builds)
         if builds:
             registry = f"127.0.0.1:{self.cloud.ports.registry}"
-            take_docker_hubs_place(self.cloud.cache, tools.buildctl, self.cloud.buildkit_address, registry, say)
+            place = (self.cloud.cache, tools.buildctl, self.cloud.buildkit_address, registry, say)
+            take_docker_hubs_place(*place)
+            database_standins.take_their_place(*place)
         services.create_database(stack_config.database_name(self.stack_name))
         return services
 
@@ -80,6 +82,7 @@ class Command:
         host_image.ensure(self.cloud.cache, say)
         if builds and not docker_hub_reachable():
             ensure_standins(self.cloud.cache, say)
+            database_standins.ensure(self.cloud.cache, say)
 
     def running_services(self) -> Services:
         """Return the cloud's processes. Raise UserError if the cloud is not running."""

@@ -1,15 +1,14 @@
 """Commands that change a stack or end its cloud."""
 
-import json
 import shutil
 
-import boto3
 import click
 from botocore.exceptions import BotoCoreError, ClientError
 
 from devcloud.bootstrap import ROOT
 from devcloud.cli import summary
 from devcloud.cli.context import PASS_ON, Command, cli, pulumi_arguments
+from devcloud.cli.live import live
 from devcloud.cloud.inventory import inventory
 from devcloud.cloud.services import Services
 from devcloud.images import disk_space
@@ -18,15 +17,13 @@ from devcloud.plugins.bridges import stop_bridges
 from devcloud.pulumi import stack_config
 from devcloud.pulumi.stack import with_resources
 from devcloud.util.console import UserError, WrongCallError, row, say, seconds
-from devcloud.util.processes import output
 from devcloud.verify.smoke_test import SmokeTest
 from infra.builds import staging
 from infra.builds.plan import STAGING
-from infra.outputs import parse
+from infra.releases import pin
 from infra.releases import promote as promotion
+from infra.settings.models import parameter_path
 
-AWS = "aws"
-"""No cloud on this machine: the account, credentials and state that the user's shell names."""
 RETAINED_KIND = "task definitions"
 """Resources that `make down` leaves in the emulator: AWS never deletes revisions that ran."""
 
@@ -83,13 +80,15 @@ def down(command: Command) -> None:
     if stack.name in with_resources(command.cloud):
         stack.prepare()
         result = stack.destroy()
+        # A rollback's pin is an operator's act, so no resource of the stack.
+        pin.delete(command.cloud.aws.client("ssm"), pin.parameter(parameter_path(stack_config.project(), stack.name)))
         row("deleted", f"{result.changes.get('delete', 0)} resources in {seconds(result.seconds)}")
     services.drop_database(stack_config.database_name(command.stack_name))
     others = list(with_resources(command.cloud))
     if others:
         say(f"cloud {command.cloud.name} goes on for {', '.join(others)}: `make down STACK={others[0]}` deletes it too")
         return
-    left = inventory(command.cloud.endpoint)
+    left = inventory(command.cloud.aws)
     kept = left.pop(RETAINED_KIND, [])
     row("emulator", f"empty but for {len(kept)} task definition(s) kept on purpose" if not left else f"LEFT: {left}")
     _stop(command, services)
@@ -127,13 +126,7 @@ def promote(command: Command, source: str, target: str) -> None:
     if problem := promotion.unfit(target):
         raise WrongCallError(problem)
     try:
-        if command.cloud.name == AWS:
-            found = output(["pulumi", "stack", "output", "--json", "--stack", source, "--non-interactive"], cwd=ROOT)
-            outputs = parse(source, json.loads(found))
-            ssm, ecr = (boto3.client(name, region_name=outputs.region) for name in ("ssm", "ecr"))
-        else:
-            outputs = command.stack(source).outputs()
-            ssm, ecr = (command.cloud.aws.client(name, outputs.region) for name in ("ssm", "ecr"))
-        say(promotion.promote(source, target, outputs, ssm, ecr))
+        found = live(command, source)
+        say(promotion.promote(source, target, found.outputs, found.client("ssm"), found.client("ecr")))
     except (ClientError, BotoCoreError) as error:
         raise UserError(f"AWS did not take the promotion: {error}") from None

@@ -9,16 +9,16 @@ import click
 from devcloud.cli.context import Command, cli
 from devcloud.cloud.cloud import STRIPPED_ENV_PREFIXES
 from devcloud.pulumi.stack import with_resources
-from devcloud.toolchain import host_image, node
+from devcloud.toolchain import database_standins, host_image, node
 from devcloud.toolchain.assembly import ensure_for_tests
 from devcloud.toolchain.standins import docker_hub_reachable
 from devcloud.toolchain.standins import ensure as ensure_standins
 from devcloud.util.console import UserError, row, say, seconds
 
 
-@cli.command()
-def status(command: Command) -> int:
-    """Show what runs on the cloud."""
+@cli.command("cloud-status")
+def cloud_status(command: Command) -> int:
+    """Show the processes of the cloud on this machine, and its stacks."""
     if not command.cloud.emulator_run_id_file.exists():
         say(f"cloud {command.cloud.name} is not running: `make up` starts it")
         return 1
@@ -32,23 +32,23 @@ def status(command: Command) -> int:
     row("endpoint", command.cloud.endpoint)
     row("registry", command.cloud.registry_address)
     for instance, state in services.engine.hosts().items():
-        row("host", f"{instance}: {state}; `make logs SERVICE={instance}` shows its console")
+        row("host", f"{instance}: {state}; `make cloud-logs NAME={instance}` shows its console")
     for name, resources in with_resources(command.cloud).items():
         row("stack", f"{name}: {resources} resources")
     return 0 if healthy else 1
 
 
-@cli.command()
-@click.argument("service", default="")
-def logs(command: Command, service: str) -> None:
-    """Show the end of every log, or more of one service's."""
+@cli.command("cloud-logs")
+@click.argument("process", default="")
+def cloud_logs(command: Command, process: str) -> None:
+    """Show the end of every log of the cloud on this machine, or more of one."""
     files = {file.stem: file for file in sorted(command.cloud.logs.glob("*.log"))}
-    if not files or service not in ("", *files):
+    if not files or process not in ("", *files):
         known = ", ".join(files) or "none yet"
-        raise UserError(f"No log of {service or 'any service'} on cloud {command.cloud.name}; there are: {known}.")
-    for file in [files[service]] if service else files.values():
+        raise UserError(f"Cloud {command.cloud.name} has no log of {process or 'any process'}; there are: {known}.")
+    for file in [files[process]] if process else files.values():
         print(f"==> {file}")
-        print("\n".join(file.read_text(errors="replace").splitlines()[-(200 if service else 10) :]))
+        print("\n".join(file.read_text(errors="replace").splitlines()[-(200 if process else 10) :]))
 
 
 @cli.command()
@@ -78,4 +78,5 @@ def toolchain(command: Command, tests: bool) -> None:
         node.ensure(command.cloud.cache, say)
     if not docker_hub_reachable():
         ensure_standins(command.cloud.cache, say)
+        database_standins.ensure(command.cloud.cache, say)
     host_image.ensure(command.cloud.cache, say)

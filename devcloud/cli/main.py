@@ -4,7 +4,7 @@ import xmlrpc.client
 
 from botocore.exceptions import BotoCoreError, ClientError
 
-from devcloud.cli import deploy, images, inspect, validate  # noqa: F401  each declares its commands
+from devcloud.cli import deploy, images, inspect, live, rollback, validate  # noqa: F401  each declares its commands
 from devcloud.cli.context import Command, cli
 from devcloud.cloud.cloud import Cloud
 from devcloud.pulumi import stack_config
@@ -23,5 +23,5 @@ def main() -> int:
         return invoke(cli, "devcloud", command)
     except SERVICE_ERRORS as problem:
         say(f"\nA service of cloud {command.cloud.name} did not answer ({type(problem).__name__}: {problem}).")
-        say("`make status` shows what runs and `make logs` what it said; `make up` starts what is down.")
+        say("`make cloud-status` shows what runs, `make cloud-logs` shows its logs, and `make up` starts what is down.")
         return 1

@@ -1,4 +1,6 @@
-"""Print the end of `make up`: each image, the changes, the bill."""
+"""Print the end of `make up`: each image, the changes, the bill, and where the time went."""
+
+from collections.abc import Iterator, Mapping
 
 from devcloud.images.registry import RegistryReader
 from devcloud.pulumi.progress import Result
@@ -24,10 +26,7 @@ def show(outputs: StackOutputs, result: Result, registry: RegistryReader) -> Non
             f"  {image:<8} {outputs.content_tags[image]}  {digest[:19]}...  "
             f"{unpacked}{over} ({size.compressed / MB:.0f} MB compressed)  {how}"
         )
-    changes = ", ".join(
-        f"{count} {DONE.get(operation, operation)}" for operation, count in sorted(result.changes.items())
-    )
-    say(f"resources  {changes} in {seconds(result.seconds)}")
+    say(changes(result))
     parts = ", ".join(
         f"{part} {usd:.2f}" for part, usd in sorted(outputs.monthly_cost_usd_by_part.items(), key=lambda item: -item[1])
     )
@@ -38,3 +37,27 @@ def show(outputs: StackOutputs, result: Result, registry: RegistryReader) -> Non
     row("address", outputs.api_url)
     if outputs.worker:
         row("queue", outputs.worker.queue_url)
+    say("time")
+    for phase, took in timeline(result):
+        row(phase, took)
+
+
+def timeline(result: Result) -> Iterator[tuple[str, str]]:
+    """Yield the phases of an `up` with their times: its builds, the release on the host, and the whole."""
+    built = {image: build for image, build in result.builds.items() if build.seconds}
+    if built:
+        yield "build", _each({image: max(0.0, build.seconds - build.push_seconds) for image, build in built.items()})
+        yield "push", _each({image: build.push_seconds for image, build in built.items()})
+    for phase, took in result.host.items():
+        yield phase, seconds(took)
+    yield "total", seconds(result.seconds)
+
+
+def _each(times: Mapping[str, float]) -> str:
+    return ", ".join(f"{image} {seconds(took)}" for image, took in times.items())
+
+
+def changes(result: Result) -> str:
+    """Return the line about what an `up` did to the resources."""
+    done = ", ".join(f"{count} {DONE.get(operation, operation)}" for operation, count in sorted(result.changes.items()))
+    return f"resources  {done} in {seconds(result.seconds)}"

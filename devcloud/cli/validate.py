@@ -17,8 +17,6 @@ from infra.lib.errors import InputError
 from infra.product import product_of
 from infra.releases.release import read_release_file
 from infra.settings import Settings, load_file
-from infra.settings.models import key_of_secret
-from infra.settings.stack_file import read_values
 
 HADOLINT_IGNORED = (
     "DL3006",  # an image to build on is a build argument, whose tag and digest are in the settings
@@ -59,8 +57,7 @@ def _check_committed(stack: str) -> None:
     A secret that is not set is no problem here: a new team sets its own before its first `up`, which asks for them.
     """
     file = stack_config.committed_file(stack)
-    values, encrypted = read_values(file, stack_config.project())
-    unset = {stack_config.key(key_of_secret(name)) for name in product_of().secrets} - values.keys() - encrypted
+    unset = stack_config.unset_secrets(stack)
     if unset:
         row(stack, f"not set yet: {', '.join(sorted(unset))}; `pulumi up` will ask for them")
     settings = load_file(file, stack, unset=unset)

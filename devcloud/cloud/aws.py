@@ -1,23 +1,25 @@
-"""Clients of the emulator, and the credentials that it takes: any do."""
+"""Clients of the emulator, with the key of this machine's operator or of a role."""
 
+from collections.abc import Mapping
 from typing import Any
 
 import boto3
 from botocore.config import Config
 
 REGION = "us-east-1"
-CREDENTIALS = {"AWS_ACCESS_KEY_ID": "test", "AWS_SECRET_ACCESS_KEY": "test"}
 
 
 class AwsClients:
     """The boto3 clients of one emulator, each made at its first use."""
 
-    def __init__(self, endpoint: str | None) -> None:
+    def __init__(self, endpoint: str | None, credentials: Mapping[str, str]) -> None:
+        """Take credentials by the names of AWS's environment variables."""
         self._endpoint = endpoint
         # A session of our own takes no profile or environment of the user's.
         self._session = boto3.Session(
-            aws_access_key_id=CREDENTIALS["AWS_ACCESS_KEY_ID"],
-            aws_secret_access_key=CREDENTIALS["AWS_SECRET_ACCESS_KEY"],
+            aws_access_key_id=credentials["AWS_ACCESS_KEY_ID"],
+            aws_secret_access_key=credentials["AWS_SECRET_ACCESS_KEY"],
+            aws_session_token=credentials.get("AWS_SESSION_TOKEN"),
         )
         self._clients: dict[tuple[str, str], Any] = {}
 

@@ -12,7 +12,8 @@ from functools import cached_property
 from pathlib import Path
 
 from devcloud.bootstrap import cache_folder
-from devcloud.cloud.aws import CREDENTIALS, REGION, AwsClients
+from devcloud.cloud.aws import REGION, AwsClients
+from devcloud.emulator.operator_key import OperatorKey
 from devcloud.util.console import MachineError, WrongCallError
 from devcloud.util.files import replace_text
 from devcloud.util.locks import locked
@@ -84,6 +85,15 @@ class Cloud:
         """Where this cloud's BuildKit listens."""
         return f"unix://{self.folder / 'buildkit' / 'buildkitd.sock'}"
 
+    @property
+    def was_started(self) -> bool:
+        """Whether it has chosen its ports, and so may have data."""
+        return self._ports_file.exists()
+
+    @property
+    def _ports_file(self) -> Path:
+        return self.folder / "ports.json"
+
     @cached_property
     def ports(self) -> Ports:
         """Its ports: chosen at its first start, the same ever after."""
@@ -92,7 +102,7 @@ class Cloud:
             return self._ports()
 
     def _ports(self) -> Ports:
-        file = self.folder / "ports.json"
+        file = self._ports_file
         if file.exists():
             return Ports(**json.loads(file.read_text()))
         others = [Ports(**json.loads(file.read_text())) for file in self.folder.parent.glob("*/ports.json")]
@@ -121,11 +131,26 @@ class Cloud:
     @cached_property
     def aws(self) -> AwsClients:
         """Clients of the emulator's services."""
-        return AwsClients(self.endpoint)
+        return AwsClients(self.endpoint, self.credentials)
+
+    @cached_property
+    def operator_file(self) -> Path:
+        """The file with the key of this machine's operator: made when it is first asked for, the same ever after."""
+        file = self.folder / "operator.json"
+        with locked(self.folder.parent / "operator.lock"):
+            if not file.exists():
+                self.folder.mkdir(parents=True, exist_ok=True)
+                replace_text(file, json.dumps(OperatorKey.new().variables()) + "\n", 0o600)
+        return file
+
+    @cached_property
+    def credentials(self) -> dict[str, str]:
+        """The operator's key as AWS's clients take it from their environment."""
+        return dict(OperatorKey.read(self.operator_file).variables())
 
     def inside(self) -> dict[str, str]:
         """Return what a container needs to find the emulator where on AWS it would find AWS."""
-        return {"AWS_ENDPOINT_URL": f"http://host.docker.internal:{self.ports.aws}", **CREDENTIALS}
+        return {"AWS_ENDPOINT_URL": f"http://host.docker.internal:{self.ports.aws}"}
 
     def docker_host(self) -> str:
         """The address of the Docker engine: the machine's own where it has one, else devcloud's."""
@@ -138,7 +163,7 @@ class Cloud:
             "AWS_ENDPOINT_URL": self.endpoint,
             "AWS_REGION": REGION,
             "AWS_DEFAULT_REGION": REGION,
-            **CREDENTIALS,
+            **self.credentials,
             "AWS_EC2_METADATA_DISABLED": "true",
             "PULUMI_HOME": str(pulumi_home),
             "PULUMI_BACKEND_URL": self.state.as_uri(),

@@ -12,7 +12,7 @@ from pathlib import Path
 from devcloud.cloud.cloud import Cloud
 from devcloud.cloud.supervisor import Program, Supervisor
 from devcloud.machines.containers import CLOUD_LABEL as LABEL
-from devcloud.machines.containers import INSTANCE_LABEL
+from devcloud.machines.containers import GROUPS_LABEL, INSTANCE_LABEL
 from devcloud.toolchain import Toolchain
 from devcloud.toolchain.host_image import HostImage
 from devcloud.util.console import UserError, row
@@ -34,6 +34,11 @@ class Container:
     publish: int | None = None
     """A port of the container to publish on a free port of 127.0.0.1."""
     user: str | None = None
+    groups: Sequence[str] = ()
+    """The security groups of its network interface."""
+    network_of: str | None = None
+    """A container whose network it shares."""
+    capabilities: Sequence[str] = ()
 
 
 class DockerEngine:
@@ -153,6 +158,11 @@ class DockerEngine:
         lines = self._docker("ps", "--all", *filters, "--format", template).splitlines()
         return dict(line.split("\t", 1) for line in lines)
 
+    def address(self, name: str) -> str:
+        """Return a container's address on the cloud's network."""
+        template = f'{{{{(index .NetworkSettings.Networks "{self.cloud.network}").IPAddress}}}}'
+        return self._docker("inspect", "--format", template, name).strip()
+
     def run(self, container: Container, *, detach: bool, timeout: float = 120, stdin: str | None = None) -> str:
         """Run a container as the platform would: read-only, without capabilities, within its limits.
 
@@ -160,9 +170,13 @@ class DockerEngine:
         it fails.
         """
         arguments = ["run", "--name", container.name, "--label", f"{LABEL}={self.cloud.name}"]
-        arguments += ["--network", self.cloud.network, "--add-host", f"host.docker.internal:{self.gateway()}"]
+        if container.network_of:
+            arguments += ["--network", f"container:{container.network_of}"]
+        else:
+            arguments += ["--network", self.cloud.network, "--add-host", f"host.docker.internal:{self.gateway()}"]
         arguments += ["--read-only", "--cap-drop", "ALL", "--security-opt", "no-new-privileges"]
         arguments += ["--tmpfs", "/tmp"]  # noqa: S108  inside the container
+        arguments += [word for name in container.capabilities for word in ("--cap-add", name)]
         if container.memory_mib:
             # As much swap as memory means none: a cloud's host has none either.
             arguments += ["--memory", f"{container.memory_mib}m", "--memory-swap", f"{container.memory_mib}m"]
@@ -170,6 +184,8 @@ class DockerEngine:
             arguments += ["--cpus", str(container.cpus)]
         if container.publish:
             arguments += ["--publish", f"127.0.0.1::{container.publish}"]
+        if container.groups:
+            arguments += ["--label", f"{GROUPS_LABEL}={','.join(container.groups)}"]
         if container.user:
             arguments += ["--user", container.user]
         for name in container.environment:

@@ -97,6 +97,7 @@ KINDS: Mapping[str, Look] = {
     "budgets": budgets,
     "buckets": all_of("s3", "list_buckets", "Buckets", "Name"),
     "clusters": all_of("ecs", "list_clusters", "clusterArns"),
+    "dashboards": all_of("cloudwatch", "list_dashboards", "DashboardEntries", "DashboardName"),
     "elastic addresses": all_of("ec2", "describe_addresses", "Addresses", "AllocationId"),
     "event rules": all_of("events", "list_rules", "Rules", "Name"),
     "identity providers": all_of("iam", "list_open_id_connect_providers", "OpenIDConnectProviderList", "Arn"),
@@ -140,6 +141,7 @@ KINDS: Mapping[str, Look] = {
     "SSM documents": all_of("ssm", "list_documents", "DocumentIdentifiers", "Name", Filters=OWN_DOCUMENTS),
     "subnets": in_vpcs("describe_subnets", "Subnets", "SubnetId"),
     "task definitions": all_of("ecs", "list_task_definitions", "taskDefinitionArns"),
+    "subscriptions": all_of("sns", "list_subscriptions", "Subscriptions", "SubscriptionArn"),
     "tasks": in_clusters("list_tasks", "taskArns", desiredStatus="RUNNING"),
     "topics": all_of("sns", "list_topics", "Topics", "TopicArn"),
     "users": all_of("iam", "list_users", "Users", "UserName"),
@@ -148,8 +150,7 @@ KINDS: Mapping[str, Look] = {
 }
 
 
-def inventory(endpoint: str) -> dict[str, list[str]]:
-    """Return what is left in the emulator at `endpoint`: sorted names or ids, by each kind that has some."""
-    clients = AwsClients(endpoint)
+def inventory(clients: AwsClients) -> dict[str, list[str]]:
+    """Return what is left in an emulator: sorted names or ids, by each kind that has some."""
     found = {kind: sorted(look(clients)) for kind, look in KINDS.items()}
     return {kind: names for kind, names in found.items() if names}

@@ -24,6 +24,7 @@ from devcloud.util.sockets import check_ports
 BUILDER = "slipway-local"
 """The buildx instance that stands for this cloud's BuildKit, as Pulumi.local.yaml names it."""
 BUILDKIT = "buildkit"
+EMULATOR = "emulator"
 MACHINES = "machines"
 VOLUMES = "volumes"
 """The folder of EBS volumes in a cloud's folder: they are gone with the emulator that knew them."""
@@ -61,7 +62,7 @@ class Services:
         self.engine.have_host_image(host_image.ensure(self.cloud.cache, say))
         programs = self._programs()
         if self.supervisor.running() and not self._emulator_lives():
-            row("aws", "the emulator has died, and what it held with it: starting the cloud anew")
+            row("emulator", "the emulator has died, and what it held with it: starting the cloud anew")
             self.stop_processes()
         if not self.supervisor.running():
             self._prepare()
@@ -126,7 +127,7 @@ class Services:
         shutil.rmtree(state, ignore_errors=True)
 
     def _emulator_lives(self) -> bool:
-        return self.supervisor.states().get("aws", {}).get("statename") in ("RUNNING", "STARTING", "STOPPED")
+        return self.supervisor.states().get(EMULATOR, {}).get("statename") in ("RUNNING", "STARTING", "STOPPED")
 
     def _prepare(self) -> None:
         """Write each service's configuration; make the database's folder."""
@@ -155,19 +156,19 @@ class Services:
         """Return every process of the cloud, in the order in which they start."""
         folder, ports, tools = self.cloud.folder, self.cloud.ports, self.toolchain
         gateway = self.engine.gateway()
-        registry = ("--registry", f"http://127.0.0.1:{ports.registry}")
+        shared = ("--registry", f"http://127.0.0.1:{ports.registry}", "--operator", str(self.cloud.operator_file))
         ours = {"PYTHONPATH": str(ROOT), "PYTHONUNBUFFERED": "1"}
 
         def python(name: str, module: str, port: int, *arguments: str, **settings: Any) -> Program:
             listen = ("--listen", f"127.0.0.1:{port}", "--listen", f"{gateway}:{port}")
-            command = [sys.executable, "-m", module, *listen, *registry, *arguments]
+            command = [sys.executable, "-m", module, *listen, *shared, *arguments]
             return Program(name, command, environment=ours, listens=("127.0.0.1", port), **settings)
 
         return [
             buildkit.registry(folder, tools.docker_registry, ports.registry),
             python(
                 *(
-                    "aws",
+                    EMULATOR,
                     "devcloud.emulator",
                     ports.aws,
                     "--registry-address",
@@ -176,7 +177,6 @@ class Services:
                 ),
                 priority=2,
                 restart=False,  # its state is gone with it: a new one would be another account
-                title="emulator",
                 patience=60,
             ),
             Program(

@@ -22,7 +22,7 @@ import httpx
 
 from devcloud.bootstrap import ROOT, cache_folder
 from devcloud.cloud import databases
-from devcloud.cloud.aws import CREDENTIALS, REGION
+from devcloud.cloud.aws import REGION
 from devcloud.cloud.cloud import STRIPPED_ENV_PREFIXES, Cloud
 from devcloud.cloud.product_environment import product_environment
 from devcloud.dev.foreground import Group, Process, clear_dead, interrupt_on_signals
@@ -193,7 +193,10 @@ class Dev:
         data = folder / "postgres"
         databases.initialise(programs, data)
         environment = {**os.environ, "PYTHONPATH": str(ROOT)}
-        emulator = [sys.executable, "-m", "devcloud.emulator", "--listen", f"127.0.0.1:{self.cloud.ports.aws}"]
+        emulator = [
+            *(sys.executable, "-m", "devcloud.emulator", "--listen", f"127.0.0.1:{self.cloud.ports.aws}"),
+            *("--operator", str(self.cloud.operator_file)),
+        ]
         for process in (
             Process(
                 "postgres",
@@ -311,7 +314,7 @@ def environment(cloud: Cloud, product: Product, shell: Mapping[str, str]) -> dic
         "JOBS_QUEUE_URL": f"{cloud.endpoint}/123456789012/{QUEUE}",
         "AWS_ENDPOINT_URL": cloud.endpoint,
         "AWS_REGION": REGION,
-        **CREDENTIALS,
+        **cloud.credentials,
         "AWS_EC2_METADATA_DISABLED": "true",
         "ORT_DISABLE_TELEMETRY": "1",
         "LOG_LEVEL": shell.get("LOG_LEVEL", "").strip() or "INFO",

@@ -5,11 +5,15 @@ import os
 
 from devcloud.emulator import moto_overrides
 from devcloud.emulator.addresses import address
+from devcloud.emulator.operator_key import OperatorKey
 
 
 def main() -> None:
     parser = argparse.ArgumentParser(prog="python -m devcloud.emulator", description=__doc__)
     parser.add_argument("--listen", type=address, action="append", required=True, metavar="HOST:PORT")
+    parser.add_argument(
+        "--operator", type=OperatorKey.read_argument, required=True, metavar="FILE", help="the operator's access key"
+    )
     parser.add_argument("--registry", metavar="URL", help="the registry that holds ECR's images; without one, no ECR")
     parser.add_argument(
         "--registry-address", metavar="HOST:PORT", help="where users push to and pull from: registry_proxy's address"
@@ -25,7 +29,7 @@ def main() -> None:
     from devcloud.emulator import server
 
     server.install(arguments.registry, arguments.registry_address, machines=arguments.machines)
-    server.serve(arguments.listen)
+    server.serve(arguments.listen, arguments.operator)
 
 
 if __name__ == "__main__":

@@ -1,6 +1,9 @@
-"""Addresses to listen on, as command-line arguments."""
+"""Addresses to listen on, as command-line arguments, and of images."""
 
 import argparse
+
+PULL_THROUGH = "ecr-public/docker/"
+"""The prefix of what a pull-through cache of ECR has from public.ecr.aws: Docker's official images, `library/...`."""
 
 
 def address(text: str) -> tuple[str, int]:

@@ -1,6 +1,6 @@
 """Refuse callers that are not this machine's own: web pages, and names that lead here by somebody else's DNS.
 
-The emulator takes any credentials, and its instances are containers of this machine.
+A page could ask the endpoints for machines, which know a caller by its address alone.
 """
 
 import ipaddress

@@ -8,7 +8,6 @@ it, and `registry_proxy` sees to it that this is right after the push. A reposit
 import base64
 import datetime
 import json
-import secrets
 import threading
 from dataclasses import dataclass
 from typing import Any, cast
@@ -27,6 +26,7 @@ from moto.ecr.responses import ECRResponse
 
 from devcloud.emulator import lifecycle_policy, moto_overrides, mutability
 from devcloud.emulator.moto_overrides import AwsError
+from devcloud.emulator.registry_api import TOKENS
 from devcloud.util.registry import INDEX_TYPES, Manifest, Registry, RegistryError, digest_of, media_type_of
 
 TOKEN_LIFE = datetime.timedelta(hours=12)  # GetAuthorizationToken in the ECR API reference
@@ -51,7 +51,6 @@ class EcrBackend(ECRBackend):
     _url_module = urls
     registry: Registry
     registry_address: str
-    token: str
 
     def __init__(self, region_name: str, account_id: str) -> None:
         super().__init__(region_name, account_id)
@@ -140,9 +139,9 @@ class Response(ECRResponse):
         return cast(EcrBackend, self.ecr_backend)
 
     def get_authorization_token(self) -> ActionResult:
-        """GetAuthorizationToken: the one token of this emulator's life, which `registry_proxy` accepts."""
+        """GetAuthorizationToken: the caller's own, by which `registry_proxy` knows what it may do."""
         data = {
-            "authorizationToken": base64.b64encode(f"AWS:{self.backend.token}".encode()).decode(),
+            "authorizationToken": base64.b64encode(f"AWS:{TOKENS.of(self.get_access_key())}".encode()).decode(),
             "expiresAt": datetime.datetime.now(datetime.UTC) + TOKEN_LIFE,
             "proxyEndpoint": f"http://{self.backend.registry_address}",
         }
@@ -328,5 +327,4 @@ def install(registry_url: str, registry_address: str) -> None:
     """
     EcrBackend.registry = Registry(registry_url)
     EcrBackend.registry_address = registry_address
-    EcrBackend.token = secrets.token_urlsafe(32)
     moto_overrides.install(ecr_backends, EcrBackend, urls, Response)

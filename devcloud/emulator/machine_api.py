@@ -15,10 +15,11 @@ from typing import Any
 from wsgiref.types import StartResponse, WSGIApplication, WSGIEnvironment
 
 from moto.ec2.models.instances import Instance
-from moto.sts.models import sts_backends
+from moto.sts.models import AssumedRole
 
-from devcloud.emulator import metadata, ssm_commands
+from devcloud.emulator import metadata, policies, roles, ssm_commands
 from devcloud.emulator.machines import MACHINES, volumes
+from devcloud.emulator.policies import Call, NotJudgedError, Verdict
 
 PREFIX = "/_devcloud/"
 DATA_PLANE = "127.0.0.1"
@@ -30,6 +31,15 @@ CREDENTIALS_SECONDS = 6 * 3600
 RENEWED_SECONDS = 15 * 60
 """New ones are given out so long before that."""
 ROLE_OF_SERVICE = "iam/security-credentials"
+NOT_TRUSTED = (
+    "EC2 cannot assume the role {}.  Please see documentation at https://docs.aws.amazon.com/IAM/latest/UserGuide/"
+    "troubleshoot_iam-ec2.html#troubleshoot_iam-ec2_errors-info-doc."
+)
+AGENT_ACTIONS = (
+    *("ssm:UpdateInstanceInformation", "ssmmessages:CreateControlChannel", "ssmmessages:OpenControlChannel"),
+    *("ec2messages:GetMessages", "ec2messages:AcknowledgeMessage", "ec2messages:SendReply"),
+)
+"""The permissions without which AWS's agent takes no commands."""
 
 
 class MachineApi:
@@ -65,8 +75,9 @@ class MachineApi:
             return HTTPStatus.OK, {}
         if method == "POST" and path in ("agent/poll", "agent/begin", "agent/report"):
             instance = MACHINES.at(address)
-            if instance is None or instance.id not in instance.ec2_backend.iam_instance_profile_associations:
-                problem = f"No instance with a role has the address {address}."
+            if instance is None:
+                return HTTPStatus.FORBIDDEN, {"problem": f"No instance has the address {address}."}
+            if problem := agent_problem(instance):
                 return HTTPStatus.FORBIDDEN, {"problem": problem}
             if path == "agent/poll":
                 return HTTPStatus.OK, poll(instance)
@@ -113,7 +124,7 @@ class Credentials:
     """The credentials of instances' roles, renewed before they end."""
 
     def __init__(self) -> None:
-        self._given: dict[tuple[str, str], Any] = {}
+        self._given: dict[tuple[str, str], AssumedRole] = {}
         self._lock = threading.Lock()
 
     def of(self, instance: Instance, role_arn: str) -> str:
@@ -123,15 +134,12 @@ class Credentials:
             role = self._given.get(key)
             now = datetime.now(UTC).replace(tzinfo=None)
             if role is None or (role.expiration - now).total_seconds() < RENEWED_SECONDS:
-                backend = sts_backends[instance.ec2_backend.account_id]["aws"]
-                role = self._given[key] = backend.assume_role(
-                    region_name=instance.region_name,
-                    role_session_name=instance.id,
-                    role_arn=role_arn,
-                    policy="",
-                    duration=CREDENTIALS_SECONDS,
-                    external_id="",
-                )
+                role = roles.assume_for_service(role_arn, "ec2.amazonaws.com", instance.id, CREDENTIALS_SECONDS)
+                if role is None:
+                    message = NOT_TRUSTED.format(role_arn.rpartition("/")[2])
+                    refused = {"Code": "AssumeRoleUnauthorizedAccess", "Message": message, "LastUpdated": _time(now)}
+                    return json.dumps(refused, indent=2)
+                self._given[key] = role
         content = {
             "Code": "Success",
             "LastUpdated": _time(now),
@@ -142,6 +150,22 @@ class Credentials:
             "Expiration": _time(role.expiration),
         }
         return json.dumps(content, indent=2)
+
+
+def agent_problem(instance: Instance) -> str | None:
+    """Return the reason why an instance's agent takes no commands; None if its role lets it."""
+    association = instance.ec2_backend.iam_instance_profile_associations.get(instance.id)
+    if association is None:
+        return f"{instance.id} has no role."
+    for role in association.iam_instance_profile.roles:
+        for action in AGENT_ACTIONS:
+            try:
+                allowed = policies.judge(roles.documents(role.arn), Call(action)).verdict is Verdict.ALLOWED
+            except NotJudgedError as error:
+                return f"devcloud's emulator does not judge {error}."
+            if not allowed:
+                return f"The role {role.name} does not allow {action}, which the agent needs."
+    return None
 
 
 def facts(instance: Instance, credentials: Credentials) -> metadata.Facts:

@@ -87,6 +87,7 @@ class Machines:
             "cpus": kind["VCpuInfo"]["DefaultVCpus"],
             "privateAddress": instance.private_ip,
             "publish": published(instance),
+            "inbound": inbound(instance),
             "hopLimit": instance.metadata_options.http_put_response_hop_limit,
             "reboots": machine.reboots - machine.rebooted,
             "volumes": [
@@ -154,6 +155,21 @@ def published(instance: Instance) -> list[dict[str, Any]]:
         return []
     ports = sorted({port for rule in _open(instance.nics[0].group_set) for port in rule})
     return [{"address": address, "port": port} for port in ports]
+
+
+def inbound(instance: Instance) -> list[dict[str, Any]]:
+    """Return each rule of an instance's security groups for what comes in. Prefix lists and IPv6 open nothing."""
+    return [
+        {
+            "protocol": rule.ip_protocol,
+            "from": rule.from_port,
+            "to": rule.to_port,
+            "cidr": rule.ip_range.get("CidrIp"),
+            "group": rule.source_group.get("GroupId"),
+        }
+        for group in instance.nics[0].group_set
+        for rule in group.ingress_rules
+    ]
 
 
 def _open(groups: Iterable[Any]) -> Iterator[range]:

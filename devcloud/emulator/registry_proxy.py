@@ -8,14 +8,13 @@ import argparse
 import asyncio
 import base64
 import binascii
-import hmac
 import json
 import re
 import signal
 import sys
 import time
 from collections import defaultdict
-from collections.abc import Awaitable, Callable
+from collections.abc import Awaitable, Callable, Mapping
 from dataclasses import dataclass
 from http import HTTPStatus
 from typing import Any
@@ -23,11 +22,15 @@ from urllib.parse import quote
 
 import aiohttp
 from aiohttp import web
+from botocore.auth import SigV4Auth
+from botocore.awsrequest import AWSRequest
+from botocore.credentials import Credentials
 from multidict import CIMultiDict, CIMultiDictProxy
 from yarl import URL
 
 from devcloud.emulator import mutability
-from devcloud.emulator.addresses import address
+from devcloud.emulator.addresses import PULL_THROUGH, address
+from devcloud.emulator.operator_key import OperatorKey
 from devcloud.util.registry import MANIFEST_TYPES, digest_of
 
 REGION = "us-east-1"
@@ -79,20 +82,32 @@ class Repository:
 class Ecr:
     """ECR's API at the emulator. Answers are believed for two seconds, but a refusal is never remembered."""
 
-    def __init__(self, session: aiohttp.ClientSession, endpoint: str) -> None:
+    def __init__(self, session: aiohttp.ClientSession, endpoint: str, operator: OperatorKey) -> None:
         self.session = session
         self.endpoint = endpoint
-        self._token = ("", 0.0)
+        self._signer = SigV4Auth(Credentials(operator.access_key, operator.secret_key), "ecr", REGION)
+        self._allowed: dict[tuple[str, str, str], float] = {}
+        """When the emulator last said that a token may do something in a repository."""
         self._repositories: dict[str, tuple[Repository, float]] = {}
 
-    async def accepts(self, token: str) -> bool:
-        """Whether this is the token that GetAuthorizationToken hands out."""
-        known, asked = self._token
-        if not hmac.compare_digest(known, token) or time.monotonic() - asked > BELIEVED_SECONDS:
-            data = (await self.call("GetAuthorizationToken", {}))["authorizationData"][0]
-            known = base64.b64decode(data["authorizationToken"]).decode().partition(":")[2]
-            self._token = (known, time.monotonic())
-        return hmac.compare_digest(known, token)
+    async def allows(self, token: str, operation: str = "", repository: str = "") -> None:
+        """Refuse a token that GetAuthorizationToken did not hand out, and what its owner may not do."""
+        key = (token, operation, repository)
+        if time.monotonic() - self._allowed.get(key, -BELIEVED_SECONDS) < BELIEVED_SECONDS:
+            return
+        asked = {"token": token, "operation": operation, "repository": repository, "region": REGION}
+        _, answer = await self._post("/_registry/allows", asked, {"Content-Type": "application/json"})
+        if not answer.get("known"):
+            # What ECR says of a token of yesterday; here it is one of an emulator that was started before.
+            raise RegistryProxyError(
+                HTTPStatus.FORBIDDEN, "DENIED", "Your authorization token has expired. Reauthenticate and try again."
+            )
+        if answer["problem"]:
+            raise RegistryProxyError(HTTPStatus.FORBIDDEN, "DENIED", answer["problem"])
+        self._allowed = {
+            old: asked for old, asked in self._allowed.items() if time.monotonic() - asked < BELIEVED_SECONDS
+        }
+        self._allowed[key] = time.monotonic()
 
     async def repository(self, name: str, fresh: bool = False) -> Repository:
         """The repository of this name; `fresh` asks even if the answer is known. Refuses an unknown one."""
@@ -111,21 +126,52 @@ class Ecr:
         await self.call("BatchGetImage", {"repositoryName": repository, "imageIds": [{"imageDigest": digest}]})
 
     async def call(self, operation: str, parameters: dict[str, Any]) -> dict[str, Any]:
-        """Call the API. Signed in form only, since the emulator takes any credentials."""
+        """Call ECR's API as the operator."""
         headers = {
-            "Authorization": f"AWS4-HMAC-SHA256 Credential=ecr-front/20150921/{REGION}/ecr/aws4_request, "
-            "SignedHeaders=host, Signature=none",
             "Content-Type": "application/x-amz-json-1.1",
             "X-Amz-Target": f"AmazonEC2ContainerRegistry_V20150921.{operation}",
         }
-        async with self.session.post(self.endpoint, data=json.dumps(parameters), headers=headers) as response:
-            answer: dict[str, Any] = await response.json(content_type=None)
-        if response.status == HTTPStatus.OK:
+        status, answer = await self._post("/", parameters, headers)
+        if status == HTTPStatus.OK:
             return answer
         error = str(answer.get("__type", "")).rpartition("#")[2]
         if error == "RepositoryNotFoundException":
             raise RegistryProxyError(HTTPStatus.NOT_FOUND, "NAME_UNKNOWN", answer["message"])
         raise RegistryProxyError(HTTPStatus.SERVICE_UNAVAILABLE, "UNAVAILABLE", f"ECR's {operation} failed: {error}")
+
+    async def _post(
+        self, path: str, parameters: Mapping[str, Any], headers: Mapping[str, str]
+    ) -> tuple[int, dict[str, Any]]:
+        """Send the emulator a request that the operator signs. Return the status and the content of the answer."""
+        url = f"{self.endpoint}{path}"
+        request = AWSRequest(method="POST", url=url, data=json.dumps(parameters).encode(), headers=dict(headers))
+        self._signer.add_auth(request)
+        async with self.session.post(url, data=request.data, headers=dict(request.headers.items())) as response:
+            return response.status, await response.json(content_type=None)
+
+
+def token_of(request: web.Request) -> str:
+    """Return the token of a request. Refuse one without the user AWS."""
+    scheme, _, encoded = request.headers.get("Authorization", "").partition(" ")
+    if scheme.lower() != "basic":
+        raise RegistryProxyError(HTTPStatus.UNAUTHORIZED, "UNAUTHORIZED", "Not Authorized")
+    try:
+        user, _, token = base64.b64decode(encoded, validate=True).decode().partition(":")
+    except (binascii.Error, UnicodeDecodeError):
+        user, token = "", ""
+    return token if user == "AWS" else ""
+
+
+def operation(method: str, reference: str | None, blob: str | None) -> str:
+    """Return the operation of ECR's API that a request of the registry protocol stands for."""
+    reads = method in ("GET", "HEAD")
+    if reference:
+        return "BatchGetImage" if reads else "PutImage" if method == "PUT" else "BatchDeleteImage"
+    if not blob:
+        return "ListImages"
+    if blob.startswith("uploads"):
+        return {"POST": "InitiateLayerUpload", "PUT": "CompleteLayerUpload"}.get(method, "UploadLayerPart")
+    return "BatchCheckLayerAvailability" if method == "HEAD" else "GetDownloadUrlForLayer"
 
 
 class Front:
@@ -139,16 +185,21 @@ class Front:
     async def handle(self, request: web.Request) -> web.StreamResponse:
         """Answer one request, as ECR would."""
         try:
-            await self.authorize(request)
+            token = token_of(request)
             if request.path in ("/v2", "/v2/"):
+                await self.ecr.allows(token)
                 return web.json_response({}, headers={"Docker-Distribution-Api-Version": "registry/2.0"})
             match = ADDRESS.fullmatch(request.path)
             if not match or ".." in request.path.split("/"):
                 raise RegistryProxyError(HTTPStatus.NOT_FOUND, "UNSUPPORTED", "The operation is unsupported.")
             name, reference = match["repository"], match["reference"]
+            public = name.startswith(f"{PULL_THROUGH}library/") and request.method in ("GET", "HEAD")
+            if not public:
+                await self.ecr.allows(token, operation(request.method, reference, match["blob"]), name)
             if reference and request.method == "PUT":
                 return await self.put_manifest(request, name, reference)
-            await self.ecr.repository(name)
+            if not public:
+                await self.ecr.repository(name)
             return await self.forward(request, await self.query(request))
         except RegistryProxyError as refusal:
             response = refusal.response()
@@ -160,21 +211,6 @@ class Front:
         except (aiohttp.ClientConnectionError, TimeoutError) as error:
             message = f"ECR's registry or API cannot be reached ({type(error).__name__}): is the cloud running?"
             return RegistryProxyError(HTTPStatus.SERVICE_UNAVAILABLE, "UNAVAILABLE", message).response()
-
-    async def authorize(self, request: web.Request) -> None:
-        """Refuse a request without the user AWS and a token that is good now."""
-        scheme, _, encoded = request.headers.get("Authorization", "").partition(" ")
-        if scheme.lower() != "basic":
-            raise RegistryProxyError(HTTPStatus.UNAUTHORIZED, "UNAUTHORIZED", "Not Authorized")
-        try:
-            user, _, token = base64.b64decode(encoded, validate=True).decode().partition(":")
-        except (binascii.Error, UnicodeDecodeError):
-            user, token = "", ""
-        if user != "AWS" or not await self.ecr.accepts(token):
-            # What ECR says of a token of yesterday; here it is one of an emulator that was started before.
-            raise RegistryProxyError(
-                HTTPStatus.FORBIDDEN, "DENIED", "Your authorization token has expired. Reauthenticate and try again."
-            )
 
     async def query(self, request: web.Request) -> str:
         """The query to send on: a blob is mounted only out of a repository that ECR has."""
@@ -215,7 +251,8 @@ class Front:
 
     async def forward(self, request: web.Request, query: str, body: bytes | None = None) -> web.StreamResponse:
         """Send a request on and its answer back; `body` where it was read already."""
-        path = quote(request.path, safe="/:@")
+        # The registry behind has stand-ins for them, where public.ecr.aws would be asked.
+        path = quote(request.path.replace(f"/v2/{PULL_THROUGH}", "/v2/", 1), safe="/:@")
         url = URL(f"{self.registry}{path}{'?' + query if query else ''}", encoded=True)
         data = body if body is not None or not request.can_read_body else request.content
         headers = without(request.headers, NOT_FOR_THE_REGISTRY)
@@ -285,7 +322,7 @@ async def log(
         print(line, file=sys.stderr, flush=True)
 
 
-async def serve(addresses: list[tuple[str, int]], registry: str, endpoint: str) -> None:
+async def serve(addresses: list[tuple[str, int]], registry: str, endpoint: str, operator: OperatorKey) -> None:
     """Serve on each address until SIGTERM or SIGINT."""
     stop = asyncio.Event()
     for number in (signal.SIGTERM, signal.SIGINT):
@@ -295,7 +332,7 @@ async def serve(addresses: list[tuple[str, int]], registry: str, endpoint: str) 
     async with aiohttp.ClientSession(
         connector=connector, timeout=timeout, auto_decompress=False, read_bufsize=CHUNK_BYTES
     ) as session:
-        front = Front(session, Ecr(session, endpoint), registry)
+        front = Front(session, Ecr(session, endpoint, operator), registry)
         application = web.Application(middlewares=[log])
         application.router.add_route("*", "/{path:.*}", front.handle)
         runner = web.AppRunner(application, access_log=None, read_bufsize=CHUNK_BYTES, auto_decompress=False)
@@ -321,8 +358,11 @@ def main() -> None:
     parser.add_argument("--listen", type=address, action="append", required=True, metavar="HOST:PORT")
     parser.add_argument("--registry", required=True, metavar="URL", help="the registry that holds the images")
     parser.add_argument("--aws", required=True, metavar="URL", help="the emulator of `python -m devcloud.emulator`")
+    parser.add_argument(
+        "--operator", type=OperatorKey.read_argument, required=True, metavar="FILE", help="the operator's access key"
+    )
     arguments = parser.parse_args()
-    asyncio.run(serve(arguments.listen, arguments.registry, arguments.aws))
+    asyncio.run(serve(arguments.listen, arguments.registry, arguments.aws, arguments.operator))
 
 
 if __name__ == "__main__":

@@ -13,12 +13,16 @@ from wsgiref.types import StartResponse, WSGIApplication, WSGIEnvironment
 from moto.moto_server.werkzeug_app import DomainDispatcherApplication, MotoRequestHandler, create_backend_app
 from werkzeug.serving import BaseWSGIServer, make_server
 
-from devcloud.emulator import application_autoscaling, budgets, ec2, ecr, ecs, sqs, ssm
+from devcloud.emulator import application_autoscaling, budgets, cloudwatch, ec2, ecr, ecs, sqs, ssm
+from devcloud.emulator.authorization import Authorization
 from devcloud.emulator.callers import Callers
 from devcloud.emulator.constraints import Constraints, signed_for
 from devcloud.emulator.idempotency import Retries, attempt
 from devcloud.emulator.machine_api import MachineApi
 from devcloud.emulator.machines import MACHINES
+from devcloud.emulator.operator_key import OperatorKey
+from devcloud.emulator.registry_api import RegistryApi
+from devcloud.emulator.task_api import TaskApi
 
 
 def install(registry_url: str | None, registry_address: str | None, *, machines: bool = False) -> None:
@@ -29,7 +33,7 @@ def install(registry_url: str | None, registry_address: str | None, *, machines:
     MACHINES.managed = machines
     # Roles of the program refer to managed policies; read when IAM is first used.
     os.environ["MOTO_IAM_LOAD_MANAGED_POLICIES"] = "true"
-    for service in (application_autoscaling, budgets, ec2, ecs, sqs, ssm):
+    for service in (application_autoscaling, budgets, cloudwatch, ec2, ecs, sqs, ssm):
         service.install()
     if registry_url and registry_address:
         ecr.install(registry_url, registry_address)
@@ -83,16 +87,18 @@ class Handler(MotoRequestHandler):
         """Nothing: `Log` writes the line."""
 
 
-def serve(addresses: list[tuple[str, int]]) -> None:
+def serve(addresses: list[tuple[str, int]], operator: OperatorKey) -> None:
     """Serve on each address, from one state, until SIGTERM or SIGINT: SystemExit then.
 
     Raise SystemExit with a sentence where an address cannot be had.
     """
+    service = TaskApi(RegistryApi(Retries(Constraints(DomainDispatcherApplication(create_backend_app)))))
     # Machines ask all the time: what they ask is not logged.
-    application = Callers(MachineApi(Log(Retries(Constraints(DomainDispatcherApplication(create_backend_app))))))
+    application = Callers(MachineApi(Log(Authorization(service, operator))))
     servers = [listener(host, port, application) for host, port in addresses]
     for server in servers:
         threading.Thread(target=server.serve_forever, daemon=True).start()
+    threading.Thread(target=cloudwatch.evaluate_for_ever, daemon=True).start()
     try:
         for number in (signal.SIGTERM, signal.SIGINT):
             signal.signal(number, _leave)

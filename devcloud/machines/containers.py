@@ -9,11 +9,14 @@ import json
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 
+from devcloud.machines.inbound import Rule
 from devcloud.machines.volumes import Volume
 
 CLOUD_LABEL = "slipway.cloud"
 """Every container and network of ours carries it, with the name of its cloud: what is left goes with the cloud."""
 INSTANCE_LABEL = "slipway.instance"
+GROUPS_LABEL = "slipway.groups"
+"""The label of a container that is a task, with the security groups of its network interface."""
 KERNEL_MIB, SYSTEM_MIB = 88, 150
 """The memory that an instance's kernel takes, and that Amazon Linux takes more than the host image (estimates from
 shared/reviews/host-and-worker.md): without them a rehearsed host would have more than a real one."""
@@ -62,6 +65,8 @@ class Wanted:
     hop_limit: int
     reboots: int
     """How many reboots were asked for and not done."""
+    inbound: tuple[Rule, ...] = ()
+    """The rules of its security groups."""
     volumes: tuple[Volume, ...] = ()
     """The disks beside its own."""
 
@@ -78,6 +83,7 @@ class Wanted:
             doors=tuple(Door(door["address"], door["port"]) for door in fields["publish"]),
             hop_limit=fields["hopLimit"],
             reboots=fields["reboots"],
+            inbound=tuple(Rule.parse(each) for each in fields["inbound"]),
             volumes=tuple(Volume(each["id"], each["device"], each["sizeGib"]) for each in fields["volumes"]),
         )
 

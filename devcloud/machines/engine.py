@@ -1,5 +1,6 @@
 """The Docker engine as the data plane uses it."""
 
+import json
 import subprocess
 import tempfile
 from collections.abc import Mapping
@@ -8,6 +9,7 @@ from typing import IO
 
 from devcloud.machines.containers import (
     CLOUD_LABEL,
+    GROUPS_LABEL,
     INSTANCE_LABEL,
     STOP_SECONDS,
     Place,
@@ -17,6 +19,7 @@ from devcloud.machines.containers import (
     name_of,
     states,
 )
+from devcloud.machines.inbound import RESTORE, members_of
 from devcloud.util.processes import output, traced
 
 STATES = f'{{{{.Label "{INSTANCE_LABEL}"}}}} {{{{.State}}}}'
@@ -65,6 +68,20 @@ class Engine:
         """Take a disk from a running host."""
         self._docker("exec", name_of(self.place, instance_id), "rm", "-f", node)
 
+    def members(self) -> dict[str, list[str]]:
+        """Return the addresses of the tasks that carry each security group."""
+        filters = ["--filter", f"label={CLOUD_LABEL}={self.place.cloud}", "--filter", f"label={GROUPS_LABEL}"]
+        labels = self._docker("ps", *filters, "--format", f'{{{{.Names}}}} {{{{.Label "{GROUPS_LABEL}"}}}}')
+        if not labels.strip():
+            return {}
+        network = self._docker("network", "inspect", "--format", "{{json .Containers}}", self.place.network)
+        return members_of(labels.splitlines(), json.loads(network))
+
+    def guard(self, instance_id: str, rules: str) -> None:
+        """Let a running host's network take the rules of its security groups, all at once."""
+        name = name_of(self.place, instance_id)
+        self._docker("exec", "--interactive", name, *RESTORE, stdin=rules)
+
     def stop(self, instance_id: str) -> None:
         """Shut a host down; cut its power if that takes too long."""
         self._docker("stop", name_of(self.place, instance_id), timeout=STOP_SECONDS + 60)
@@ -78,9 +95,9 @@ class Engine:
         command = [str(self.docker), "logs", "--follow", "--since", since, name_of(self.place, instance_id)]
         return subprocess.Popen(traced(command), stdin=subprocess.DEVNULL, stdout=log, stderr=subprocess.STDOUT)
 
-    def _docker(self, *arguments: str, timeout: float = 120, may_fail: bool = False) -> str:
+    def _docker(self, *arguments: str, timeout: float = 120, may_fail: bool = False, stdin: str | None = None) -> str:
         if not may_fail:
-            return output([str(self.docker), *arguments], timeout=timeout)
+            return output([str(self.docker), *arguments], timeout=timeout, stdin=stdin)
         command = [str(self.docker), *arguments]
         subprocess.run(traced(command), capture_output=True, timeout=timeout, check=False)
         return ""

@@ -13,6 +13,7 @@ from typing import Any
 
 from devcloud.machines.containers import Wanted
 from devcloud.machines.engine import Engine
+from devcloud.machines.inbound import Members, chain
 from devcloud.machines.volumes import Volume, Volumes
 from devcloud.util.console import UserError
 
@@ -70,6 +71,9 @@ class DataPlane:
         self.emulator = emulator
         self.volumes = volumes
         self._attached: dict[str, tuple[Volume, ...]] = {}
+        self._guarded: dict[str, str] = {}
+        """The rules of its security groups that each host holds."""
+        self._members: Members = {}
         self.consoles = Consoles(engine, logs)
         self._pool = ThreadPoolExecutor(max_workers=8)
         self._work: dict[str, Future[None]] = {}
@@ -86,6 +90,7 @@ class DataPlane:
                     self.consoles.forget_all_but(wanted)
                 if wanted != before or self._busy() or time.monotonic() - asked > DOCKER_SECONDS:
                     states = self.engine.states()
+                    self._members = self.engine.members()
                     asked = time.monotonic()
                     self.volumes.forget_all_but(self.emulator.volumes())
                 self.reconcile(wanted, states)
@@ -108,6 +113,8 @@ class DataPlane:
                 self._work[instance_id] = self._pool.submit(self._settle, instance_id, there)
             elif here == "running" and self._attached.get(instance_id) != there.volumes:
                 self._work[instance_id] = self._pool.submit(self._attach, there)
+            elif here == "running" and self._guarded.get(instance_id) != self._rules(there):
+                self._work[instance_id] = self._pool.submit(self._guard, there)
         for instance_id in wanted:
             running = states.get(instance_id) == "running"
             if (text := self.consoles.news(instance_id, running=running)) is not None:
@@ -155,9 +162,19 @@ class DataPlane:
 
     def _start(self, wanted: Wanted) -> None:
         address = self.engine.start(wanted.id)
+        self._guard(wanted)
         # Before it is reported, which is when the host can be asked for anything.
         self._attach(wanted, booted=True)
         self.emulator.report(wanted.id, address=address, state="running")
+
+    def _rules(self, wanted: Wanted) -> str:
+        return chain(wanted.inbound, self._members, self.engine.place.gateway)
+
+    def _guard(self, wanted: Wanted) -> None:
+        """Let a host hold its security groups. A boot has taken the rules away."""
+        rules = self._rules(wanted)
+        self.engine.guard(wanted.id, rules)
+        self._guarded[wanted.id] = rules
 
     def _attach(self, wanted: Wanted, *, booted: bool = False) -> None:
         """Let a host have its volumes and no other. A boot has taken all of them away."""

@@ -9,6 +9,7 @@ from pathlib import Path
 from typing import Any
 
 from devcloud.util.console import HEARTBEAT_SECONDS, row, say, seconds
+from infra.releases import timeline
 
 IMAGE_TYPE = "docker-build:index:Image"
 DOING = {
@@ -23,12 +24,18 @@ DOING = {
 }
 COMPONENTS = ("pulumi:", "slipway:index:")
 """Beginnings of the types that only group other resources: they are not reported."""
-RELEASE = "release: "
-"""Beginning of the lines in which the program tells what the host does with a release."""
+SUBJECTS = {"release: ": "host", "rollback: ": "rollback"}
+"""Beginnings of the lines in which the program tells what a release is doing, and the subjects of our own lines."""
+GONE = ("delete", "delete-replaced")
+"""Operations by which a resource leaves the state."""
 QUIET = ("same", "read", "read-discard", "refresh")
 """Operations that are not reported."""
 BUILD_STEP = re.compile(r"^#(?P<number>\d+) \[(?P<step>(?!internal|auth)[^\]]+)\] (?P<what>(?!FROM).+)")
 BUILD_RESULT = re.compile(r"^#(?P<number>\d+) (?P<result>CACHED|DONE [\d.]+s)")
+PUSHED = re.compile(
+    r"^#\d+ (pushing |preparing build cache for export|sending cache export).*?(?P<seconds>[\d.]+)s done$"
+)
+"""A part of what goes to the registry: layers, manifest and build cache."""
 
 
 @dataclass
@@ -36,6 +43,8 @@ class Build:
     """The build of one image, as BuildKit's log tells it."""
 
     seconds: float = 0
+    push_seconds: float = 0
+    """Part of `seconds`: what the image and its cache took to reach the registry."""
     cached_steps: int = 0
     run_steps: int = 0
     step: str = ""
@@ -58,6 +67,8 @@ class Build:
             self._open.remove(found["number"])
             self.cached_steps += found["result"] == "CACHED"
             self.run_steps += found["result"] != "CACHED"
+        elif found := PUSHED.match(line):
+            self.push_seconds += float(found["seconds"])
 
 
 @dataclass
@@ -68,6 +79,8 @@ class Result:
     """How many resources were created, updated, deleted, replaced, or stayed the same."""
     builds: dict[str, Build] = field(default_factory=dict)
     """By the image's name."""
+    host: dict[str, float] = field(default_factory=dict)
+    """The seconds of each phase of the release on the host; empty if none was carried out."""
     errors: list[str] = field(default_factory=list)
     program_said: list[str] = field(default_factory=list)
     """The program's standard error: a traceback, if it has a bug."""
@@ -165,8 +178,17 @@ class Progress:
             self.result.program_said += message.splitlines()
         elif severity == "warning":
             say(f"  warning     {message.strip()}")
-        elif severity == "info" and message.startswith(RELEASE):
-            self._say("host", message.removeprefix(RELEASE).strip())
+        elif severity == "info":
+            for beginning, subject in SUBJECTS.items():
+                if message.startswith(beginning):
+                    self._tell(subject, message.removeprefix(beginning).strip())
+
+    def _tell(self, subject: str, text: str) -> None:
+        phases = timeline.read(text)
+        if phases is None:
+            self._say(subject, text)
+        else:
+            self.result.host = phases  # for the table at the end
 
     def _build(self, urn: str) -> Build | None:
         """Return the build that a resource is, if it is one and has begun."""
@@ -180,6 +202,8 @@ def count_errors(log: Path) -> int:
 
 
 def _is_reported(metadata: dict[str, Any]) -> bool:
+    if metadata["type"] == IMAGE_TYPE and metadata["op"] in GONE:
+        return False  # it only leaves the state: the image stays in the registry
     return metadata["op"] not in QUIET and not metadata["type"].startswith(COMPONENTS)
 
 

@@ -61,7 +61,7 @@ class Stack:
         self.end_dead_run()
         if not self._state_file.exists():
             # `init` writes a salt into the settings file in the current folder.
-            folder = ROOT if self.name == stack_config.LOCAL else self.config.parent
+            folder = self.config.parent
             self._pulumi("stack", "init", self.name, "--no-select", "--secrets-provider", "passphrase", cwd=folder)
         state = self._export()
         interrupted = recovery.interrupted(state)
@@ -137,7 +137,7 @@ class Stack:
         self.cloud.logs.mkdir(parents=True, exist_ok=True)
         log = self.cloud.logs / f"pulumi-{command}-{self.name}.log"
         say(f"pulumi {command} --stack {self.name}: {what}")
-        # Line by line, so that `make logs` shows a run that is under way.
+        # Line by line, so that `make cloud-logs` shows a run that is under way.
         with log.open("w", buffering=1) as said, Progress(self._events) as progress:
             code = self._run(command, "--color", "never", *arguments, on_line=said.write)
         result = progress.result

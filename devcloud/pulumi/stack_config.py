@@ -1,10 +1,12 @@
 """The settings of a stack, as this machine's cloud can run them.
 
-`local` runs from its committed file. Any other stack is rehearsed from a copy of its file in the cache folder: the same
-settings, but what exists only outside this machine (a pinned image on Docker Hub, a model hub, real secrets, a real
-account) is taken from the local stack's file. The committed files name no emulator, and are not changed.
+Any stack but `local` is rehearsed from a copy of its file in the cache folder: the same settings, but what exists only
+outside this machine (a pinned image on Docker Hub, a model hub, real secrets, a real account) is taken from the local
+stack's file, and managed databases are the cloud's own. `local` has a copy only if its host runs stand-ins for images
+from outside. The committed files name no emulator, and are not changed.
 """
 
+import re
 from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
@@ -12,17 +14,22 @@ from typing import Any
 import yaml
 
 from devcloud.bootstrap import ROOT
+from devcloud.cloud import databases
 from devcloud.cloud.cloud import Cloud
+from devcloud.emulator.addresses import PULL_THROUGH
+from devcloud.toolchain import database_standins
 from devcloud.util.console import WrongCallError
 from devcloud.util.files import replace_text
 from infra.lib.yaml_file import read_mapping
 from infra.product import product_of
 from infra.settings.models import attribute_of, key_of_secret
-from infra.settings.stack_file import project_name
+from infra.settings.stack_file import project_name, read_values
 
 LOCAL = "local"
 IMAGES_FROM_LOCAL = ("builder", "parents", "torch", "models", "compression", "compressionLevel", "buildSecrets")
 """Settings of images that say from and with what this machine builds."""
+HOST_KEYS_OUTSIDE = ("domain", "acmeDirectory", "acmeRoot")
+"""Settings of the host that are about the world outside: a stack's domain leads to its real host."""
 BACKEND_KEYS = ("secretsprovider", "encryptedkey", "encryptionsalt")
 
 
@@ -50,6 +57,18 @@ def committed_file(stack: str) -> Path:
     return ROOT / f"Pulumi.{stack}.yaml"
 
 
+def unset_secrets(stack: str) -> set[str]:
+    """Return the keys of the secrets that a stack needs and its file does not set."""
+    values, encrypted = read_values(committed_file(stack), project())
+    product, given = product_of(), values.keys() | encrypted
+    keys = {name: key(key_of_secret(name)) for name in product.secrets}
+    unset = set(keys.values()) - given
+    for password, address in product.passwords.items():
+        # Of a database's address and the password of one on the host, a stack sets one.
+        unset -= {keys[address]} if keys[password] in given else {keys[password]}
+    return unset
+
+
 def images(stack: str) -> dict[str, Any]:
     """Return the settings of images in a stack's file, without the defaults."""
     return _group(read_mapping(committed_file(stack)), "config", key("images"))
@@ -68,11 +87,13 @@ def database_name(stack: str) -> str:
 def config_file(cloud: Cloud, stack: str) -> Path:
     """Return the settings file to run a stack on a cloud with. If it is a copy, write it."""
     committed = committed_file(stack)
-    if stack == LOCAL:
+    own = read_mapping(committed)
+    document = own if stack == LOCAL else rehearsed(own, read_mapping(committed_file(LOCAL)), stack)
+    document = with_stand_ins(document, cloud)
+    if stack == LOCAL and document == own:
         return committed
     copy = cloud.folder / "config" / committed.name
-    document = rehearsed(read_mapping(committed), read_mapping(committed_file(LOCAL)), stack)
-    if copy.exists() and (salt := read_mapping(copy).get("encryptionsalt")):
+    if "encryptionsalt" not in document and copy.exists() and (salt := read_mapping(copy).get("encryptionsalt")):
         document["encryptionsalt"] = salt
     _write(copy, document)
     # `pulumi stack init` runs beside the copy, so that a new stack's salt goes into the copy and not into the checkout.
@@ -83,18 +104,45 @@ def config_file(cloud: Cloud, stack: str) -> Path:
 def rehearsed(committed: Mapping[str, Any], local: Mapping[str, Any], stack: str) -> dict[str, Any]:
     """Return a stack's settings, with this machine's in place of what exists only outside it."""
     config, ours = dict(_group(committed, "config")), _group(local, "config")
-    secrets = {key(key_of_secret(name)): secret for name, secret in product_of().secrets.items()}
-    config |= {name: ours[name] for name in (key("accountId"), *secrets) if name in ours}
-    for name, secret in secrets.items():
-        if name in ours and secret.check == "postgres-url":
-            config[name] = f"{ours[name].rpartition('/')[0]}/{database_name(stack)}"
+    config |= _secrets(config, ours, stack)
+    if account := ours.get(key("accountId")):
+        config[key("accountId")] = account
     images = config.get(key("images")) or {}
     if isinstance(images, dict) and _are_built(images):
         # A setting that the local file leaves to its default is left to it here too: its value is for outside.
         config[key("images")] = {name: value for name, value in images.items() if name not in IMAGES_FROM_LOCAL} | {
             name: value for name, value in _group(ours, key("images")).items() if name in IMAGES_FROM_LOCAL
         }
+    if isinstance(host := config.get(key("host")), dict):
+        config[key("host")] = {name: value for name, value in host.items() if name not in HOST_KEYS_OUTSIDE}
     return {**{name: value for name, value in committed.items() if name not in BACKEND_KEYS}, "config": config}
+
+
+def with_stand_ins(document: Mapping[str, Any], cloud: Cloud) -> dict[str, Any]:
+    """Return settings whose host runs this cloud's stand-ins for images from outside, if the cloud has any."""
+    if not cloud.was_started:
+        return dict(document)
+    there = database_standins.published(cloud.cache, f"127.0.0.1:{cloud.ports.registry}")
+    product = product_of()
+    parents = {
+        name: f"{cloud.registry_address}/{PULL_THROUGH}{there[image]}"
+        for name in {service.external for service in product.services.values() if service.external}
+        if (image := re.split("[:@]", product.upstream[name].rpartition("/")[2])[0]) in there
+    }
+    if not parents:
+        return dict(document)
+    images = _group(document, "config", key("images"))
+    images["parents"] = {**_group(images, "parents"), **parents}
+    return {**document, "config": {**_group(document, "config"), key("images"): images}}
+
+
+def managed_addresses(stack: str) -> dict[str, str]:
+    """Return the addresses of the databases that the cloud has outside any host, by the check of their secrets."""
+    user, gateway = databases.DATABASE_USER, "host.docker.internal"
+    return {
+        "postgres-url": f"postgresql://{user}:{user}@{gateway}:{databases.POSTGRES_PORT}/{database_name(stack)}",
+        "redis-url": f"redis://{gateway}:{databases.REDIS_PORT}/0",
+    }
 
 
 def unpinned_file(cloud: Cloud, config: Path) -> Path:
@@ -106,6 +154,26 @@ def unpinned_file(cloud: Cloud, config: Path) -> Path:
     copy = cloud.folder / "unpinned" / config.name
     _write(copy, document)
     return copy
+
+
+def _secrets(config: Mapping[str, Any], ours: Mapping[str, Any], stack: str) -> dict[str, Any]:
+    """Return the secrets of a rehearsal: the local stack's, and the cloud's own databases for managed ones.
+
+    A database is managed if the stack sets its address; or neither that nor the password of one on the host, such as
+    a stack whose secrets are still to be set.
+    """
+    product = product_of()
+    keys = {name: key(key_of_secret(name)) for name in product.secrets}
+    hosted = {address for password, address in product.passwords.items() if keys[password] in config}
+    found = {}
+    for name, secret in product.secrets.items():
+        if secret.hosted is None:
+            wanted = product.passwords.get(name, name) in hosted or name not in product.passwords
+            if wanted and keys[name] in ours:
+                found[keys[name]] = ours[keys[name]]
+        elif keys[name] in config or (not hosted and secret.check in managed_addresses(stack)):
+            found[keys[name]] = managed_addresses(stack)[secret.check]
+    return found
 
 
 def _are_built(images: Mapping[str, Any]) -> bool:

@@ -51,6 +51,8 @@ DOCKER_BUILD = Program("docker-build", versions.DOCKER_BUILD, "github.com/pulumi
 BUILDKIT = Program("buildkit", versions.BUILDKIT, "github.com/moby/buildkit/version.Version", "v")
 BUILDX = Program("buildx", versions.BUILDX, "github.com/docker/buildx/version.Version", "v")
 """Made for `make bench` alone, which measures `docker buildx bake` too."""
+PEBBLE = Program("pebble", versions.PEBBLE)
+"""An ACME server, made for the tests of certificates alone."""
 BRIDGE = Program("aws-bridge", versions.BRIDGE, rename=("dynamic", "pulumi-resource-terraform-provider"))
 
 

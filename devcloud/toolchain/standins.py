@@ -5,6 +5,7 @@ there `library/python:3.11-slim`, which is Debian 12 with its own Python 3.11 la
 `library/node:24-slim`, the same with Node in /usr/local; and `library/caddy:2-alpine`, Caddy with Busybox alone.
 """
 
+import functools
 import json
 import shutil
 import socket
@@ -62,16 +63,29 @@ class StandIn:
     """Its layers, as tar archives, the lowest first."""
     command: str
     """What runs where nothing else is asked for."""
+    instructions: str = ""
+    """More lines of its Dockerfile."""
 
     @property
     def dockerfile(self) -> str:
         """What puts the layers together."""
         layers = "".join(f"ADD {archive.name} /\n" for archive in self.archives)
-        return f'FROM scratch\n{layers}ENV PATH={PATH} LANG=C.UTF-8\nCMD ["{self.command}"]\n'
+        return f'FROM scratch\n{layers}ENV PATH={PATH} LANG=C.UTF-8\n{self.instructions}CMD ["{self.command}"]\n'
+
+    @property
+    def mark(self) -> Path:
+        """The file that says which registries have it, by which digest."""
+        return self.folder / "published.json"
+
+    def digest_in(self, registry: str) -> str | None:
+        """Return the digest by which it was pushed to a registry (`host:port`); None if it was not."""
+        digests: dict[str, str] = json.loads(self.mark.read_text()) if self.mark.exists() else {}
+        return digests.get(registry)
 
 
+@functools.cache
 def docker_hub_reachable(timeout_seconds: float = 3) -> bool:
-    """Whether Docker Hub answers at all."""
+    """Return whether Docker Hub answers at all. Asked once in a run."""
     try:
         with socket.create_connection((HUB, 443), timeout=timeout_seconds):
             return True
@@ -141,13 +155,12 @@ def have(standin: StandIn, make: Callable[[Path, Work], None], report: Report) -
 
 def publish(buildctl: Path, buildkit_address: str, registry: str, standin: StandIn, report: Report) -> None:
     """Push a stand-in to a registry (`host:port`, plain HTTP), unless this very one is there."""
-    mark = standin.folder / "published.json"
-    published = json.loads(mark.read_text()) if mark.exists() else {}
+    published = json.loads(standin.mark.read_text()) if standin.mark.exists() else {}
     if published.get(registry) and _there(registry, standin.name, published[registry]):
         return
     context = standin.folder / "context"
     shutil.rmtree(context, ignore_errors=True)
-    context.mkdir()
+    context.mkdir(parents=True)
     (context / "Dockerfile").write_text(standin.dockerfile)
     for archive in standin.archives:
         (context / archive.name).hardlink_to(archive)
@@ -162,7 +175,7 @@ def publish(buildctl: Path, buildkit_address: str, registry: str, standin: Stand
     if done.returncode != 0:
         raise UserError(f"The stand-in for {standin.name} could not be pushed to {registry}: {ending(done.stderr)}")
     published[registry] = json.loads(metadata.read_text())["containerimage.digest"]
-    replace_text(mark, json.dumps(published, indent=1, sort_keys=True) + "\n")
+    replace_text(standin.mark, json.dumps(published, indent=1, sort_keys=True) + "\n")
     report(f"{standin.name}: Docker Hub is out of reach; a stand-in of {standin.origin} takes its place")
 
 

@@ -17,10 +17,11 @@ from typing import Any
 
 from devcloud.bootstrap import ROOT
 from devcloud.cloud.docker import DockerEngine
+from devcloud.toolchain import host_image
 from devcloud.util.console import UserError, row, say, seconds, step
 from devcloud.util.files import replace_text
 from devcloud.util.processes import traced
-from devcloud.verify.tasks import container_of
+from devcloud.verify.tasks import container_of, groups_of, network
 from infra.outputs import StackOutputs, WorkerOutput
 
 SMOKE_SECONDS = 180
@@ -56,7 +57,7 @@ class SmokeTest:
     def running(self, label: str = "") -> Iterator[str]:
         """Run the worker beside the host, which serves already, and yield the address of the front door."""
         prefix = f"{self.cloud.network}-{label or self.stack}"
-        names = {name: f"{prefix}-{name}" for name in ("self-test", "tasks")}
+        names = {name: f"{prefix}-{name}" for name in ("self-test", "tasks", "network")}
         self._remove(names)
         try:
             if self.outputs.worker:
@@ -73,13 +74,19 @@ class SmokeTest:
 
     def _start_worker(self, worker: WorkerOutput, names: Mapping[str, str]) -> None:
         """Let the task's image test itself, then start the task."""
-        task = container_of(self.cloud, worker.task_definition, names["self-test"], worker.self_test)
+        engine, cloud = self.engine, self.cloud
+        task = container_of(cloud, worker.task_definition, names["self-test"], worker.self_test)
         limits = f"within {task.cpus:g} vCPU and {task.memory_mib} MiB"
         with step("tasks", f"pulling the task's image by digest; its self-test, {limits}"):
-            self.engine.pull(task.image)
+            engine.pull(task.image)
             if worker.self_test:
-                self.engine.run(task, detach=False)
-            self.engine.run(container_of(self.cloud, worker.task_definition, names["tasks"]), detach=True)
+                engine.run(task, detach=False)
+            image = host_image.of(cloud.cache).name
+            host = engine.address(f"{cloud.network}-{self.outputs.api_instance_id}")
+            groups = groups_of(cloud, worker.cluster, worker.service)
+            engine.run(network(image, names["network"], host, self.outputs.database_host, groups), detach=True)
+            tasks = container_of(cloud, worker.task_definition, names["tasks"], network_of=names["network"])
+            engine.run(tasks, detach=True)
 
     def _try_product(self, module: str, address: str) -> None:
         """Run the product's own smoke test: each line that it prints is a step, `what<TAB>text`."""

@@ -64,9 +64,9 @@ class ApiHost(pulumi.ComponentResource):
                 settings=args.settings,
                 host_role_arn=role.arn,
                 jobs=args.jobs,
-                release_arn=pulumi.Output.from_input(args.account_id).apply(
+                verified_arn=pulumi.Output.from_input(args.account_id).apply(
                     lambda account: iam.parameter_arn(
-                        args.settings.region, account, graph.release_parameter(args.settings)
+                        args.settings.region, account, graph.verified_parameter(args.settings)
                     )
                 ),
             ),
@@ -116,7 +116,8 @@ class ApiHost(pulumi.ComponentResource):
             ).apply(
                 lambda known: iam.host_policy(
                     region=settings.region,
-                    parameter_path=settings.parameter_path,
+                    release=graph.release_parameter(settings),
+                    secrets=[f"{settings.parameter_path}/{secret}" for secret in _secrets(settings)],
                     document=graph.document_name(settings),
                     metric_namespace=settings.prefix,
                     **known,
@@ -225,3 +226,8 @@ class ApiHost(pulumi.ComponentResource):
         # Not `value`, which the provider always marks as a secret.
         found = aws.ssm.get_parameter_output(name=AL2023, opts=pulumi.InvokeOptions(parent=self))
         return found.insecure_value
+
+
+def _secrets(settings: Settings) -> list[str]:
+    """Return the secrets of the services that the host runs."""
+    return sorted({secret for service in settings.services.values() for secret in service.secrets})

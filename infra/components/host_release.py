@@ -46,6 +46,8 @@ class HostRelease(pulumi.ComponentResource):
     parameter: pulumi.Output[str]
     """Name of the parameter with the release."""
     verified_parameter: pulumi.Output[str]
+    verified: pulumi.Output[str]
+    """Value of that parameter, known once it was written."""
 
     def __init__(self, name: str, args: HostReleaseArgs, opts: pulumi.ResourceOptions | None = None) -> None:
         super().__init__("slipway:index:HostRelease", name, None, opts)
@@ -68,18 +70,20 @@ class HostRelease(pulumi.ComponentResource):
             "verified",
             name=graph.verified_parameter(settings),
             type="String",
-            insecure_value=pulumi.Output.all(digests=dict(args.digests), seen=seen).apply(
+            insecure_value=pulumi.Output.all(text=current.insecure_value, digests=dict(args.digests), seen=seen).apply(
                 lambda known: verified.render(
+                    release.release_id(known["text"]),
                     {
                         image: release.ReleasedImage(digest, args.content_tags[image])
                         for image, digest in known["digests"].items()
-                    }
+                    },
                 )
             ),
             opts=pulumi.ResourceOptions(parent=self, depends_on=[current]),
         )
         self.parameter = current.name
         self.verified_parameter = last.name
+        self.verified = last.insecure_value
         self.register_outputs({"parameter": self.parameter, "verifiedParameter": self.verified_parameter})
 
     def _text(self) -> pulumi.Output[str]:
@@ -147,6 +151,7 @@ class HostRelease(pulumi.ComponentResource):
                 account_id=str(account_id),
                 patience=Patience(agent=times.agent_seconds, release=times.total_seconds),
                 say=say,
+                once=[name for name, service in settings.services.items() if service.once],
             )
             return work(gate)
 

@@ -28,6 +28,8 @@ class Jobs(pulumi.ComponentResource):
     arn: pulumi.Output[str]
     dead_letter_url: pulumi.Output[str]
     dead_letter_arn: pulumi.Output[str]
+    names: tuple[pulumi.Output[str], pulumi.Output[str]]
+    """Names of the queue and of its dead-letter queue."""
 
     def __init__(self, name: str, args: JobsArgs, opts: pulumi.ResourceOptions | None = None) -> None:
         super().__init__("slipway:index:Jobs", name, None, opts)
@@ -56,4 +58,5 @@ class Jobs(pulumi.ComponentResource):
         self.arn = queue.arn
         self.dead_letter_url = dead.url
         self.dead_letter_arn = dead.arn
+        self.names = (queue.name, dead.name)
         self.register_outputs({"url": self.url})

@@ -1,6 +1,6 @@
 """The network: public subnets in two zones and no NAT gateway, which would cost more than the worker."""
 
-import ipaddress
+from collections.abc import Mapping
 from dataclasses import dataclass
 
 import pulumi
@@ -8,13 +8,8 @@ import pulumi_aws as aws
 
 from infra.settings import models as settings
 
-HTTPS, POSTGRES = 443, 5432
+HTTPS = 443
 ANYWHERE = "0.0.0.0/0"
-HOST_NUMBER = 11
-"""The host's place in its subnet: AWS keeps the first four addresses and the last for itself.
-
-Hosts of before they had an interface of their own are at 10, which is taken until they are replaced.
-"""
 
 
 @dataclass(frozen=True)
@@ -27,11 +22,17 @@ class NetworkArgs:
     """The zone of each subnet, the host's first. A subnet that is there already stays in its own (`ignore_changes`)."""
     http_port: int
     """The port that the API host is reached on."""
+    https: bool
+    """Whether the host has a domain, and so is reached by HTTPS too."""
+    acme_port: int
+    """The port of the ACME server that the host asks for certificates."""
     worker: bool
     """Whether there are tasks beside the host."""
     host_ports: tuple[int, ...]
     """The ports of the databases that the host reaches, wherever they are."""
     worker_ports: tuple[int, ...]
+    worker_services: Mapping[str, int]
+    """The services of the host that the tasks reach, and their ports."""
 
 
 class Network(pulumi.ComponentResource):
@@ -49,7 +50,7 @@ class Network(pulumi.ComponentResource):
         super().__init__("slipway:index:Network", name, None, opts)
         self._prefix = args.prefix
         self._child = pulumi.ResourceOptions(parent=self)
-        self.host_address = str(ipaddress.IPv4Network(args.spec.subnet_cidrs[0])[HOST_NUMBER])
+        self.host_address = args.spec.host_address
 
         vpc = aws.ec2.Vpc(
             "vpc",
@@ -90,18 +91,24 @@ class Network(pulumi.ComponentResource):
         host = self._group("host", "The API host", vpc.id)
         for cidr in args.spec.ingress_cidrs:
             self._ingress(host, f"http-from-{_label(cidr)}", args.http_port, cidr=cidr)
+            if args.https:
+                # TCP alone, so no HTTP/3: its connections could not be sent from one edge to the next.
+                self._ingress(host, f"https-from-{_label(cidr)}", HTTPS, cidr=cidr)
         # Out: the registries, AWS's endpoints and OpenAI, all HTTPS.
         self._egress("host", host, "https", HTTPS, cidr=ANYWHERE)
         # The addresses of managed databases change, so only their ports are named.
         for port in args.host_ports:
             self._egress("host", host, str(port), port, cidr=ANYWHERE)
+        if args.https and args.acme_port not in (HTTPS, *args.host_ports):
+            self._egress("host", host, "acme", args.acme_port, cidr=ANYWHERE)
         self.host_group_id = host.id
         self.worker_group_id = None
         if args.worker:
             worker = self._group("worker", "Tasks of the worker", vpc.id)
-            self._ingress(host, "postgres-from-worker", POSTGRES, group=worker)
             self._egress("worker", worker, "https", HTTPS, cidr=ANYWHERE)
-            self._egress("worker", worker, "postgres", POSTGRES, group=host)
+            for service, port in args.worker_services.items():
+                self._ingress(host, f"{service}-from-worker", port, group=worker)
+                self._egress("worker", worker, service, port, group=host)
             for port in args.worker_ports:
                 self._egress("worker", worker, str(port), port, cidr=ANYWHERE)
             self.worker_group_id = worker.id

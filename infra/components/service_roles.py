@@ -21,8 +21,8 @@ class ServiceRolesArgs:
     host_role_arn: pulumi.Input[str]
     """The only role that may assume these."""
     jobs: Jobs | None
-    release_arn: pulumi.Input[str]
-    """ARN of the parameter with the current release."""
+    verified_arn: pulumi.Input[str]
+    """ARN of the parameter with the releases that were verified."""
 
 
 class ServiceRoles(pulumi.ComponentResource):
@@ -50,7 +50,7 @@ class ServiceRoles(pulumi.ComponentResource):
         policy = pulumi.Output.all(
             queue_arn=args.jobs.arn if args.jobs else None,
             dead_letter_arn=args.jobs.dead_letter_arn if args.jobs else None,
-            release_arn=args.release_arn,
+            verified_arn=args.verified_arn,
         ).apply(lambda known: iam.service_policy(permissions=service.permissions, **known))
         aws.iam.RolePolicy(
             f"{name}-service-policy",

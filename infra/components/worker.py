@@ -21,6 +21,7 @@ class WorkerArgs:
     network: Network
     """The service waits for it: a task without a way out cannot pull its image, and three such end a deployment."""
     region: str
+    account_id: pulumi.Input[str]
     container: str
     """Name of the task's only container."""
     image: pulumi.Input[str]
@@ -57,6 +58,7 @@ class Worker(pulumi.ComponentResource):
         execution_role, may_start = self._role(
             f"{args.prefix}-worker-execution",
             "execution",
+            iam.assume_role("ecs-tasks.amazonaws.com"),
             pulumi.Output.all(
                 repository_arn=args.repository_arn,
                 log_group_arn=logs.arn,
@@ -66,6 +68,9 @@ class Worker(pulumi.ComponentResource):
         task_role, may_work = self._role(
             f"{args.prefix}-worker-task",
             "task",
+            pulumi.Output.from_input(args.account_id).apply(
+                lambda account: iam.assume_role_for_tasks(args.region, account)
+            ),
             pulumi.Output.from_input(args.queue_arn).apply(lambda arn: iam.worker_task_policy(queue_arn=arn)),
         )
         definition = aws.ecs.TaskDefinition(
@@ -141,12 +146,14 @@ class Worker(pulumi.ComponentResource):
         self.task_definition_arn = definition.arn
         self.register_outputs({"taskDefinition": self.task_definition_arn})
 
-    def _role(self, role_name: str, what: str, policy: pulumi.Input[str]) -> tuple[aws.iam.Role, aws.iam.RolePolicy]:
+    def _role(
+        self, role_name: str, what: str, trust: pulumi.Input[str], policy: pulumi.Input[str]
+    ) -> tuple[aws.iam.Role, aws.iam.RolePolicy]:
         """Declare a role of ECS tasks and its only policy."""
         role = aws.iam.Role(
             f"worker-{what}-role",
             name=role_name,
-            assume_role_policy=iam.assume_role("ecs-tasks.amazonaws.com"),
+            assume_role_policy=trust,
             opts=pulumi.ResourceOptions(parent=self),
         )
         allowed = aws.iam.RolePolicy(

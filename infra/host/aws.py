@@ -1,4 +1,4 @@
-"""The few calls to AWS that the host makes, by the standard library: parameters, registry login, roles.
+"""The few calls to AWS that the host makes, by the standard library: parameters, registry, roles, metrics, logs.
 
 The credentials are the instance's own, from its metadata service (IMDSv2).
 """
@@ -12,7 +12,7 @@ import urllib.error
 import urllib.parse
 import urllib.request
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import Any, Protocol
 from xml.etree import ElementTree
 
@@ -46,6 +46,25 @@ class Login:
     """user:password in base64, as Docker keeps it."""
 
 
+@dataclass(frozen=True)
+class LogEvent:
+    """A line of a log, with its time since 1970."""
+
+    milliseconds: int
+    message: str
+
+
+@dataclass(frozen=True)
+class Datum:
+    """A value of a metric, now."""
+
+    name: str
+    value: float
+    unit: str = "Count"
+    dimensions: Mapping[str, str] = field(default_factory=dict)
+    """Values that tell it from other metrics of its name."""
+
+
 class Aws(Protocol):
     """AWS, as the host uses it. Every call raises AwsError."""
 
@@ -60,6 +79,12 @@ class Aws(Protocol):
 
     def assume(self, role: str, session: str) -> Credentials:
         """Return credentials of a role."""
+
+    def put_metrics(self, namespace: str, data: Sequence[Datum]) -> None:
+        """Publish values of metrics."""
+
+    def put_log_events(self, group: str, stream: str, events: Sequence[LogEvent]) -> None:
+        """Write lines, in order of time, to a stream of a log group, which is created if it is missing."""
 
 
 @dataclass(frozen=True)
@@ -104,15 +129,42 @@ class Client:
             "RoleSessionName": session,
             "DurationSeconds": ROLE_SECONDS,
         }
-        headers = {"Content-Type": "application/x-www-form-urlencoded; charset=utf-8"}
-        text = self._post("sts", headers, urllib.parse.urlencode(fields).encode())
+        text = self._query("sts", fields)
         # The answer comes from AWS over TLS, so the XML is trusted.
         found = {element.tag.rpartition("}")[2]: element.text or "" for element in ElementTree.fromstring(text).iter()}  # noqa: S314
         return Credentials(found["AccessKeyId"], found["SecretAccessKey"], found["SessionToken"], found["Expiration"])
 
+    def put_metrics(self, namespace: str, data: Sequence[Datum]) -> None:
+        fields = {"Action": "PutMetricData", "Version": "2010-08-01", "Namespace": namespace}
+        for number, datum in enumerate(data, 1):
+            prefix = f"MetricData.member.{number}"
+            fields[f"{prefix}.MetricName"] = datum.name
+            fields[f"{prefix}.Value"] = f"{datum.value:.3f}"
+            fields[f"{prefix}.Unit"] = datum.unit
+            for place, (name, value) in enumerate(datum.dimensions.items(), 1):
+                fields[f"{prefix}.Dimensions.member.{place}.Name"] = name
+                fields[f"{prefix}.Dimensions.member.{place}.Value"] = value
+        self._query("monitoring", fields)
+
+    def put_log_events(self, group: str, stream: str, events: Sequence[LogEvent]) -> None:
+        where = {"logGroupName": group, "logStreamName": stream}
+        body = {**where, "logEvents": [{"timestamp": one.milliseconds, "message": one.message} for one in events]}
+        try:
+            self._json("logs", "Logs_20140328.PutLogEvents", body)
+        except AwsError as error:
+            if error.code != "ResourceNotFoundException":
+                raise
+            self._json("logs", "Logs_20140328.CreateLogStream", where)
+            self._json("logs", "Logs_20140328.PutLogEvents", body)
+
+    def _query(self, service: str, fields: Mapping[str, str]) -> str:
+        headers = {"Content-Type": "application/x-www-form-urlencoded; charset=utf-8"}
+        return self._post(service, headers, urllib.parse.urlencode(fields).encode())
+
     def _json(self, service: str, target: str, body: Mapping[str, Any], host: str | None = None) -> dict[str, Any]:
         headers = {"Content-Type": "application/x-amz-json-1.1", "X-Amz-Target": target}
-        answer = json.loads(self._post(service, headers, json.dumps(body).encode(), host))
+        # Some calls answer with nothing.
+        answer = json.loads(self._post(service, headers, json.dumps(body).encode(), host) or "{}")
         assert isinstance(answer, dict)  # noqa: S101 - for mypy
         return answer
 

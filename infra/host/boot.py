@@ -4,9 +4,10 @@ from __future__ import annotations
 
 import sys
 
-from infra.host import commands, containers, front, secrets, serve, units
+from infra.host import commands, containers, front, log_shipping, metrics, secrets, serve, units
 from infra.host import release as releases
 from infra.host.aws import AwsError
+from infra.host.generation import Generation
 from infra.host.host import Host
 from infra.host.outcome import HostError
 
@@ -55,18 +56,46 @@ def _finish_open_release(host: Host) -> None:
 
 
 def tend(host: Host) -> None:
-    """Renew credentials, keep the rule of the public port, and continue a release whose unit is gone."""
+    """Publish metrics, renew credentials, keep the rule of the public port, continue a release, and send logs."""
+    metrics.publish(host)
+    _renew_credentials(host)
+    _keep_serving(host)
+    log_shipping.ship(host)
+
+
+def _renew_credentials(host: Host) -> None:
     for service in host.graph.services.values():
         file = host.credentials_folder(service.name) / secrets.CREDENTIALS
         age = host.machine.now() - file.stat().st_mtime if file.exists() else secrets.RENEW_SECONDS
         if service.role and file.parent.is_dir() and age >= secrets.RENEW_SECONDS:
             containers.prepare_credentials(host, service, required=False)
+
+
+def _keep_serving(host: Host) -> None:
+    """Keep the rule of the public port, or continue a release whose unit is gone."""
     if host.store.open_release() is not None:
         units.start_release(host)
         return
     with host.store.lock(wait=False) as free:
         current = host.store.current()
+        if not free or current is None:
+            return
         where = front.target(current)
-        if free and where is not None and not front.leads_to(host, where):
+        if where is not None and not front.leads_to(host, where):
             host.say("the rule of the public port was gone; it is set again")
             front.turn(host, where)
+        if _lacks_data(host, current):
+            serve.ensure(host, current)
+
+
+def _lacks_data(host: Host, generation: Generation) -> bool:
+    """Return True if a service with a volume does not run: Docker starts it again after a crash, but not without data.
+
+    The volume may be back, such as at a replaced host.
+    """
+    states = host.states(generation.containers)
+    return any(
+        not (state := states.get(placed.container)) or not state.running
+        for name, placed in generation.services.items()
+        if name in host.graph.services and host.graph.services[name].volume
+    )

@@ -11,7 +11,7 @@ from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import Any
 
-from infra.host import boot, commands, graph
+from infra.host import boot, commands, graph, updates
 from infra.host.aws import METADATA, Client
 from infra.host.host import Host
 from infra.host.machine import Linux
@@ -31,6 +31,7 @@ INTERNAL: dict[str, Callable[[Host], None]] = {
     "resume": commands.resume,
     "boot": boot.boot,
     "tend": boot.tend,
+    "update": updates.update,
 }
 """The commands that units of systemd run: they report by their exit code, so that systemd starts them again."""
 

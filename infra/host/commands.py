@@ -4,9 +4,10 @@ from __future__ import annotations
 
 import json
 import re
+from collections.abc import Sequence
 from typing import Any
 
-from infra.host import containers, deploy, docker, front, serve, units
+from infra.host import containers, deploy, docker, front, serve, tls, units
 from infra.host import release as releases
 from infra.host.blot import blot
 from infra.host.host import Host
@@ -16,7 +17,8 @@ RELEASE_ID = re.compile("[0-9a-f]{12}")
 FOLLOW_SECONDS = 15.0
 POLL_SECONDS = 0.5
 LINES_AN_ANSWER, LINE_BYTES = 18, 120
-LOG_BYTES = 5000
+LOG_BYTES = 20_000
+"""In JSON: RunCommand keeps 24,000 characters of an answer."""
 MAX_LOG_LINES = 500
 RESTART_SECONDS, RESTART_PATIENCE = 30, 45
 """A restart's time to stop, and its limit: both within the 60 s after which the SSM document's script is killed."""
@@ -76,7 +78,7 @@ def verify(host: Host, text: str) -> dict[str, Any]:
     release = releases.parse(text)
     current = host.store.current()
     expected = {name: releases.digest_of(image) for name, image in release.images.items()}
-    seen = front.look(host, host.machine.own_address(), host.graph.http_port, expected)
+    seen = front.look(host, front.public(host, current), expected)
     problem = seen.problem
     if problem is None and (current is None or current.release.id != release.id):
         problem = "The host runs another release, whose services that answer have the same images."
@@ -88,13 +90,15 @@ def verify(host: Host, text: str) -> dict[str, Any]:
         "serves": dict(seen.digests),
         "release": current.release.id if current else None,
         "problem": problem,
+        "certificate": tls.problem(host, current),
     }
 
 
 def status(host: Host) -> dict[str, Any]:
     """Return the release that serves, its containers, and the release that is under way."""
-    current = host.store.current()
+    current, under_way = host.store.current(), host.store.open_release()
     states = host.states(current.containers) if current else {}
+    memory = _memory(host, [name for name, state in states.items() if state.running])
     services = {}
     for name, placed in (current.services if current else {}).items():
         state = states.get(placed.container)
@@ -103,16 +107,27 @@ def status(host: Host) -> dict[str, Any]:
             "digest": releases.digest_of(placed.image)[:19],
             "running": bool(state and state.running),
             "restarts": state.restarts if state else 0,
+            "memory": memory.get(placed.container),
             "memoryMib": placed.memory_mib,
         }
+    journal = host.store.journal(under_way) if under_way else None
     return {
         "release": current.release.id if current else None,
         "since": current.since if current else None,
-        "underWay": host.store.open_release(),
+        "underWay": under_way,
+        "step": journal.step if journal else None,
         "kept": [generation.release.id for generation in host.store.kept()],
         "freeMemoryMib": host.machine.free_memory_mib(),
         "services": services,
     }
+
+
+def _memory(host: Host, containers: Sequence[str]) -> dict[str, str]:
+    """Return the memory that containers use, as Docker writes it; less than all if one ends meanwhile."""
+    if not containers:
+        return {}
+    lines = [line.split() for line in host.run_docker(docker.memory(containers)).stdout.splitlines()]
+    return {words[0]: words[1] for words in lines if len(words) > 1}
 
 
 def logs(host: Host, argument: str) -> dict[str, Any]:

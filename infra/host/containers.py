@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 
-from infra.host import data, docker, probes, secrets
+from infra.host import data, docker, log_shipping, probes, secrets, tls
 from infra.host.aws import AwsError
 from infra.host.generation import Placed
 from infra.host.graph import Service
@@ -70,6 +70,7 @@ def create(
 ) -> None:
     """Start a service's container under its name and address. Raises HostError."""
     data.prepare(host, service)
+    tls.prepare(host, service, placed.image)
     environment = secrets.environment(host.graph, service, release, secrets=values, upstreams=upstreams)
     file = host.store.memory / f"{placed.container}.env"
     write(file, secrets.environment_file(service.name, environment))
@@ -79,6 +80,7 @@ def create(
         mounts.append(docker.Mount(source, secrets.FOLDER_IN_CONTAINER, read_only=True))
     if service.volume:
         mounts.append(docker.Mount(data.folder(service), service.volume, read_only=False))
+    mounts += tls.mounts(host, service)
     command = docker.run(
         docker.Container(
             name=placed.container,
@@ -90,8 +92,11 @@ def create(
             stop_seconds=round(host.graph.seconds.request),
             environment_file=str(file),
             user=service.user,
-            alias=service.name if service.exclusive else None,
+            alias=service.name if service.stateful else None,
             mounts=tuple(mounts),
+            tmpfs=service.tmpfs,
+            publish=f"{host.graph.host_address}:{service.port}:{service.port}" if service.published else None,
+            command=service.command,
         )
     )
     try:
@@ -119,6 +124,7 @@ def run_once(host: Host, service: Service, placed: Placed) -> None:
         host.machine.sleep(POLL_SECONDS)
     if state is None or state.exit_code != 0:
         raise ended(host, service, placed, state)
+    log_shipping.ship(host, [placed.container])
     host.must(docker.remove([placed.container]), f"Removing {service.name}")
 
 
@@ -181,10 +187,29 @@ def wait_until_ready(host: Host, service: Service, placed: Placed, old: Placed |
         now = host.machine.now()
     for probe in service.probes:
         _probe(host, service, placed, probe.path, probe.status)
+    if service.on_start:
+        _finish_start(host, service, placed)
+    data.keep(host, service)
+
+
+def _finish_start(host: Host, service: Service, placed: Placed) -> None:
+    """Run a service's command of each start, such as one that sets a password. Raises HostError."""
+    done = host.run_docker(docker.execute(placed.container, service.on_start))
+    if done.code != 0:
+        raise HostError(
+            f"The command on_start of {service.name} failed: {docker.last_line(done.stderr)}.",
+            service=service.name,
+            exit_code=done.code,
+            log=host.log_end(placed.container),
+        )
 
 
 def unready(host: Host, service: Service, placed: Placed, old: Placed | None) -> str | None:
     """Return why a container is not ready; None if it is."""
+    if service.check:
+        done = host.run_docker(docker.execute(placed.container, service.check), seconds=ANSWER_SECONDS)
+        output = docker.last_line(done.stderr or done.stdout)
+        return None if done.code == 0 else f"its check `{' '.join(service.check)}` failed ({output})"
     if service.port is None:
         return None
     if service.ready is None:

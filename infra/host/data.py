@@ -52,14 +52,31 @@ def prepare(host: Host, service: Service) -> None:
     if service.volume is None:
         return
     mount(host)
+    # A folder that its service was never ready with may be half made, and nothing that was acknowledged is in it.
+    if host.machine.run(["test", "-e", folder(service)]).code != 0:
+        host.must(["touch", _mark(service)], f"Making the folder of {service.name}")
+    elif host.machine.run(["test", "-e", _mark(service)]).code == 0:
+        host.say(f"{service.name}: its first start was interrupted, so its folder is made again")
+        host.must(["rm", "-rf", folder(service)], f"Removing the folder of {service.name}", seconds=FORMAT_SECONDS)
     owner = str(service.user or 0)
     command = ["install", "--directory", "--mode=0700", f"--owner={owner}", f"--group={owner}", folder(service)]
     host.must(command, f"Making the folder of {service.name}")
 
 
+def keep(host: Host, service: Service) -> None:
+    """Note that a service was ready with its folder, which from now on is never made again. Raises HostError."""
+    if service.volume is not None:
+        host.must(["rm", "-f", _mark(service)], f"Keeping the folder of {service.name}")
+
+
+def _mark(service: Service) -> str:
+    """Return the file that stands beside a service's folder until the service was ready with it."""
+    return f"{folder(service)}.new"
+
+
 def mount(host: Host) -> None:
     """Mount the data volume, unless it is mounted. Raises HostError."""
-    if _is_mounted(host):
+    if is_mounted(host):
         return
     device = _wait_for_device(host)
     if not device.kind:
@@ -78,7 +95,8 @@ def mount(host: Host) -> None:
         host.say(f"the file system of the data volume keeps its size: {docker.last_line(grown.stderr)}")
 
 
-def _is_mounted(host: Host) -> bool:
+def is_mounted(host: Host) -> bool:
+    """Return True if the data volume is on its folder."""
     return host.machine.run(["mountpoint", "--quiet", str(FOLDER)]).code == 0
 
 

@@ -11,7 +11,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field, replace
 from typing import Any
 
-from infra.host import containers, data, docker, first_boot, front, images, plan, serve
+from infra.host import containers, data, docker, first_boot, front, images, plan, serve, tls
 from infra.host import release as releases
 from infra.host.blot import blot
 from infra.host.generation import Generation, Placed
@@ -131,6 +131,9 @@ class _Deployment:
         started = {name: placed for name, placed in made.start.items() if name not in made.once}
         self.step("verify")
         front.verify_edge(host, new, started)
+        if new.domain:
+            self.step("certificate")
+            tls.check_before_turn(host, new, current)
         self.step("steady")
         self.steady(started, current)
         return new
@@ -141,8 +144,8 @@ class _Deployment:
         old = current.services.get(name) if current else None
         self.step(name)
         begun = host.machine.now()
-        if service.exclusive and old is not None:
-            host.say(f"{name}: stops, since only one of it may run")
+        if service.stateful and old is not None:
+            host.say(f"{name}: restarts, since only one of it may run; requests that need it wait or fail until then")
             host.must(docker.stop([old.container], self.stop_seconds), f"Stopping {name}", seconds=self.patience)
         containers.create(host, service, placed, self.release, self.secrets, others)
         if service.once:
@@ -195,10 +198,8 @@ class _Deployment:
         host = self.host
         current = host.store.current()
         serve.remove_leftovers(host, current)
-        states = host.states(current.containers) if current else {}
-        for name in states:
-            if not states[name].running:
-                host.run_docker(docker.start(name))
+        if current:
+            serve.start_stopped(host, current)
         self.judge(self.entry("undo")["verdict"])
         self.end()
 
@@ -223,6 +224,9 @@ class _Deployment:
                 front.turn(host, front.target(new))
             self.step("watch")
             front.watch(host, new, started)
+            if new.domain:
+                self.step("certificate")
+                tls.wait_after_turn(host, new, Generation.of_json(entry["old"]) if entry["old"] else None)
         except Exception as error:  # noqa: BLE001 - whatever goes wrong, the old containers still run
             failure = self.failure(error)
             verdict = Verdict.of(failure, self.journal.step, self.journal.seconds())
@@ -237,8 +241,8 @@ class _Deployment:
         host, entry = self.host, self.entry("turn")
         old = Generation.of_json(entry["old"]) if entry["old"] else None
         new = Generation.of_json(entry["generation"])
-        exclusive = {name for name, service in host.graph.services.items() if service.exclusive}
-        replaced = [one.container for name, one in new.services.items() if name in exclusive]
+        stateful = {name for name, service in host.graph.services.items() if service.stateful}
+        replaced = [one.container for name, one in new.services.items() if name in stateful]
         if replaced := [name for name in replaced if name in new.without(old)]:
             host.must(docker.remove(replaced), "Removing what only one may run of")
         if old is None:
@@ -254,7 +258,7 @@ class _Deployment:
     def drain(self) -> None:
         """Record that the release serves, and stop the old containers once the old edge has no connections left."""
         host, entry = self.host, self.entry("turn")
-        new = Generation.of_json(entry["generation"])
+        new = replace(Generation.of_json(entry["generation"]), since=self.entry("commit")["at"])
         old = Generation.of_json(entry["old"]) if entry["old"] else None
         host.store.set_current(new)
         if not self.journal.has("verdict"):

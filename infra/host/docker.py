@@ -41,6 +41,10 @@ class Container:
     alias: str | None = None
     """A name by which the other containers reach it."""
     mounts: tuple[Mount, ...] = ()
+    tmpfs: tuple[str, ...] = ()
+    publish: str | None = None
+    """`address:port:port`: the host's address at which its port is reached too."""
+    command: tuple[str, ...] = ()
 
 
 def run(container: Container) -> list[str]:
@@ -68,7 +72,17 @@ def run(container: Container) -> list[str]:
     for mount in container.mounts:
         mode = ",readonly" if mount.read_only else ""
         command += ["--mount", f"type=bind,source={mount.source},target={mount.target}{mode}"]
-    return [*command, container.image]
+    for folder in container.tmpfs:
+        # The mode of a folder that only its image's user may write to would keep any other user out.
+        command += ["--tmpfs", f"{folder}:rw,nosuid,nodev,mode=1777,size=16m"]
+    if container.publish is not None:
+        command += ["--publish", container.publish]
+    return [*command, container.image, *container.command]
+
+
+def execute(name: str, command: Sequence[str]) -> list[str]:
+    """Return the command that runs another one in a container, with the container's user and environment."""
+    return ["docker", "exec", name, *command]
 
 
 def promote(names: Sequence[str]) -> list[str]:
@@ -107,9 +121,20 @@ def inspect(containers: Sequence[str]) -> list[str]:
     return ["docker", "container", "inspect", *containers]
 
 
+def memory(containers: Sequence[str]) -> list[str]:
+    """Return the command that prints the memory of running containers, a line each: name, used, limit."""
+    return ["docker", "stats", "--no-stream", "--format", "{{.Name}} {{.MemUsage}}", *containers]
+
+
 def logs(name: str, lines: int) -> list[str]:
     """Return the command that shows the end of a container's log."""
     return ["docker", "logs", "--tail", str(lines), name]
+
+
+def logs_between(name: str, since: str, until: str = "") -> list[str]:
+    """Return the command that shows a container's log of some time, each line with its own time in front."""
+    limits = [part for option, value in (("--since", since), ("--until", until)) if value for part in (option, value)]
+    return ["docker", "logs", "--timestamps", *limits, name]
 
 
 def pull(image: str, config: str) -> list[str]:
@@ -120,6 +145,11 @@ def pull(image: str, config: str) -> list[str]:
 def inspect_image(image: str) -> list[str]:
     """Return the command that prints an image's architecture; it fails if the image is not on the host."""
     return ["docker", "image", "inspect", "--format", "{{.Architecture}}", image]
+
+
+def user_of_image(image: str) -> list[str]:
+    """Return the command that prints the user and group that an image runs as."""
+    return ["docker", "image", "inspect", "--format", "{{.Config.User}}", image]
 
 
 def images() -> list[str]:

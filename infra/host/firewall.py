@@ -14,6 +14,8 @@ CHAIN, GUARD = "SLIPWAY", "SLIPWAY-GUARD"
 WAIT = ("--wait", "10")
 """Seconds to wait for another program that changes the rules, such as Docker."""
 RESTORE = ["iptables-restore", "--noflush", *WAIT]
+HTTP, HTTPS = 80, 443
+"""The public ports of an edge with a domain, which are also its own."""
 LOCAL = ("-m", "addrtype", "--dst-type", "LOCAL")
 METADATA, RESOLVER = "169.254.169.254", "169.254.169.253"
 """AWS's addresses of the metadata service and of its resolver."""
@@ -25,16 +27,22 @@ class Target:
 
     address: str
     port: int
+    """The port of its plain HTTP; with a domain the host alone asks it there."""
+    secure: bool = False
+    """Whether it has a domain, and so the public ports of HTTP and HTTPS."""
+
+    def doors(self, public_port: int) -> tuple[tuple[int, int], ...]:
+        """Return pairs of a public port and the container's port that it leads to."""
+        return ((HTTP, HTTP), (HTTPS, HTTPS)) if self.secure else ((public_port, self.port),)
 
 
 def rules(public_port: int, target: Target | None) -> str:
     """Return the input for `iptables-restore` that turns the public port to a target, or to nothing."""
     nat, accept = [], []
     if target is not None:
-        nat.append(
-            f"-A {CHAIN} -p tcp -m tcp --dport {public_port} -j DNAT --to-destination {target.address}:{target.port}"
-        )
-        accept.append(f"-A {CHAIN} -d {target.address}/32 -p tcp -m tcp --dport {target.port} -j ACCEPT")
+        for public, port in target.doors(public_port):
+            nat.append(f"-A {CHAIN} -p tcp -m tcp --dport {public} -j DNAT --to-destination {target.address}:{port}")
+            accept.append(f"-A {CHAIN} -d {target.address}/32 -p tcp -m tcp --dport {port} -j ACCEPT")
     return "".join(
         f"*{table}\n:{CHAIN} - [0:0]\n" + "".join(f"{line}\n" for line in lines) + "COMMIT\n"
         # Accepted before it is sent there: a packet never meets one half.
@@ -65,9 +73,11 @@ def listing() -> list[str]:
 
 
 def leads_to(listed: str, public_port: int, target: Target) -> bool:
-    """Return True if the listed rules turn the public port to a target."""
-    wanted = f"--dport {public_port} -j DNAT --to-destination {target.address}:{target.port}"
-    return any(line.strip().endswith(wanted) for line in listed.splitlines())
+    """Return True if the listed rules turn the public port to a target, and no other port to another."""
+    found = [line.partition("--dport ")[2].strip() for line in listed.splitlines() if "--dport " in line]
+    return found == [
+        f"{public} -j DNAT --to-destination {target.address}:{port}" for public, port in target.doors(public_port)
+    ]
 
 
 @dataclass(frozen=True)

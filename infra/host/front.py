@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 
-from infra.host import containers, firewall, plan, probes
+from infra.host import containers, firewall, plan, probes, tls
 from infra.host.firewall import Jump, Target
 from infra.host.generation import Generation, Placed
 from infra.host.host import Host
@@ -23,7 +23,7 @@ def target(generation: Generation | None) -> Target | None:
         return None
     placed = generation.services[generation.edge]
     assert placed.port is not None  # noqa: S101 - for mypy: product.yaml refuses an edge without a port
-    return Target(placed.address, placed.port)
+    return Target(placed.address, placed.port, secure=generation.domain is not None)
 
 
 def turn(host: Host, where: Target | None) -> None:
@@ -56,6 +56,23 @@ def leads_to(host: Host, where: Target) -> bool:
 
 
 @dataclass(frozen=True)
+class Door:
+    """An address that an edge answers at; by HTTPS if there is a domain."""
+
+    address: str
+    port: int
+    domain: str | None = None
+
+
+def public(host: Host, generation: Generation | None) -> Door:
+    """Return the public port that people use: of HTTPS once the domain has its certificate, else of HTTP."""
+    address = host.machine.own_address()
+    if generation and generation.domain and tls.answers(host, address, generation.domain):
+        return Door(address, firewall.HTTPS, generation.domain)
+    return Door(address, host.graph.http_port)
+
+
+@dataclass(frozen=True)
 class Seen:
     """The answers at an address."""
 
@@ -66,7 +83,7 @@ class Seen:
     reachable: bool
 
 
-def look(host: Host, address: str, port: int, expected: Mapping[str, str]) -> Seen:
+def look(host: Host, door: Door, expected: Mapping[str, str]) -> Seen:
     """Ask for the health of the edge and of each route, given the digests that should answer."""
     digests: dict[str, str] = {}
     problem, reachable = None, False
@@ -74,7 +91,9 @@ def look(host: Host, address: str, port: int, expected: Mapping[str, str]) -> Se
         if service.name not in expected:
             continue
         try:
-            answer = host.machine.get(address, port, service.health_path, containers.ANSWER_SECONDS)
+            answer = host.machine.get(
+                door.address, door.port, service.health_path, containers.ANSWER_SECONDS, door.domain
+            )
         except OSError as error:
             wrong: str | None = f"got no answer ({error})"
         else:
@@ -83,7 +102,7 @@ def look(host: Host, address: str, port: int, expected: Mapping[str, str]) -> Se
                 digests[service.name] = found
             wrong = probes.wrong_digest(answer, expected[service.name])
         if wrong and problem is None:
-            problem = f"{service.name}: GET {service.health_path} at {address}:{port} {wrong}."
+            problem = f"{service.name}: GET {service.health_path} at {door.address}:{door.port} {wrong}."
     return Seen(digests, problem, reachable)
 
 
@@ -102,7 +121,7 @@ def verify_edge(host: Host, generation: Generation, started: Mapping[str, Placed
         return
     end = host.machine.now() + EDGE_SECONDS
     while True:
-        seen = look(host, where.address, where.port, expected_digests(generation))
+        seen = look(host, Door(where.address, where.port), expected_digests(generation))
         if seen.problem is None:
             return
         containers.check_running(host, started, host.graph.services)
@@ -116,11 +135,11 @@ def watch(host: Host, generation: Generation, started: tuple[str, ...]) -> None:
     placed = {name: generation.services[name] for name in started}
     visible = [service for service in host.graph.visible if service.name in generation.services]
     expected = expected_digests(generation)
-    address = host.machine.own_address()
+    door = public(host, generation)
     for number in range(REQUESTS):
         if visible:
             service = visible[number % len(visible)]
-            seen = look(host, address, host.graph.http_port, {service.name: expected[service.name]})
+            seen = look(host, door, {service.name: expected[service.name]})
             if seen.problem is not None:
                 containers.check_running(host, placed, host.graph.services)
                 raise HostError(f"Through the public port, {seen.problem}", service=service.name)

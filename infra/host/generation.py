@@ -36,6 +36,8 @@ class Generation:
     once: Mapping[str, str]
     """Fingerprints of the services that ran to their end."""
     since: float
+    domain: str | None = None
+    """The domain that the edge answers for by HTTPS."""
 
     @property
     def containers(self) -> tuple[str, ...]:
@@ -56,6 +58,7 @@ class Generation:
             "edge": self.edge,
             "once": dict(self.once),
             "since": self.since,
+            "domain": self.domain,
         }
 
     @classmethod
@@ -68,4 +71,5 @@ class Generation:
             edge=document["edge"],
             once=document["once"],
             since=document["since"],
+            domain=document.get("domain"),
         )

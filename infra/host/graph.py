@@ -50,11 +50,17 @@ class Service:
     role: str | None = None
     volume: str | None = None
     """The folder in the container that outlasts it."""
-
-    @property
-    def exclusive(self) -> bool:
-        """Whether only one container of it may run: others reach it by its name, such as a database."""
-        return not self.once and not self.edge and self.ready is None
+    stateful: bool = False
+    """Whether only one container of it may run: others reach it by its name, such as a database."""
+    published: bool = False
+    """Whether its port is reached at the host's private address too."""
+    command: tuple[str, ...] = ()
+    """The command of its container; empty for its image's own."""
+    check: tuple[str, ...] = ()
+    """The command that ends with 0 in its container once it can work."""
+    on_start: tuple[str, ...] = ()
+    """The command that is run in its container each time that it was started and is ready."""
+    tmpfs: tuple[str, ...] = ()
 
     @property
     def health_path(self) -> str:
@@ -72,6 +78,17 @@ class DataVolume:
 
 
 @dataclass(frozen=True)
+class Tls:
+    """The domain that the edge answers for by HTTPS."""
+
+    domain: str
+    directory: str
+    """Address of the ACME server's directory."""
+    root: str | None
+    """Certificate, in PEM, that the server's own comes from if that is a private one."""
+
+
+@dataclass(frozen=True)
 class Seconds:
     """The limits of a release's steps."""
 
@@ -80,8 +97,19 @@ class Seconds:
     ready: float
     steady: float
     watch: float
+    certificate: float
+    """How long the certificate of a domain that has none yet is waited for."""
     request: float
     """The longest request: an edge that stops and a container that stops are given this long."""
+
+
+@dataclass(frozen=True)
+class Updates:
+    """The weekly window of security updates, in UTC."""
+
+    day: str
+    """In systemd's words, such as Sun."""
+    hour: int
 
 
 @dataclass(frozen=True)
@@ -95,11 +123,16 @@ class Graph:
     parameter_path: str
     log_group: str
     http_port: int
+    host_address: str
+    """The host's private address."""
     memory_mib: int
     """Memory that all containers together may have."""
     seconds: Seconds
+    updates: Updates | None
+    """None if they are off."""
     data_volume: DataVolume
     services: Mapping[str, Service]
+    tls: Tls | None
 
     @property
     def edge(self) -> Service | None:
@@ -131,10 +164,13 @@ def parse(document: Mapping[str, Any]) -> Graph:
         parameter_path=document["parameterPath"],
         log_group=document["logGroup"],
         http_port=document["httpPort"],
+        host_address=document["hostAddress"],
         memory_mib=document["memoryMib"],
         seconds=Seconds(**document["seconds"]),
+        updates=Updates(**document["updates"]) if document["updates"] else None,
         data_volume=DataVolume(**document["dataVolume"]),
         services={name: _service(name, entry) for name, entry in sorted(document["services"].items())},
+        tls=Tls(**document["tls"]) if document["tls"] else None,
     )
 
 
@@ -165,4 +201,10 @@ def _service(name: str, entry: Mapping[str, Any]) -> Service:
         secrets=entry["secrets"],
         role=entry["role"],
         volume=entry["volume"],
+        stateful=entry["stateful"],
+        published=entry["published"],
+        command=tuple(entry["command"]),
+        check=tuple(entry["check"]),
+        on_start=tuple(entry["onStart"]),
+        tmpfs=tuple(entry["tmpfs"]),
     )

@@ -11,6 +11,7 @@ import os
 import platform
 import re
 import socket
+import ssl
 import subprocess
 import time
 from collections.abc import Mapping, Sequence
@@ -42,8 +43,11 @@ class Machine(Protocol):
     def run(self, command: Sequence[str], *, given: str | None = None, seconds: float = 60) -> Done:
         """Run a command to its end; one that takes longer than `seconds` is killed and has the code 124."""
 
-    def get(self, address: str, port: int, path: str, seconds: float) -> Answer:
-        """Send a GET request. Raises OSError without a whole answer within `seconds`."""
+    def get(self, address: str, port: int, path: str, seconds: float, domain: str | None = None) -> Answer:
+        """Send a GET request, by HTTPS if there is a domain. Raises OSError without a whole answer within `seconds`."""
+
+    def certificate(self, address: str, port: int, domain: str, seconds: float) -> bytes:
+        """Return the certificate, in DER, that a port shows for a domain. Raises OSError without one."""
 
     def connects(self, address: str, port: int, seconds: float) -> bool:
         """Return True if a port accepts a connection."""
@@ -57,8 +61,14 @@ class Machine(Protocol):
     def free_memory_mib(self) -> int:
         """Return the memory that new processes may take without swapping."""
 
+    def memory_used_percent(self) -> float:
+        """Return the share of memory that new processes may not take."""
+
     def free_disk_mib(self, folder: str) -> int:
         """Return the free space of a folder's file system."""
+
+    def disk_used_percent(self, folder: str) -> float:
+        """Return the share of a folder's file system that is taken."""
 
     def own_address(self) -> str:
         """Return the host's own address in its network."""
@@ -71,6 +81,14 @@ class Machine(Protocol):
 
     def environment(self, name: str) -> str | None:
         """Return a variable of the program's environment."""
+
+
+def _any_certificate() -> ssl.SSLContext:
+    """Return a TLS client that believes every certificate: the host asks itself, not a stranger."""
+    context = ssl.SSLContext(ssl.PROTOCOL_TLS_CLIENT)
+    context.check_hostname = False
+    context.verify_mode = ssl.CERT_NONE
+    return context
 
 
 @dataclass(frozen=True)
@@ -90,9 +108,10 @@ class Linux:
             return Done(127, "", f"{command[0]} is not installed")
         return Done(done.returncode, done.stdout, done.stderr)
 
-    def get(self, address: str, port: int, path: str, seconds: float) -> Answer:
-        lines = [f"GET {path} HTTP/1.1", f"Host: {address}:{port}", "Connection: close", "User-Agent: slipway-host"]
-        received = _exchange(address, port, "\r\n".join([*lines, "", ""]).encode(), seconds)
+    def get(self, address: str, port: int, path: str, seconds: float, domain: str | None = None) -> Answer:
+        host = domain or f"{address}:{port}"
+        lines = [f"GET {path} HTTP/1.1", f"Host: {host}", "Connection: close", "User-Agent: slipway-host"]
+        received = _exchange(address, port, "\r\n".join([*lines, "", ""]).encode(), seconds, domain)
         response = http.client.HTTPResponse(_Received(received))  # type: ignore[arg-type]  # it only makes a file
         try:
             response.begin()
@@ -100,6 +119,12 @@ class Linux:
         except http.client.HTTPException as error:
             raise OSError(f"no valid HTTP answer ({type(error).__name__})") from None
         return Answer(response.status, {name.lower(): value for name, value in response.getheaders()}, body)
+
+    def certificate(self, address: str, port: int, domain: str, seconds: float) -> bytes:
+        # A handshake that fails closes the connection.
+        plain = socket.create_connection((address, port), seconds)
+        with _any_certificate().wrap_socket(plain, server_hostname=domain) as secure:
+            return secure.getpeercert(binary_form=True) or b""
 
     def connects(self, address: str, port: int, seconds: float) -> bool:
         try:
@@ -115,12 +140,23 @@ class Linux:
         time.sleep(seconds)
 
     def free_memory_mib(self) -> int:
-        found = re.search(r"^MemAvailable:\s+(\d+) kB", Path("/proc/meminfo").read_text("ascii"), re.MULTILINE)
-        return int(found[1]) // 1024 if found else 0
+        return self._memory_kib("MemAvailable") // 1024
+
+    def memory_used_percent(self) -> float:
+        return 100.0 * (1 - self._memory_kib("MemAvailable") / self._memory_kib("MemTotal"))
+
+    @staticmethod
+    def _memory_kib(name: str) -> int:
+        found = re.search(rf"^{name}:\s+(\d+) kB", Path("/proc/meminfo").read_text("ascii"), re.MULTILINE)
+        return int(found[1]) if found else 0
 
     def free_disk_mib(self, folder: str) -> int:
         free = os.statvfs(folder)
         return free.f_bavail * free.f_frsize // (1024 * 1024)
+
+    def disk_used_percent(self, folder: str) -> float:
+        disk = os.statvfs(folder)
+        return 100.0 * (1 - disk.f_bavail / disk.f_blocks)
 
     def own_address(self) -> str:
         # No packet is sent: connecting a datagram socket only chooses the interface.
@@ -150,14 +186,18 @@ class _Received:
         return io.BytesIO(self.data)
 
 
-def _exchange(address: str, port: int, request: bytes, seconds: float) -> bytes:
-    """Send a request and return what comes until the other side closes. Raises OSError.
+def _exchange(address: str, port: int, request: bytes, seconds: float, domain: str | None) -> bytes:
+    """Send a request, by TLS for a domain, and return what comes until the other side closes. Raises OSError.
 
     The time is for all of it: a socket's own timeout begins again with each byte.
     """
     end = time.monotonic() + seconds
     received = b""
-    with socket.create_connection((address, port), seconds) as connection:
+    connection = socket.create_connection((address, port), seconds)
+    if domain:
+        # A handshake that fails closes the connection.
+        connection = _any_certificate().wrap_socket(connection, server_hostname=domain)
+    with connection:
         connection.sendall(request)
         while len(received) < ANSWER_BYTES:
             left = end - time.monotonic()

@@ -41,6 +41,7 @@ class Plan:
             edge=graph.edge.name if graph.edge else None,
             once={name: self.fingerprints[name] for name, service in graph.services.items() if service.once},
             since=now,
+            domain=graph.tls.domain if graph.tls and graph.edge else None,
         )
 
 
@@ -92,6 +93,7 @@ def fingerprint(service: Service, release: Release) -> str:
     """Return a hash of all that a container is made from; an equal one means that it can keep running."""
     made_from = [
         *(release.images[service.name], service.memory_mib, service.port, service.user, service.role, service.volume),
+        *(service.published, service.command, service.tmpfs, service.on_start),
         *(dict(service.environment), {name: [key, release.secrets[key]] for name, key in service.secrets.items()}),
     ]
     return hashlib.sha256(json.dumps(made_from, sort_keys=True).encode()).hexdigest()[:16]
@@ -133,7 +135,7 @@ def _same_services(graph: Graph, release: Release) -> None:
 
 def _check_memory(graph: Graph, made: Plan, serving: Mapping[str, Placed]) -> None:
     """Raise HostError if the limits of what runs and of what the release adds exceed the containers' memory."""
-    stopped_first = {name for name in made.start if graph.services[name].exclusive}
+    stopped_first = {name for name in made.start if graph.services[name].stateful}
     running = sum(placed.memory_mib for name, placed in serving.items() if name not in stopped_first)
     added = added_memory(made)
     if running + added > graph.memory_mib:

@@ -9,6 +9,7 @@ import json
 from collections.abc import Mapping
 from pathlib import Path
 
+from infra.host import tls
 from infra.host.graph import Graph, Service
 from infra.host.outcome import HostError
 from infra.host.release import Release, digest_of
@@ -47,6 +48,7 @@ def environment(
         values["AWS_CONFIG_FILE"] = f"{FOLDER_IN_CONTAINER}/{CONFIG}"
     if service.edge:
         values.update({f"{name.upper().replace('-', '_')}_UPSTREAM": where for name, where in upstreams.items()})
+        values.update(tls.environment(graph.tls) if graph.tls else {})
     values.update({name: secrets[where] for name, where in parameter_names(graph, service, release).items()})
     return values
 

@@ -7,9 +7,10 @@ import fcntl
 import json
 import os
 import time
-from collections.abc import Callable, Collection, Iterator
+from collections.abc import Callable, Collection, Iterator, Mapping
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Any
 
 from infra.host.generation import Generation
 from infra.host.journal import Journal
@@ -91,6 +92,12 @@ class Store:
             return Journal.read(self.journal_file(release), self.now)
         except FileNotFoundError:
             return None
+
+    def verdicts(self, since: float, until: float) -> list[Mapping[str, Any]]:
+        """Return the verdicts of releases from a time on, before another."""
+        files = [file for file in (self.root / "journal").glob("*.jsonl") if file.stat().st_mtime >= since]
+        entries = [Journal.read(file, self.now).last("verdict") for file in files]
+        return [entry["verdict"] for entry in entries if entry and since <= entry["at"] < until]
 
     def open_release(self) -> str | None:
         """Return the id of the release that is under way."""

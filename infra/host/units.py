@@ -5,12 +5,14 @@ from __future__ import annotations
 import sys
 from collections.abc import Mapping
 
+from infra.host.graph import Updates
 from infra.host.host import Host
 from infra.host.outcome import HostError
 
 RELEASE_UNIT = "slipway-release"
 START_TRIES = 10
 RUNNING_STATES = ("active", "activating")
+UPDATE_SERVICE, UPDATE_TIMER = "slipway-update.service", "slipway-update.timer"
 
 
 def texts(python: str, program: str) -> Mapping[str, str]:
@@ -33,7 +35,7 @@ TimeoutStartSec=infinity
 WantedBy=multi-user.target
 """,
         "slipway-tend.service": f"""[Unit]
-Description=Slipway: renew credentials, keep the rule of the public port
+Description=Slipway: publish metrics, renew credentials, keep the rule of the public port, send logs
 After=docker.service
 
 [Service]
@@ -46,6 +48,39 @@ Description=Slipway: look after the host each minute
 [Timer]
 OnBootSec=60
 OnUnitActiveSec=60
+# Otherwise a minute may pass without metrics.
+AccuracySec=1s
+
+[Install]
+WantedBy=timers.target
+""",
+    }
+
+
+def update_texts(python: str, program: str, updates: Updates) -> Mapping[str, str]:
+    """Return the unit files of the security updates by name."""
+    return {
+        UPDATE_SERVICE: f"""[Unit]
+Description=Slipway: install security updates, and restart the host if they need it
+Wants=network-online.target
+After=network-online.target
+# A release may be under way. Two hours of tries, and none in the day after.
+StartLimitIntervalSec=7200
+StartLimitBurst=12
+
+[Service]
+Type=oneshot
+ExecStart={python} {program} update
+Restart=on-failure
+RestartSec=600
+""",
+        # Not persistent: a host that was stopped in its window does not make up for it at the next boot.
+        UPDATE_TIMER: f"""[Unit]
+Description=Slipway: security updates each week
+
+[Timer]
+OnCalendar={updates.day} *-*-* {updates.hour:02}:00:00 UTC
+RandomizedDelaySec=1800
 
 [Install]
 WantedBy=timers.target
@@ -92,15 +127,40 @@ def start_release(host: Host) -> None:
 
 def install(host: Host) -> None:
     """Write the units if they are missing or differ, and enable them. Raises HostError."""
-    changed = False
-    for name, text in texts(sys.executable, str(host.store.program)).items():
-        file = host.store.units / name
-        if not file.is_file() or file.read_text("utf-8") != text:
-            file.write_text(text, "utf-8")
-            changed = True
+    python, program, updates = sys.executable, str(host.store.program), host.graph.updates
     if not host.store.program.exists():
         host.store.link_program(host.program)
-    if changed:
+    if _write(host, texts(python, program)):
         host.must(["systemctl", "daemon-reload"], "Reloading systemd")
         host.must(["systemctl", "enable", "slipway-boot.service"], "Enabling the start at boot")
         host.must(["systemctl", "enable", "--now", "slipway-tend.timer"], "Enabling the timer")
+    if updates is None:
+        _remove_updates(host)
+    elif _write(host, update_texts(python, program, updates)):
+        host.must(["systemctl", "daemon-reload"], "Reloading systemd")
+        host.must(["systemctl", "enable", UPDATE_TIMER], "Enabling security updates")
+        # A timer that runs keeps its old time otherwise.
+        host.must(["systemctl", "restart", UPDATE_TIMER], "Starting the timer of security updates")
+
+
+def _write(host: Host, units: Mapping[str, str]) -> bool:
+    """Write unit files; return True if one was missing or differed."""
+    changed = False
+    for name, text in units.items():
+        file = host.store.units / name
+        if not file.is_file() or file.read_text("utf-8") != text:
+            file.write_text(text, "utf-8")
+            file.chmod(0o644)  # systemd warns of another mode at each reload
+            changed = True
+    return changed
+
+
+def _remove_updates(host: Host) -> None:
+    """Turn security updates off, if they were on. Raises HostError."""
+    files = [host.store.units / name for name in (UPDATE_TIMER, UPDATE_SERVICE)]
+    if not any(file.exists() for file in files):
+        return
+    host.must(["systemctl", "disable", "--now", UPDATE_TIMER], "Disabling security updates")
+    for file in files:
+        file.unlink(missing_ok=True)
+    host.must(["systemctl", "daemon-reload"], "Reloading systemd")

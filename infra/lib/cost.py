@@ -22,6 +22,13 @@ ECR_GB = 0.10
 """A month of a GB in a private repository (ecr/pricing)."""
 LOGS_GB = 0.50
 """A GB taken in by CloudWatch Logs (cloudwatch/pricing)."""
+ALARM, METRIC, DASHBOARD = 0.10, 0.30, 3.00
+"""A month of an alarm, of a metric that AWS does not publish itself, and of a dashboard (cloudwatch/pricing). Of each
+an account has some free (10 alarms, 10 metrics, 3 dashboards), which its stacks share: the bill leaves that out."""
+METRICS_CALL = 0.01 / 1000
+"""A call that publishes metrics (cloudwatch/pricing)."""
+METRICS_CALLS = HOURS_PER_MONTH * 60
+"""The host makes one each minute."""
 SPOT_DISCOUNT = 0.65
 """How much less Fargate Spot costs than Fargate. It moves; 50 to 70 % was seen, AWS says "up to 70 %"."""
 
@@ -52,12 +59,16 @@ def estimate(
     worker_tasks: int,
     ecr_gb: float,
     logs_gb: float,
+    alarms: int,
+    metrics: int,
+    dashboards: int,
 ) -> dict[str, float]:
     """Return the bill of a stack that runs all month with `worker_tasks` tasks: US dollars by part, to the cent.
 
     `worker_cpu` is in units of 1/1024 vCPU. `ecr_gb` and `logs_gb` are assumptions of the caller: GB kept in the
     registry, and logged in a month. A stack that does not own the repositories passes `ecr_gb=0`, or the same GB would
-    be billed twice. Raises KeyError for an instance type that is not in INSTANCE_TYPES (settings let no other through).
+    be billed twice. `metrics` are those that the stack publishes itself. Raises KeyError for an instance type that is
+    not in INSTANCE_TYPES (settings let no other through).
     """
     vcpu, memory_gb = worker_cpu / CPU_UNITS_PER_VCPU, worker_memory_mib / MIB_PER_GIB
     task = (vcpu * FARGATE_VCPU + memory_gb * FARGATE_GB) * (1 - SPOT_DISCOUNT) * HOURS_PER_MONTH
@@ -69,6 +80,9 @@ def estimate(
         "volumes": VOLUME_GIB * volumes_gib,
         "registry": ECR_GB * ecr_gb,
         "logs": LOGS_GB * logs_gb,
+        "alarms": ALARM * alarms,
+        "metrics": METRIC * metrics + METRICS_CALL * METRICS_CALLS,
+        "dashboard": DASHBOARD * dashboards,
     }
     return {part: round(usd, 2) for part, usd in bill.items()}
 

@@ -1,6 +1,10 @@
 """Who may do what: IAM policy documents, each allowing no more than one part of the product needs.
 
 All are canonical JSON, so that the same rights are the same string.
+
+None has `kms:Decrypt`: the parameters are encrypted with the key that AWS manages for SSM, whose own policy lets those
+decrypt who may read the parameter. A key of one's own would need it
+(https://docs.aws.amazon.com/AmazonECS/latest/developerguide/task_execution_IAM_role.html).
 """
 
 from collections.abc import Collection, Sequence
@@ -41,19 +45,6 @@ def _work(queue_arn: str) -> dict[str, Any]:
     )
 
 
-def _decrypt_parameters(region: str, account_id: str, parameter_arns: Sequence[str]) -> dict[str, Any]:
-    """Decrypt these SecureStrings, through SSM and nothing else: SSM names the parameter in the encryption
-    context."""
-    return _allow(
-        ["kms:Decrypt"],
-        [f"arn:aws:kms:{region}:{account_id}:key/*"],
-        Condition={
-            "StringEquals": {"kms:ViaService": f"ssm.{region}.amazonaws.com"},
-            "StringLike": {"kms:EncryptionContext:PARAMETER_ARN": sorted(parameter_arns)},
-        },
-    )
-
-
 def _ssm_agent() -> dict[str, Any]:
     """What the SSM agent needs for RunCommand and sessions: the way onto the host, for there is no SSH.
 
@@ -77,6 +68,20 @@ def assume_role(service: str) -> str:
     return _document({"Effect": "Allow", "Principal": {"Service": service}, "Action": "sts:AssumeRole"})
 
 
+def assume_role_for_tasks(region: str, account_id: str) -> str:
+    """Return the trust policy of a role that the account's own ECS tasks take.
+
+    Without the conditions ECS could be made to hand the role to a task of another account (the confused deputy).
+    """
+    conditions = {
+        "StringEquals": {"aws:SourceAccount": account_id},
+        "ArnLike": {"aws:SourceArn": f"arn:aws:ecs:{region}:{account_id}:*"},
+    }
+    principal = {"Service": "ecs-tasks.amazonaws.com"}
+    statement = {"Effect": "Allow", "Principal": principal, "Action": "sts:AssumeRole", "Condition": conditions}
+    return _document(statement)
+
+
 def parameter_arn(region: str, account_id: str, name: str) -> str:
     """Return the ARN of an SSM parameter, whose name begins with a slash."""
     return f"arn:aws:ssm:{region}:{account_id}:parameter{name}"
@@ -88,7 +93,7 @@ def assume_role_by(role_arn: str) -> str:
 
 
 def service_policy(
-    *, permissions: Collection[str], queue_arn: str | None, dead_letter_arn: str | None, release_arn: str
+    *, permissions: Collection[str], queue_arn: str | None, dead_letter_arn: str | None, verified_arn: str
 ) -> str:
     """Return what a service of the host may do, given its permissions in product.yaml.
 
@@ -97,13 +102,14 @@ def service_policy(
     statements = []
     for permission in sorted(permissions):
         if permission == "release:read":
-            statements.append(_allow(["ssm:GetParameter"], [release_arn]))
+            statements.append(_allow(["ssm:GetParameterHistory"], [verified_arn]))
             continue
         if queue_arn is None or dead_letter_arn is None:
             raise ValueError(f"The permission {permission} needs a queue, but there is none.")
         match permission:
             case "jobs:send":
-                statements.append(_allow(["sqs:SendMessage"], [queue_arn]))
+                # Whoever sends asks whether the queue is there, and how long it keeps what it was sent.
+                statements.append(_allow(["sqs:GetQueueAttributes", "sqs:SendMessage"], [queue_arn]))
             case "jobs:count":
                 statements.append(_allow(["sqs:GetQueueAttributes"], [queue_arn, dead_letter_arn]))
             case "jobs:work":
@@ -118,7 +124,8 @@ def host_policy(
     region: str,
     account_id: str,
     repository_arns: Sequence[str],
-    parameter_path: str,
+    release: str,
+    secrets: Sequence[str],
     document: str,
     service_roles: Sequence[str],
     metric_namespace: str,
@@ -126,16 +133,16 @@ def host_policy(
 ) -> str:
     """Return what the API host may do.
 
-    Its SSM agent takes commands. It reads its program, the SSM document, and the parameters below `parameter_path`
-    (`/<project>/<stack>`), pulls from the repositories, assumes the roles of its services, and writes its logs and
+    Its SSM agent takes commands. It reads its program, the SSM document, the parameter with the `release` and those of
+    its services' `secrets`, pulls from the repositories, assumes the roles of its services, and writes its logs and
     metrics.
     """
-    parameters = [parameter_arn(region, account_id, f"{parameter_path}/*")]
+    secret_arns = [parameter_arn(region, account_id, name) for name in secrets]
     return _document(
         _ssm_agent(),
         *_pull(repository_arns),
-        _allow(["ssm:GetParameter", "ssm:GetParameters"], parameters),
-        _decrypt_parameters(region, account_id, parameters),
+        _allow(["ssm:GetParameter"], [parameter_arn(region, account_id, release)]),
+        *([_allow(["ssm:GetParameters"], secret_arns)] if secret_arns else []),
         _allow(["ssm:GetDocument"], [f"arn:aws:ssm:{region}:{account_id}:document/{document}"]),
         *([_allow(["sts:AssumeRole"], service_roles)] if service_roles else []),
         _write_logs(log_group_arn),
@@ -149,21 +156,10 @@ def host_policy(
 
 
 def worker_execution_policy(*, repository_arn: str, log_group_arn: str, parameter_arns: Sequence[str]) -> str:
-    """What ECS may do to start the worker: pull its image, read its secrets, write its logs.
-
-    `parameter_arns` are of one region and account, and at least one: raises ValueError otherwise.
-    """
-    places = {tuple(arn.split(":")[3:5]) for arn in parameter_arns}
-    if len(places) != 1:
-        raise ValueError(
-            "The worker's secrets must be parameters of one region and account, "
-            f"but they are of {len(places)}: {', '.join(sorted(parameter_arns)) or 'none given'}."
-        )
-    region, account_id = places.pop()
+    """Return what ECS may do to start the worker: pull its image, read its secrets, write its logs."""
     return _document(
         *_pull([repository_arn]),
-        _allow(["ssm:GetParameters"], parameter_arns),
-        _decrypt_parameters(region, account_id, parameter_arns),
+        *([_allow(["ssm:GetParameters"], parameter_arns)] if parameter_arns else []),
         _write_logs(log_group_arn),
     )
 

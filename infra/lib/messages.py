@@ -13,6 +13,8 @@ from infra.lib.schema import Legal, keys_of, legal_text, place_at
 
 LONGEST_SHOWN = 80
 """Characters of a value that a message shows whole; of a longer one it shows the beginning."""
+LONGEST_OF_AWS = 1000
+"""Characters of AWS's own sentences: one about a permission names user, action and resource in over 200."""
 
 
 class SettingsError(InputError):
@@ -88,10 +90,10 @@ def printable(text: str) -> str:
     )
 
 
-def plain(text: str) -> str:
+def plain(text: str, longest: int = LONGEST_SHOWN) -> str:
     """Text on one line: cut where it is long, and whatever a terminal would not print as it is, escaped."""
     safe = "".join(
         character if character.isprintable() else character.encode("unicode_escape").decode()
-        for character in text[:LONGEST_SHOWN]
+        for character in text[:longest]
     )
-    return safe if len(text) <= LONGEST_SHOWN else f"{safe}... ({len(text):,} characters)"
+    return safe if len(text) <= longest else f"{safe}... ({len(text):,} characters)"

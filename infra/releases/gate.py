@@ -5,14 +5,15 @@ goes on, and the next `up` finds the release under way.
 """
 
 import math
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Collection, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
 from botocore.exceptions import BotoCoreError, ClientError
 
 from infra.lib.canonical_json import canonical_json
-from infra.lib.messages import plain, printable
+from infra.lib.messages import LONGEST_OF_AWS, plain, printable
+from infra.releases import timeline
 from infra.releases.release import Release, parse, release_id
 from infra.releases.run_command import Host, HostAwayError, HostError
 
@@ -53,6 +54,8 @@ class Gate:
     """The provider's account: hooks use the shell's credentials, which may be another's."""
     patience: Patience
     say: Say
+    once: Collection[str] = ()
+    """The services that run to their end: each is a phase of its own in the line about the time."""
 
     def release(self, text: str) -> None:
         """Hand a release to the host and return once it serves. Raises GateError if it does not."""
@@ -83,6 +86,8 @@ class Gate:
             raise GateError(
                 f"The host does not serve the release {release_id(text)}: {report.get('problem') or report['state']}"
             )
+        if certificate := report.get("certificate"):
+            self.say(f"release: {printable(certificate)}")
         return dict(report["serves"])
 
     def _serving(self, text: str) -> dict[str, Any]:
@@ -92,7 +97,9 @@ class Gate:
         try:
             found = self.sts.get_caller_identity()["Account"]
         except (BotoCoreError, ClientError) as error:
-            raise HostError(f"AWS does not say whose credentials these are ({plain(str(error))}).") from None
+            raise HostError(
+                f"AWS does not say whose credentials these are ({plain(str(error), LONGEST_OF_AWS)})."
+            ) from None
         if found != self.account_id:
             raise HostError(
                 f"the shell's credentials are of the account {found}, the stack is in {self.account_id}; "
@@ -117,7 +124,7 @@ class Gate:
         try:
             output = self._console_output()
         except (BotoCoreError, ClientError) as error:
-            return f"  (it cannot be read: {plain(str(error))})"
+            return f"  (it cannot be read: {plain(str(error), LONGEST_OF_AWS)})"
         lines = [line.rstrip() for line in output.splitlines() if line.strip()]
         return _quoted(lines[-CONSOLE_LINES:]) or "  (nothing yet)"
 
@@ -140,7 +147,8 @@ class Gate:
                 self.say(f"release: {release_id(text)} serves already")
                 return
             if answer["state"] == "accepted":
-                self._follow(wanted, release_id(text), deadline)
+                verdict = self._follow(wanted, release_id(text), deadline)
+                self.say(f"release: {timeline.line(timeline.phases(verdict['seconds'], self.once))}")
                 return
             if answer["busyWith"] is None:
                 continue  # it has ended in between
@@ -163,8 +171,8 @@ class Gate:
         except GateError as error:
             self.say(f"release: the other one has ended: {error}")
 
-    def _follow(self, wanted: Release, followed: str, deadline: float) -> None:
-        """Tell each line of a release as it comes. Raises GateError if its verdict is bad."""
+    def _follow(self, wanted: Release, followed: str, deadline: float) -> Mapping[str, Any]:
+        """Tell each line of a release as it comes, and return its verdict. Raises GateError if that is bad."""
         seen = 0
         while True:
             question = canonical_json({"release": followed, "from": seen})
@@ -173,7 +181,8 @@ class Gate:
                 self.say(f"release: {printable(line)}")
             seen = report["next"]
             if report["state"] == "succeeded":
-                return
+                verdict: Mapping[str, Any] = report["verdict"]
+                return verdict
             if report["state"] == "failed":
                 raise GateError(failure(followed, report["verdict"]))
             if report["state"] == "unknown":
@@ -199,7 +208,7 @@ def failure(release: str, verdict: Mapping[str, Any]) -> str:
     parts = [f"The release {release} failed at `{verdict['step']}`: {printable(verdict['cause'])}"]
     if verdict.get("outOfMemory"):
         parts.append("It ran out of its memory.")
-    parts.append("If a release served before, it still does.")
+    parts.append("If a release served before, it still does. docs/runbook.md says what to do about each cause.")
     if verdict.get("log"):
         lines = str(verdict["log"]).splitlines()[-LOG_LINES:]
         parts.append(f"The end of the log:\n{_quoted(lines)}")

@@ -3,16 +3,20 @@
 `infra/host/graph.py` reads it. It holds no digest and no secret: the release names those.
 """
 
+import re
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 
 from infra.product import Service, environment_variable
 from infra.settings import Settings
+from infra.settings.hosted import worker_services
 from infra.settings.memory import containers_mib
 
 SCHEMA = 1
 DATA_DEVICE = "/dev/sdf"
 """The name under which the data volume is attached."""
+MADE_FROM = ("port", "memoryMib", "user", "volume", "published", "command", "tmpfs", "onStart", "environment")
+"""Keys of a service in the graph that its container is made from, as in infra/host/plan.py."""
 DIGITS_OF_AN_ACCOUNT = "000000000000"
 
 
@@ -74,7 +78,7 @@ def stand_in(settings: Settings) -> Wiring:
 
 def graph(settings: Settings, wiring: Wiring) -> dict[str, object]:
     """Return the graph as the host's program is packed with it."""
-    times = settings.host.release
+    times, updates = settings.host.release, settings.host.updates
     # Without digests these are the repositories, and the whole references of images from outside.
     images = references(settings, wiring.repositories)
     return {
@@ -85,6 +89,7 @@ def graph(settings: Settings, wiring: Wiring) -> dict[str, object]:
         "parameter": release_parameter(settings),
         "parameterPath": settings.parameter_path,
         "logGroup": log_group(settings),
+        "hostAddress": settings.network.host_address,
         "httpPort": settings.host.http_port,
         "memoryMib": containers_mib(settings),
         "seconds": {
@@ -93,9 +98,12 @@ def graph(settings: Settings, wiring: Wiring) -> dict[str, object]:
             "ready": times.ready_seconds,
             "steady": times.steady_seconds,
             "watch": times.watch_seconds,
+            "certificate": times.certificate_seconds,
             "request": settings.product.longest_request_seconds,
         },
+        "updates": {"day": updates.day, "hour": updates.hour} if updates.enabled else None,
         "dataVolume": {"id": wiring.data_volume_id, "device": DATA_DEVICE},
+        "tls": _tls(settings),
         "services": {name: {"image": images[name], **_service(settings, wiring, name)} for name in settings.services},
     }
 
@@ -103,9 +111,34 @@ def graph(settings: Settings, wiring: Wiring) -> dict[str, object]:
 def references(settings: Settings, images: Mapping[str, str]) -> dict[str, str]:
     """Return the image of each service as `repository@digest`, given those of the product's own images."""
     return {
-        name: images[service.image] if service.image else settings.images.parents[str(service.external)]
+        name: images[service.image] if service.image else _by_digest(settings.images.parents[str(service.external)])
         for name, service in settings.services.items()
     }
+
+
+def _tls(settings: Settings) -> dict[str, object] | None:
+    """Return the domain and the ACME server that the edge is told; None without a domain."""
+    host = settings.host
+    if host.domain is None:
+        return None
+    return {"domain": host.domain, "directory": host.acme_directory, "root": host.acme_root}
+
+
+def single_services(settings: Settings) -> dict[str, dict[str, object]]:
+    """Return what the services are made from of which the host runs only one: a change of it restarts the service."""
+    wiring = stand_in(settings)
+    found = {}
+    for name, service in settings.services.items():
+        if service.stateful:
+            described = _service(settings, wiring, name)
+            image = _by_digest(settings.images.parents[service.external]) if service.external else str(service.image)
+            found[name] = {key: described[key] for key in MADE_FROM} | {"image": image}
+    return found
+
+
+def _by_digest(reference: str) -> str:
+    """Return a reference without its tag: Docker lists what it pulled by digest without one."""
+    return re.sub(r":[^:/@]+@", "@", reference)
 
 
 def _service(settings: Settings, wiring: Wiring, name: str) -> dict[str, object]:
@@ -115,6 +148,12 @@ def _service(settings: Settings, wiring: Wiring, name: str) -> dict[str, object]
         "edge": service.edge,
         "port": service.port,
         "memoryMib": service.memory_limit_mib,
+        "stateful": service.stateful,
+        "published": name in worker_services(settings),
+        "command": list(service.command),
+        "check": list(service.check),
+        "onStart": list(service.on_start),
+        "tmpfs": list(service.tmpfs),
         "user": service.user,
         "ready": _ready(service),
         "health": service.health,
@@ -124,15 +163,17 @@ def _service(settings: Settings, wiring: Wiring, name: str) -> dict[str, object]
         # A database that is elsewhere is not waited for.
         "after": {other: until for other, until in service.after.items() if other in settings.services},
         "environment": _environment(settings, wiring, name),
-        "secrets": {environment_variable(secret): secret for secret in service.secrets},
+        "secrets": {
+            service.secret_variables.get(secret, environment_variable(secret)): secret for secret in service.secrets
+        },
         "role": wiring.roles.get(name),
         "volume": service.volume,
     }
 
 
 def _ready(service: Service) -> str | None:
-    """Return the path on which a service is ready; None for one that is ready when it accepts connections."""
-    if service.once or service.port is None or service.stateful:
+    """Return the path on which a service is ready; None for one that is asked otherwise, such as a database."""
+    if service.once or service.port is None or service.external or service.check:
         return service.ready
     return service.ready or service.health
 
@@ -141,6 +182,7 @@ def _environment(settings: Settings, wiring: Wiring, name: str) -> dict[str, str
     """Return the plain environment of a service: no more than it needs."""
     service = settings.services[name]
     environment = {environment_variable(variable): settings.variable(variable) for variable in service.variables}
+    environment |= service.environment
     if service.external:
         return environment
     if service.port:
@@ -151,5 +193,5 @@ def _environment(settings: Settings, wiring: Wiring, name: str) -> dict[str, str
     if wiring.queue_url and {"jobs:send", "jobs:count", "jobs:work"} & set(service.permissions):
         environment["JOBS_QUEUE_URL"] = wiring.queue_url
     if "release:read" in service.permissions:
-        environment["RELEASE_PARAMETER"] = release_parameter(settings)
+        environment["VERIFIED_PARAMETER"] = verified_parameter(settings)
     return environment

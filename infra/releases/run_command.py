@@ -9,7 +9,7 @@ from typing import Any
 
 from botocore.exceptions import BotoCoreError, ClientError
 
-from infra.lib.messages import plain, printable
+from infra.lib.messages import LONGEST_OF_AWS, plain, printable
 
 POLL_SECONDS = 0.5
 DELIVERY_SECONDS = 30
@@ -153,4 +153,4 @@ def _code(error: ClientError) -> str:
 
 def _refused(call: str, error: ClientError) -> str:
     found = error.response["Error"]
-    return f"AWS refused {call}: {found['Code']}: {plain(found.get('Message', ''))}"
+    return f"AWS refused {call}: {found['Code']}: {plain(found.get('Message', ''), LONGEST_OF_AWS)}"

@@ -1,6 +1,7 @@
 """The images of an `up` whose release was verified on the host: promotion reads them.
 
-An SSM parameter holds them. It is written after the host has said what serves, so before the worker is updated.
+An SSM parameter holds them with the release's id. It is written after the host has said what serves, so before the
+worker is updated. Its history is that of the stack's releases, which the dashboard shows.
 """
 
 import json
@@ -10,15 +11,20 @@ from typing import Any
 from infra.lib.canonical_json import canonical_json
 from infra.releases.release import DIGEST, TAG, ReleasedImage, ReleaseError, check_size
 
-SCHEMA = 1
+SCHEMA = 2
+READ = (1, SCHEMA)
+"""Schemas that are read: the first has no id, and a stack has it until its next `up`."""
 
 
-def render(images: Mapping[str, ReleasedImage]) -> str:
-    """Return the document as canonical JSON within 4,096 bytes. Raises ReleaseError if it is longer or not valid."""
+def render(release: str, images: Mapping[str, ReleasedImage]) -> str:
+    """Return the document of a release, given its id, as canonical JSON within 4,096 bytes.
+
+    Raises ReleaseError if it is longer or not valid.
+    """
     entries = {
         name: {"digest": image.digest, "contentTag": image.content_tag} for name, image in sorted(images.items())
     }
-    text = canonical_json({"schema": SCHEMA, "images": entries})
+    text = canonical_json({"schema": SCHEMA, "release": release, "images": entries})
     parse(text)
     return text
 
@@ -28,15 +34,16 @@ def parse(text: str, where: str = "The verified release") -> Mapping[str, Releas
     check_size(text, where)
     try:
         document = json.loads(text)
-        images = {name: _image(entry) for name, entry in document["images"].items()}
-        if document["schema"] != SCHEMA or not images:
+        images = {name: image_of(entry) for name, entry in document["images"].items()}
+        if document["schema"] not in READ or not images:
             raise ValueError
     except (ValueError, KeyError, TypeError, AttributeError):
         raise ReleaseError(f"{where} is not a document of this version of Slipway: bring the stack up first.") from None
     return images
 
 
-def _image(entry: Mapping[str, Any]) -> ReleasedImage:
+def image_of(entry: Mapping[str, Any]) -> ReleasedImage:
+    """Return the image that an entry of a document names. Raises ValueError, KeyError or TypeError for a wrong one."""
     digest, tag = entry["digest"], entry["contentTag"]
     if DIGEST.fullmatch(digest) is None or TAG.fullmatch(tag) is None:
         raise ValueError

@@ -3,6 +3,7 @@
 import difflib
 import ipaddress
 import re
+import ssl
 from collections.abc import Collection
 from urllib.parse import SplitResult, urlsplit
 
@@ -14,6 +15,8 @@ from infra.lib.schema import wrong
 PRIVATE_NETWORKS = tuple(map(ipaddress.IPv4Network, ("10.0.0.0/8", "172.16.0.0/12", "192.168.0.0/16")))
 """What RFC 1918 keeps for private networks."""
 
+CERTIFICATE_MAX_LENGTH = 4096
+"""Characters of a certificate: it is a part of the host's document."""
 SECRET_MAX_LENGTH = 2048
 """Characters of a secret: half of what a standard SSM parameter holds."""
 
@@ -63,6 +66,29 @@ def region(text: str) -> str:
     return text
 
 
+def acme_directory(text: str) -> str:
+    """The https address of an ACME server's directory."""
+    try:
+        parts = urlsplit(text)
+        right = re.fullmatch(r"https://[a-z0-9][a-z0-9.-]*(:[0-9]+)?/[A-Za-z0-9/._~-]*", text) and parts.port != 0
+    except ValueError:
+        right = None
+    if not right or len(text) > 200:
+        raise wrong("the https address of an ACME server's directory, such as https://acme.example.com/directory")
+    return text
+
+
+def certificate(text: str) -> str:
+    """A certificate in PEM, whose form alone is checked."""
+    try:
+        ssl.PEM_cert_to_DER_cert(text)
+    except ValueError:
+        raise wrong(f"one certificate in PEM, from {ssl.PEM_HEADER} to {ssl.PEM_FOOTER}") from None
+    if len(text) > CERTIFICATE_MAX_LENGTH or text.count(ssl.PEM_HEADER) > 1:
+        raise wrong(f"one certificate in PEM, of at most {CERTIFICATE_MAX_LENGTH:,} characters")
+    return text
+
+
 def instance_type(text: str) -> str:
     """The name of an instance type that the host can have: a short list, told whole."""
     if text not in INSTANCE_TYPES:
@@ -89,6 +115,13 @@ def api_key(secret: SecretStr) -> SecretStr:
     """A key of an API, of whatever form."""
     if len(_secret_text(secret)) < 8:
         raise wrong("an API key of 8 or more characters")
+    return secret
+
+
+def password(secret: SecretStr) -> SecretStr:
+    """A password, long enough that nobody guesses it."""
+    if len(_secret_text(secret)) < 12:
+        raise wrong("a password of 12 or more characters")
     return secret
 
 

@@ -16,8 +16,8 @@ from infra import ROOT
 from infra.lib.messages import SettingsError, sentence, shown, unknown_key
 from infra.lib.schema import group_of, key_of, legal_text, place_at
 from infra.product import Product, product_of
-from infra.settings import memory
-from infra.settings.models import Settings, key_of_secret, settings_model
+from infra.settings import hosted, memory
+from infra.settings.models import ANYWHERE, LETS_ENCRYPT, Settings, key_of_secret, settings_model
 from infra.settings.patterns import NAME
 from infra.settings.stack_file import project_name, read_values
 
@@ -68,7 +68,8 @@ def load(
     ]
     if settings is not None:
         problems += [*_pin_problems(settings), *_folder_problems(settings, root), *_model_problems(settings, root)]
-        problems += [*memory.problems(settings), *_external_problems(settings)]
+        problems += [*memory.problems(settings), *_external_problems(settings), *_domain_problems(settings)]
+        problems += hosted.problems(settings)
     if settings is None or problems:
         raise SettingsError(problems)
     return settings
@@ -119,6 +120,24 @@ def _external_problems(settings: Settings) -> Iterator[str]:
                 f"{settings.project}:images.parents.{name} is {shown(reference)}; it must name a digest (@sha256: and "
                 "64 hex digits), since the host runs it."
             )
+
+
+def _domain_problems(settings: Settings) -> Iterator[str]:
+    """Yield a sentence if the domain cannot have a certificate."""
+    host, networks = settings.host, settings.network.ingress_cidrs
+    if host.domain is None:
+        return
+    if settings.product.edge is None:
+        yield (
+            f"{settings.project}:host.domain is {shown(host.domain)}; it must be left out, since no service in "
+            "product.yaml is the edge, which gets the certificates."
+        )
+    if host.acme_directory == LETS_ENCRYPT and networks != (ANYWHERE,):
+        yield (
+            f"{settings.project}:network.ingressCidrs is {shown(list(networks))}; it must be {shown([ANYWHERE])} with "
+            "host.domain, since Let's Encrypt checks the domain from anywhere; or set host.acmeDirectory to an ACME "
+            "server in these networks."
+        )
 
 
 def _folder_problems(settings: Settings, root: Path) -> Iterator[str]:

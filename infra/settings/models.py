@@ -11,13 +11,31 @@ from pydantic.alias_generators import to_camel
 from infra.lib.aws_limits import FARGATE_MEMORY_MIB, INSTANCE_TYPES, LOG_RETENTION_DAYS
 from infra.lib.messages import SettingsError
 from infra.lib.schema import Group, Legal, named, wrong
-from infra.product import Product, ProductError, Service
+from infra.product import Hosted, Product, ProductError, Service
 from infra.settings import checks
 from infra.settings.images import Images
-from infra.settings.patterns import HOST, IMAGE_PATH, Cidr, ImageReference, LimitMib, SizeMb, StackName
+from infra.settings.patterns import (
+    DOMAIN,
+    HOST,
+    IMAGE_PATH,
+    Cidr,
+    EmailAddress,
+    ImageReference,
+    LimitMib,
+    SizeMb,
+    StackName,
+)
 
+HOST_NUMBER = 11
+"""The host's place in its subnet: AWS keeps the first four addresses and the last for itself.
+
+Hosts of before they had an interface of their own are at 10, which is taken until they are replaced.
+"""
 # Open to whoever may reach the API, these would let them reach something else.
 PORTS_IN_USE = {22: "SSH", 5432: "PostgreSQL", 6379: "Redis"}
+ANYWHERE = "0.0.0.0/0"
+HTTP_PORT = 80
+LETS_ENCRYPT = "https://acme-v02.api.letsencrypt.org/directory"
 
 
 class Registry(Group):
@@ -94,7 +112,10 @@ class Network(Group):
         tuple[Cidr, ...],
         Field(strict=False),
         Legal("a list of 1 to 20 IPv4 networks such as 203.0.113.0/24"),
-    ] = Field(default=("0.0.0.0/0",), description="Networks that may reach the API, by HTTP: there is no TLS yet.")
+    ] = Field(
+        default=(ANYWHERE,),
+        description="Networks that may reach the API; without host.domain in plain HTTP.",
+    )
 
     @field_validator("ingress_cidrs")
     @classmethod
@@ -111,6 +132,11 @@ class Network(Group):
         two."""
         quarters = ipaddress.IPv4Network(self.cidr).subnets(prefixlen_diff=2)
         return tuple(str(subnet) for subnet, _ in zip(quarters, range(self.zones), strict=False))
+
+    @property
+    def host_address(self) -> str:
+        """The API host's private address, which outlasts every instance."""
+        return str(ipaddress.IPv4Network(self.subnet_cidrs[0])[HOST_NUMBER])
 
 
 DRAIN_SECONDS = 150
@@ -140,12 +166,33 @@ class ReleaseTimes(Group):
     watch_seconds: Annotated[int, Field(ge=1, le=60)] = Field(
         default=5, description="How long they are watched once they serve, before the old ones are stopped, in seconds."
     )
+    certificate_seconds: Annotated[int, Field(ge=1, le=600)] = Field(
+        default=90,
+        description="How long a release waits for the certificate of a domain that has none yet, in seconds; a first "
+        "try that failed is repeated after 60.",
+    )
 
     @property
     def total_seconds(self) -> int:
         """How long an `up` waits for a release: another one may be under way, and comes to its end first."""
         steps = self.pull_seconds + self.once_seconds + self.ready_seconds + self.steady_seconds + self.watch_seconds
-        return 2 * (steps + DRAIN_SECONDS)
+        return 2 * (steps + self.certificate_seconds + DRAIN_SECONDS)
+
+
+class Updates(Group):
+    """The weekly window in which the host installs security updates."""
+
+    enabled: bool = Field(
+        default=True,
+        description="Whether the host installs the system's security updates each week, and restarts if they need it.",
+    )
+    day: Literal["Mon", "Tue", "Wed", "Thu", "Fri", "Sat", "Sun"] = Field(
+        default="Sun", description="Day of the window, in UTC."
+    )
+    hour: Annotated[int, Field(ge=0, le=23)] = Field(
+        default=3,
+        description="Hour in which the updates begin, in UTC; a restart takes about a minute, in which nothing serves.",
+    )
 
 
 class Host(Group):
@@ -173,13 +220,55 @@ class Host(Group):
     protect_data: bool = Field(
         default=True, description="Whether Pulumi refuses to delete or replace the volume of the databases."
     )
-    http_port: Annotated[int, Field(ge=1, le=65535)] = Field(default=80, description="TCP port of the API, by HTTP.")
+    http_port: Annotated[int, Field(ge=1, le=65535)] = Field(
+        default=HTTP_PORT, description="TCP port of the API, by HTTP; with a domain it is 80, and 443 is HTTPS."
+    )
+    domain: (
+        Annotated[
+            str,
+            Field(pattern=DOMAIN, max_length=253),
+            Legal("a domain's full name in lower case, such as labs.example.com"),
+        ]
+        | None
+    ) = Field(
+        default=None,
+        description="Domain of the API, whose A record names the elastic address: the edge gets its certificates and "
+        "answers by HTTPS; empty for HTTP alone.",
+    )
+    acme_directory: Annotated[
+        str,
+        AfterValidator(checks.acme_directory),
+        Legal(
+            "the https address of an ACME server's directory, such as https://acme-staging-v02.api.letsencrypt.org/directory"
+        ),
+    ] = Field(default=LETS_ENCRYPT, description="ACME server that certificates come from.")
+    acme_root: (
+        Annotated[
+            str,
+            AfterValidator(checks.certificate),
+            Legal("one certificate in PEM, from -----BEGIN CERTIFICATE----- to -----END CERTIFICATE-----"),
+        ]
+        | None
+    ) = Field(
+        default=None,
+        description="Certificate of the authority that the ACME server's own certificate comes from; empty for a "
+        "public one.",
+    )
     release: ReleaseTimes = Field(default=ReleaseTimes(), description="How long the steps of a release may take.")
+    updates: Updates = Field(
+        default=Updates(), description="The weekly window in which the host installs security updates."
+    )
 
     @model_validator(mode="after")
     def _port_is_free(self) -> Self:
         if self.http_port in PORTS_IN_USE:
             raise self.wrong("http_port", f"a port that is not {PORTS_IN_USE[self.http_port]}'s, such as 80")
+        return self
+
+    @model_validator(mode="after")
+    def _domain_has_its_ports(self) -> Self:
+        if self.domain and self.http_port != HTTP_PORT:
+            raise self.wrong("http_port", "80 with a domain: there the ACME server looks for its answer")
         return self
 
 
@@ -252,14 +341,19 @@ class Budget(Group):
     monthly_usd: Annotated[int, Field(ge=1, le=100_000)] = Field(
         default=50, description="Budget of a month, in US dollars."
     )
-    email: (
-        Annotated[
-            str,
-            Field(pattern=r"^[A-Za-z0-9._%+-]+@[A-Za-z0-9-]+(\.[A-Za-z0-9-]+)+$", max_length=200),
-            Legal("an e-mail address, such as team@example.com"),
-        ]
-        | None
-    ) = Field(default=None, description="Who is told when the budget is used up; empty for nobody.")
+    email: EmailAddress | None = Field(
+        default=None, description="Who is told when the budget is used up; empty for nobody."
+    )
+
+
+class Alerts(Group):
+    """Who is told when something is wrong."""
+
+    email: EmailAddress | None = Field(
+        default=None,
+        description="Who gets a message when an alarm begins and ends, once the address has confirmed AWS's e-mail; "
+        "empty for nobody: the alarms are then on the dashboard only.",
+    )
 
 
 class Settings(Group):
@@ -287,6 +381,7 @@ class Settings(Group):
     worker: Worker = Field(default=Worker(), description="The tasks that do the machine learning.")
     logs: Logs = Field(default=Logs(), description="What CloudWatch Logs keeps.")
     budget: Budget = Field(default=Budget(), description="What a month may cost.")
+    alerts: Alerts = Field(default=Alerts(), description="Who is told when something is wrong.")
 
     @property
     def prefix(self) -> str:
@@ -295,17 +390,25 @@ class Settings(Group):
 
     @property
     def parameter_path(self) -> str:
-        """Path of the stack's SSM parameters: `/<project>/<stack>`."""
-        return f"/{self.project}/{self.stack}"
+        """Path of the stack's SSM parameters."""
+        return parameter_path(self.project, self.stack)
+
+    def is_set(self, name: str) -> bool:
+        """Return True if the stack sets one of the product's secrets."""
+        return getattr(self, attribute_of(name)) is not None
+
+    def hosted(self, name: str) -> Hosted | None:
+        """Return the service of the host that a secret leads to; None if the stack sets the secret itself."""
+        return None if self.is_set(name) else self.product.secrets[name].hosted
 
     def secret(self, name: str) -> str:
-        """Return the value of one of the product's secrets."""
+        """Return the value of a secret that the stack sets."""
         value: SecretStr = getattr(self, attribute_of(name))
         return value.get_secret_value()
 
     def ports_of(self, secrets: Iterable[str]) -> tuple[int, ...]:
-        """Return the TCP ports that the addresses among some of the product's secrets lead to."""
-        checks_of = {name: self.product.secrets[name].check for name in secrets}
+        """Return the TCP ports that addresses outside the host lead to, among some of the product's secrets."""
+        checks_of = {name: self.product.secrets[name].check for name in secrets if self.is_set(name)}
         return tuple(
             sorted(
                 {
@@ -323,7 +426,7 @@ class Settings(Group):
         return {
             name: services[name]
             for name in self.product.start_order
-            if services[name].unless is None or getattr(self, attribute_of(str(services[name].unless))) is None
+            if services[name].unless is None or not self.is_set(str(services[name].unless))
         }
 
     def variable(self, name: str) -> str:
@@ -353,11 +456,17 @@ CHECKS: Mapping[str, tuple[Callable[[SecretStr], SecretStr], str]] = {
     "postgres-url": (checks.database_url, "postgresql://user:password@host:port/name"),
     "redis-url": (checks.redis_url, "redis://host:port/number"),
     "api-key": (checks.api_key, "an API key of 8 or more characters"),
+    "password": (checks.password, "a password of 12 or more characters"),
 }
 """How a secret is checked, and what it may be in words, by the word that product.yaml has for it."""
 DEFAULT_PORTS: Mapping[str, int] = {"postgres-url": 5432, "redis-url": 6379}
 """The ports of addresses that name none, by the kind of secret."""
 _MODELS: dict[int, tuple[Product, type[Settings]]] = {}
+
+
+def parameter_path(project: str, stack: str) -> str:
+    """Return the path of a stack's SSM parameters: `/<project>/<stack>`."""
+    return f"/{project}/{stack}"
 
 
 def attribute_of(name: str) -> str:
@@ -410,7 +519,12 @@ def _make_model(product: Product) -> type[Settings]:
     for name, secret in product.secrets.items():
         check, right = CHECKS[secret.check]
         kind = Annotated[SecretStr, AfterValidator(check), Legal(right)]
-        fields[attribute_of(name)] = (kind, Field(description=secret.description))
+        optional = secret.hosted is not None or name in product.passwords
+        fields[attribute_of(name)] = (
+            (kind | None, Field(default=None, description=secret.description))
+            if optional
+            else (kind, Field(description=secret.description))
+        )
     for name, variable in product.variables.items():
         text = Annotated[str, Field(pattern=variable.pattern, max_length=100), Legal(variable.legal)]
         fields[attribute_of(name)] = (text, Field(default=variable.default, description=variable.description))

@@ -9,6 +9,8 @@ from infra.settings import checks
 
 NAME = r"^[a-z][a-z0-9]*(-[a-z0-9]+)*$"
 HOST = r"[a-z0-9]([a-z0-9.-]*[a-z0-9])?(:[0-9]{1,5})?"
+LABEL = r"[a-z0-9]([a-z0-9-]{0,61}[a-z0-9])?"
+DOMAIN = rf"^({LABEL}\.)+[a-z]([a-z0-9-]{{0,61}}[a-z0-9])?$"
 # One separator at a time, as ECR has it (Docker alone would take more in a row).
 IMAGE_PATH = r"[a-z0-9]+([._-][a-z0-9]+)*(/[a-z0-9]+([._-][a-z0-9]+)*)*"
 IMAGE_TAG = r":[A-Za-z0-9_][A-Za-z0-9._-]{0,127}"
@@ -36,6 +38,11 @@ EnvironmentName = Annotated[
     str,
     Field(pattern=r"^[A-Z_][A-Z0-9_]*$", max_length=100),
     Legal("the name of an environment variable, such as HF_TOKEN, never the secret itself", hide=True),
+]
+EmailAddress = Annotated[
+    str,
+    Field(pattern=r"^[A-Za-z0-9._%+-]+@[A-Za-z0-9-]+(\.[A-Za-z0-9-]+)+$", max_length=200),
+    Legal("an e-mail address, such as team@example.com"),
 ]
 SizeMb = Annotated[int, Field(ge=1, le=20_000)]
 LimitMib = Annotated[int, Field(ge=1, le=10_000)]

@@ -199,9 +199,11 @@ class Redis(Process):
 class Service(Process):
     """One of ours, `python -m app`, as a container would run it."""
 
-    def __init__(self, folder: Path, name: str, environment: Mapping[str, str]) -> None:
+    def __init__(self, folder: Path, name: str, environment: Mapping[str, str], code: Path = ROOT) -> None:
+        """Take the code of this checkout, or of the folder `code`."""
         super().__init__(folder)
         self._name = name
+        self._code = code
         self._environment = {**environment, "SERVICE_TYPE": name, "HOST": "127.0.0.1", "PORT": str(self.port)}
 
     @property
@@ -212,7 +214,7 @@ class Service(Process):
     def command(self) -> list[str]:
         """The image's entrypoint."""
         settings = [f"{name}={value}" for name, value in self._environment.items()]
-        return ["env", f"PYTHONPATH={ROOT}", *settings, sys.executable, "-m", "app"]
+        return ["env", f"PYTHONPATH={self._code}", *settings, sys.executable, "-m", "app"]
 
     @property
     def pid(self) -> int:

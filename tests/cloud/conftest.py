@@ -178,11 +178,12 @@ class Checkout:
         config = str(self.cloud.folder / "docker")
         return {**self.environment(), "DOCKER_HOST": self.cloud.docker_host(), "DOCKER_CONFIG": config}
 
-    def docker(self, *arguments: str, timeout: float = 300) -> Done:
-        """Run Docker's client."""
+    def docker(self, *arguments: str, timeout: float = 300, stdin: str | None = None) -> Done:
+        """Run Docker's client; `stdin` goes to its standard input."""
         done = subprocess.run(
             [str(self.tools.docker), *arguments],
             env=self.docker_environment(),
+            input=stdin,
             capture_output=True,
             text=True,
             timeout=timeout,

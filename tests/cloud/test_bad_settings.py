@@ -30,7 +30,7 @@ BAD: dict[str, tuple[dict[str, Any], str, str]] = {
         "slipway:host.instanceType",
         "t3.s",
     ),
-    "a missing secret": ({"slipway:databaseUrl": None}, "slipway:databaseUrl", "pulumi config set --secret"),
+    "a missing secret": ({"slipway:databasePassword": None}, "slipway:databasePassword", "pulumi config set --secret"),
     "an instance type": ({"slipway:host": {"instanceType": "t2.smal"}}, "slipway:host.instanceType", "t2.small"),
     "a retention": ({"slipway:logs": {"retentionDays": 31}}, "slipway:logs.retentionDays", "31"),
     "a budget": ({"slipway:budget": {"monthlyUsd": 0}}, "slipway:budget.monthlyUsd", "0"),
@@ -59,7 +59,7 @@ def empty(checkout: Checkout) -> Iterator[Checkout]:
 
 def everything(checkout: Checkout, stack: str = "local") -> tuple[dict[str, list[str]], int]:
     """What is in the account, and how many resources the stack's state has."""
-    return inventory(checkout.cloud.endpoint), with_resources(checkout.cloud).get(stack, 0)
+    return inventory(checkout.cloud.aws), with_resources(checkout.cloud).get(stack, 0)
 
 
 def test_it_is_refused_before_a_first_resource_too(empty: Checkout) -> None:

@@ -15,6 +15,7 @@ from devcloud.bootstrap import cache_folder
 from devcloud.cloud.cloud import Cloud
 from devcloud.cloud.services import Services
 from devcloud.toolchain import ensure, standins
+from devcloud.util.console import UserError
 from devcloud.util.waiting import wait_until
 
 pytestmark = pytest.mark.cloud
@@ -22,6 +23,8 @@ pytestmark = pytest.mark.cloud
 CLOUD = "hosttest"
 USER_DATA = "#!/bin/bash\nset -eu\ndnf install --assumeyes docker\nsystemctl enable --now docker\necho user data ran\n"
 BOOT_SECONDS = 120
+SERVE = "mkdir -p /tmp/w; echo hello > /tmp/w/index.html; exec caddy file-server --root /tmp/w --listen :8080"
+"""A command of the image that serves a page on port 8080."""
 DOCUMENT = {
     "schemaVersion": "2.2",
     "parameters": {
@@ -112,6 +115,8 @@ def launch(cloud: Cloud, interface: str) -> str:
     trusted = {"Effect": "Allow", "Principal": {"Service": "ec2.amazonaws.com"}, "Action": "sts:AssumeRole"}
     policy = {"Version": "2012-10-17", "Statement": [trusted]}
     iam.create_role(RoleName=name, AssumeRolePolicyDocument=json.dumps(policy))
+    for allowed in ("AmazonSSMManagedInstanceCore", "AmazonEC2ContainerRegistryReadOnly"):
+        iam.attach_role_policy(RoleName=name, PolicyArn=f"arn:aws:iam::aws:policy/{allowed}")
     iam.create_instance_profile(InstanceProfileName=name)
     iam.add_role_to_instance_profile(InstanceProfileName=name, RoleName=name)
     started = cloud.aws.client("ec2").run_instances(
@@ -196,8 +201,7 @@ def test_the_host_is_its_role_and_its_containers_reach_no_metadata(host: Host, i
 
 
 def test_a_published_port_answers_at_the_elastic_address_and_after_a_reboot(host: Host, image: str) -> None:
-    serve = "mkdir -p /tmp/w; echo hello > /tmp/w/index.html; exec caddy file-server --root /tmp/w --listen :8080"
-    host.said(f"docker run -d --name hello --restart always --memory 64m -p 80:8080 {image} sh -c '{serve}'")
+    host.said(f"docker run -d --name hello --restart always --memory 64m -p 80:8080 {image} sh -c '{SERVE}'")
 
     def answers() -> bool:
         try:
@@ -218,6 +222,41 @@ def test_what_runs_on_the_host_is_held_to_its_memory(host: Host, image: str) -> 
     outer = host.said("sed -n 's,^.*:memory:,,p' /proc/1/cgroup").strip().removesuffix("/init.scope")
     assert outer in inner
     assert held >= 1810 * 1024 * 1024  # the limit stands on the container, above systemd's own scope
+    assert host.said("grep MemTotal /proc/meminfo").split()[1] == str(1810 * 1024)
+    free = int(host.said("grep MemAvailable /proc/meminfo").split()[1]) // 1024
+    assert 800 < free < 1800
+
+
+def test_a_port_for_a_group_is_open_to_its_tasks_and_to_nobody_else(host: Host, services: Services, image: str) -> None:
+    found = host.ec2.describe_network_interfaces(NetworkInterfaceIds=[host.interface])["NetworkInterfaces"][0]
+    tasks = host.ec2.create_security_group(GroupName="tasks", Description="tasks", VpcId=found["VpcId"])["GroupId"]
+    rule = {"IpProtocol": "tcp", "FromPort": 5432, "ToPort": 5432, "UserIdGroupPairs": [{"GroupId": tasks}]}
+    host.ec2.authorize_security_group_ingress(GroupId=found["Groups"][0]["GroupId"], IpPermissions=[rule])
+    for name, port in (("store", 5432), ("closed", 5433)):
+        host.said(f"docker run -d --name {name} --memory 64m -p {port}:8080 {image} sh -c '{SERVE}'")
+    docker, instance = services.engine._docker, f"{host.cloud.network}-{host.instance}"
+    address = docker(
+        "inspect", "--format", "{{range .NetworkSettings.Networks}}{{.IPAddress}}{{end}}", instance
+    ).strip()
+
+    def reaches(port: int, *options: str, seconds: int = 3) -> bool:
+        command = ["wget", "-q", "-T", str(seconds), "-O", "-", f"http://{address}:{port}/"]
+        label = ["--label", f"slipway.cloud={host.cloud.name}"]
+        try:
+            return (
+                docker("run", "--rm", "--network", host.cloud.network, *label, *options, image, *command) == "hello\n"
+            )
+        except UserError:
+            return False
+
+    task = ("--label", f"slipway.groups={tasks}")
+    # A task that has just started is known a moment later: its first packets are lost, and sent again.
+    assert reaches(5432, *task, seconds=15)
+    assert not reaches(5433, *task)
+    assert not reaches(5432)
+    assert reaches(80)
+    # On the host itself no group is asked.
+    assert host.said(f"curl --silent http://{address}:5433/") == "hello\n"
 
 
 def test_a_volume_is_a_disk_that_outlasts_a_reboot(host: Host) -> None:

@@ -6,6 +6,7 @@ docs/reliability.md says; test_release_soak.py has the cases that take long.
 
 import json
 import re
+import secrets
 import sys
 import time
 from collections import Counter
@@ -16,6 +17,7 @@ from botocore.exceptions import ClientError
 
 from devcloud.pulumi.stack import state_folder
 from devcloud.util.waiting import wait_until
+from tests.cloud import isolation
 from tests.cloud.bad_releases import BAD_CODE, QUICK_IMAGES, SERVICE, SLOW_IMAGES, absent, bad_images, large
 from tests.cloud.releases import (
     READY_SECONDS,
@@ -53,10 +55,20 @@ def soak(name: str, slow: tuple[str, ...]) -> object:
     return pytest.param(name, marks=pytest.mark.soak) if name in slow else name
 
 
-def test_a_change_of_the_api_serves_and_was_verified(release: Release, note: Callable[[str], None]) -> None:
-    before, worker = release.serves, release.worker
+def test_a_change_of_the_api_and_a_rotated_secret_serve_after_one_up_and_were_verified(
+    release: Release, note: Callable[[str], None]
+) -> None:
+    before, worker, versions = release.serves, release.worker, json.loads(release.parameter)["secrets"]
     release.change()
-    _, seconds = release.up_well()
+    key = f"sk-{secrets.token_hex(16)}"
+    release.checkout.configure({"slipway:openaiApiKey": key})
+    said, seconds = release.up_well()
+    wait_for_the_drain(release)
+    assert key in release.checkout.on_host("api", "inspect", "--format", "{{json .Config.Env}}", "{}").said
+    changed = {name for name, version in json.loads(release.parameter)["secrets"].items() if version != versions[name]}
+    assert changed == {"openai-api-key"}
+    assert key not in said
+    assert list(isolation.leaks(release.checkout, key, "/slipway/local/openai-api-key")) == []
     note(f"release: {seconds:.1f} s from code to serving")
     release.report.add(1, "a line of the API, by `up`", "serves", seconds)
     assert release.serves != before

@@ -17,7 +17,7 @@ def promoted(checkout: Checkout, dev_up: Done) -> Checkout:
     assert done.code == 0, done.said
     assert checkout.run("stop-builder").code == 0
     checkout.up("prod")
-    assert "buildkit    stopped" in checkout.run("status").said
+    assert "buildkit    stopped" in checkout.run("cloud-status").said
     return checkout
 
 

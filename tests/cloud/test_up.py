@@ -97,9 +97,9 @@ def test_no_login_and_no_secret_is_in_what_was_said_or_kept(up: Checkout, first_
 
 
 def test_a_bad_setting_leaves_a_stack_that_is_up_as_it_is(up: Checkout) -> None:
-    before = inventory(up.cloud.endpoint), with_resources(up.cloud)
+    before = inventory(up.cloud.aws), with_resources(up.cloud)
     up.configure({"slipway:worker": {"cpu": 512, "memoryMib": 8192}})
     done = up.run("up")
     assert done.code != 0
     assert "slipway:worker.memoryMib is 8192" in done.said
-    assert (inventory(up.cloud.endpoint), with_resources(up.cloud)) == before
+    assert (inventory(up.cloud.aws), with_resources(up.cloud)) == before

@@ -20,7 +20,7 @@ from pulumi.runtime import stack as runtime_stack
 from infra import program
 from infra import settings as settings_module
 from infra.builds import content, staging
-from infra.components import host_release, image
+from infra.components import host_release, image, interruptions
 from infra.product import Product, product_of
 from infra.product import load as load_product
 from infra.releases.gate import GateError
@@ -40,12 +40,24 @@ def digests_of(product: Product) -> dict[str, str]:
 DIGESTS = digests_of(PRODUCT)
 PINNED = f"sha256:{'e' * 64}"
 """The digest of the base whose version a stack pins."""
-BUDGET = {"slipway:budget": {"monthlyUsd": 40, "email": "team@example.com"}}
+BUDGET = {
+    "slipway:budget": {"monthlyUsd": 40, "email": "team@example.com"},
+    "slipway:alerts": {"email": "team@example.com"},
+}
+"""Settings with which a stack tells somebody: every kind of resource is declared then."""
 SECRETS = {
     "slipway:databaseUrl": "postgresql://slipway:hush@10.20.0.11:5432/slipway",
     "slipway:redisUrl": "redis://10.20.0.11:6379/0",
     "slipway:openaiApiKey": "sk-not-a-key-at-all",
 }
+
+
+HOSTED: dict[str, Any] = {
+    "slipway:databaseUrl": None,
+    "slipway:redisUrl": None,
+    "slipway:databasePassword": "hush-hush%hush",
+}
+"""Settings of a stack whose host runs PostgreSQL and Redis."""
 
 
 ID_PREFIXES = {
@@ -60,11 +72,13 @@ ID_PREFIXES = {
     "aws:ec2/vpc:Vpc": "vpc",
 }
 ARNS = {
+    "aws:cloudwatch/metricAlarm:MetricAlarm": "cloudwatch:us-east-1:{account}:alarm:{name}",
     "aws:cloudwatch/logGroup:LogGroup": "logs:us-east-1:{account}:log-group:{name}",
     "aws:ecr/repository:Repository": "ecr:us-east-1:{account}:repository/{name}",
     "aws:ecs/cluster:Cluster": "ecs:us-east-1:{account}:cluster/{name}",
     "aws:ecs/taskDefinition:TaskDefinition": "ecs:us-east-1:{account}:task-definition/{name}:1",
     "aws:iam/role:Role": "iam::{account}:role/{name}",
+    "aws:sns/topic:Topic": "sns:us-east-1:{account}:{name}",
     "aws:sqs/queue:Queue": "sqs:us-east-1:{account}:{name}",
     "aws:ssm/document:Document": "ssm:us-east-1:{account}:document/{name}",
     "aws:ssm/parameter:Parameter": "ssm:us-east-1:{account}:parameter{name}",
@@ -158,6 +172,20 @@ class Ecr:
 
 
 @dataclass
+class Ssm:
+    """SSM's own API, as boto3 has it: the parameters that were deleted."""
+
+    deleted: list[str] = field(default_factory=list)
+
+    class exceptions:  # noqa: N801  boto3's name
+        class ParameterNotFound(Exception):  # noqa: N818  AWS's name
+            pass
+
+    def delete_parameter(self, *, Name: str) -> None:  # noqa: N803  AWS's name
+        self.deleted.append(Name)
+
+
+@dataclass
 class Cloud(pulumi_mocks.Mocks):
     """Answers as AWS and BuildKit would, and keeps what it was asked."""
 
@@ -172,7 +200,11 @@ class Cloud(pulumi_mocks.Mocks):
     looked_up: list[Asked] = field(default_factory=list)
     """What was looked up, with the inputs."""
     ecr: "Ecr" = field(default_factory=lambda: Ecr())
+    ssm: "Ssm" = field(default_factory=lambda: Ssm())
+    parameters: Mapping[str, str] = field(default_factory=dict)
+    """The stack's parameters before the run, by name."""
     warnings: list[str] = field(default_factory=list)
+    said: list[str] = field(default_factory=list)
     zones: tuple[str, ...] = ("us-east-1a", "us-east-1b", "us-east-1c")
     offers: Mapping[str, Sequence[str]] = field(
         default_factory=lambda: {"t2.small": ["us-east-1a", "us-east-1b"], "t3.small": ["us-east-1a", "us-east-1c"]}
@@ -238,6 +270,10 @@ class Cloud(pulumi_mocks.Mocks):
                 "value": "ami-0123456789abcdef0",
                 "insecureValue": "ami-0123456789abcdef0",
             },
+            "aws:ssm/getParametersByPath:getParametersByPath": {
+                "names": list(self.parameters),
+                "values": list(self.parameters.values()),
+            },
             "aws:ecr/getAuthorizationToken:getAuthorizationToken": {
                 "userName": "AWS",
                 "password": "a-token-that-nobody-sees",
@@ -280,8 +316,8 @@ def run(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> Run:
     """Runs the program: `run(stack, settings, preview=False)` gives the cloud that was asked, and the outputs.
 
     `product` is the file of another product. `tags` are the tags that the base's repository has already; `zones`,
-    `offers`, `host_zone` and `versions` describe the account, as in `Cloud`. A run that was given the same before is
-    not made again, but where it is asked for `anew`, for what a test changed.
+    `offers`, `host_zone`, `versions` and `parameters` describe the account, as in `Cloud`. A run that was given the
+    same before is not made again, but where it is asked for `anew`, for what a test changed.
     """
     builder = tmp_path / "buildx" / "instances" / Images().builder
     builder.parent.mkdir(parents=True)
@@ -316,6 +352,7 @@ def run(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> Run:
         # Hooks need the engine, which calls them; the mocks know none.
         monkeypatch.setattr(image, "_hooks", lambda *_: None)
         monkeypatch.setattr(host_release, "_hooks", lambda *_: None)
+        monkeypatch.setattr(interruptions, "on_update", lambda *_: None)
         monkeypatch.setattr(host_release, "Gate", cloud.gate)
 
         def staged(files: Sequence[content.ContextFile], folder: Path) -> contextlib.AbstractContextManager[None]:
@@ -323,8 +360,9 @@ def run(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> Run:
             return contextlib.nullcontext()
 
         monkeypatch.setattr(staging, "staged", staged)
-        monkeypatch.setattr(boto3, "client", lambda *_, **__: cloud.ecr)
+        monkeypatch.setattr(boto3, "client", lambda service, **_: cloud.ssm if service == "ssm" else cloud.ecr)
         monkeypatch.setattr(pulumi.log, "warn", cloud.warnings.append)
+        monkeypatch.setattr(pulumi.log, "info", cloud.said.append)
         asyncio.set_event_loop(asyncio.new_event_loop())
         pulumi_mocks.set_mocks(cloud, project="slipway", stack=stack, preview=preview, monitor=Monitor(cloud))
         loop = asyncio.get_event_loop()
@@ -343,10 +381,12 @@ def run(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> Run:
 def settings_of(
     stack: str, values: Mapping[str, Any] | None = None, product: Product = PRODUCT
 ) -> settings_module.Settings:
-    """Return a stack's settings: the product's secrets, and what is given."""
-    given = {key: value if isinstance(value, str) else json.dumps(value) for key, value in (values or {}).items()}
-    secrets = SECRETS if product.secrets else {}
-    return settings_module.load("slipway", stack, {**secrets, **given}, ROOT, product=product)
+    """Return a stack's settings: the product's secrets, and what is given; None takes a secret out."""
+    given = {**(SECRETS if product.secrets else {}), **(values or {})}
+    raw = {
+        key: value if isinstance(value, str) else json.dumps(value) for key, value in given.items() if value is not None
+    }
+    return settings_module.load("slipway", stack, raw, ROOT, product=product)
 
 
 UNKNOWN = "<unknown>"

@@ -36,7 +36,7 @@ def test_an_image_comes_after_the_one_that_it_is_built_from() -> None:
 
 
 def test_a_service_comes_after_those_that_it_waits_for() -> None:
-    assert PRODUCT.start_order == ("migrate", "auth", "api", "dashboard", "caddy")
+    assert PRODUCT.start_order == ("postgres", "redis", "migrate", "auth", "api", "dashboard", "caddy")
 
 
 def test_an_image_sees_its_own_files_and_the_code_of_what_runs_from_it() -> None:
@@ -96,7 +96,7 @@ BAD: dict[str, tuple[Change, str]] = {
     ),
     "an unknown upstream": (
         lambda data: data["images"]["api"].update(upstream=["ruby"]),
-        'images.api.upstream names "ruby", but there is no such entry; there are python, node, caddy.',
+        'images.api.upstream names "ruby", but there is no such entry; there are python, node, caddy, postgres, redis.',
     ),
     "a service that waits for nobody": (
         lambda data: data["services"]["api"].update(after={"queue": "healthy"}),
@@ -125,6 +125,30 @@ BAD: dict[str, tuple[Change, str]] = {
     "neither image nor external": (
         lambda data: data["services"]["api"].pop("image"),
         "services.api.image is not set; it must be set, or else external, but not both.",
+    ),
+    "an address without its password": (
+        lambda data: data["secrets"]["database-url"]["hosted"].update(address="postgresql://slipway@{host}:{port}/x"),
+        'secrets.database-url.hosted.address is "postgresql://...@{host}:{port}/x"; it must be an address with {host}, '
+        "{password}, {port}, and no other braces.",
+    ),
+    "a hosted service that has no state": (
+        lambda data: data["secrets"]["redis-url"]["hosted"].update(service="api"),
+        'secrets.redis-url.hosted.service names "api", which must be external or have a volume, and have a port and '
+        "unless: redis-url.",
+    ),
+    "an unknown password": (
+        lambda data: data["secrets"]["database-url"]["hosted"].update(password="other"),
+        'secrets.database-url.hosted.password names "other", but there is no such entry;',
+    ),
+    "a check of what answers HTTP": (
+        lambda data: data["services"]["api"].update(check=["true"]),
+        'services.api.check is ["true"]; it must be left out of what runs once or answers HTTP, which has ready and '
+        "probes.",
+    ),
+    "a variable of another's secret": (
+        lambda data: data["services"]["redis"].update(secret_variables={"database-url": "URL"}),
+        'services.redis.secret_variables is {"database-url": "URL"}; it must be variables of its own secrets, but '
+        "database-url is none of them.",
     ),
     "a one-shot that serves": (
         lambda data: data["services"]["migrate"].update(port=8009),

@@ -12,11 +12,12 @@ from infra.builds import base_version
 from infra.builds.plan import plan_builds
 from infra.lib.zones import ZoneError
 from infra.releases import graph, host_document
-from infra.releases.release import ReleasedImage, ReleaseFile, write_release_file
+from infra.releases.release import ReleasedImage, ReleaseFile, release_id, write_release_file
 from tests.infra.conftest import (
     ACCOUNT,
     CLOUDS,
     DIGESTS,
+    HOSTED,
     PINNED,
     PRODUCT,
     REGISTRY,
@@ -66,7 +67,7 @@ def test_the_hosts_release_names_the_api_by_digest(run: Run) -> None:
     assert release["name"] == "/slipway/dev/release"
     services = json.loads(release["insecureValue"])["services"]
     assert services.items() >= {"migrate": api, "auth": api, "api": api, "dashboard": api}.items()
-    assert services.keys() == PRODUCT.services.keys()
+    assert services.keys() == PRODUCT.services.keys() - {"postgres", "redis"}
 
 
 def test_the_release_names_the_version_of_the_hosts_document_and_of_each_secret(run: Run) -> None:
@@ -91,7 +92,7 @@ def test_each_service_that_uses_aws_has_a_role_that_the_host_alone_assumes(run: 
     policy = json.loads(cloud.one("aws:iam/rolePolicy:RolePolicy", "dashboard-service-policy").inputs["policy"])
     assert [statement["Action"] for statement in policy["Statement"]] == [
         ["sqs:GetQueueAttributes"],
-        ["ssm:GetParameter"],
+        ["ssm:GetParameterHistory"],
     ]
     host = json.loads(cloud.one("aws:iam/rolePolicy:RolePolicy", "host-policy").inputs["policy"])
     (assumed,) = [statement["Resource"] for statement in host["Statement"] if "sts:AssumeRole" in statement["Action"]]
@@ -136,7 +137,9 @@ def test_the_host_is_asked_for_the_release_before_it_counts_as_verified(run: Run
         asked.name: asked.inputs["insecureValue"] for asked in cloud.all(PARAMETER) if "insecureValue" in asked.inputs
     }
     assert cloud.verified == [wanted["release"]]
-    images = json.loads(wanted["verified"])["images"]
+    document = json.loads(wanted["verified"])
+    assert document["release"] == release_id(wanted["release"])
+    images = document["images"]
     assert {image: entry["digest"] for image, entry in images.items()} == DIGESTS
 
 
@@ -327,7 +330,18 @@ def test_an_image_that_is_replaced_stays_in_the_registry(run: Run) -> None:
 def test_nothing_is_open_that_is_not_used(run: Run) -> None:
     cloud, _ = run()
     open_ports = {(rule.inputs["fromPort"], rule.inputs.get("cidrIpv4", "the worker")) for rule in cloud.all(INGRESS)}
-    assert open_ports == {(80, "0.0.0.0/0"), (5432, "the worker")}
+    assert open_ports == {(80, "0.0.0.0/0")}
+
+
+def test_a_domain_opens_https_and_is_the_address(run: Run) -> None:
+    host = {"domain": "labs.example.com", "acmeDirectory": "https://ca.example.com:14000/dir"}
+    cloud, outputs = run("dev", {"slipway:host": host})
+    assert outputs["apiUrl"] == "https://labs.example.com"
+    rules = {rule.name: rule.inputs["fromPort"] for rule in cloud.all(INGRESS) if "cidrIpv4" in rule.inputs}
+    assert rules == {"host-http-from-anywhere": 80, "host-https-from-anywhere": 443}
+    assert (
+        cloud.one("aws:vpc/securityGroupEgressRule:SecurityGroupEgressRule", "host-to-acme").inputs["toPort"] == 14000
+    )
 
 
 def test_the_host_is_a_t2_small_with_imdsv2_and_an_encrypted_disk(run: Run) -> None:
@@ -397,6 +411,13 @@ def test_a_stack_that_takes_a_release_builds_nothing_and_asks_for_no_login(run: 
     assert outputs["digests"] == DIGESTS
     (container,) = json.loads(cloud.one(TASK).inputs["containerDefinitions"])
     assert container["image"] == f"{REGISTRY}/slipway/worker@{DIGESTS['worker']}"
+
+
+@pytest.mark.usefixtures("released")
+def test_a_stack_that_builds_nothing_reads_no_pin(run: Run) -> None:
+    cloud, outputs = run("prod", RELEASED, parameters={"/slipway/prod/verified": "{}", "/slipway/prod/pin": "{}"})
+    assert outputs["digests"] == DIGESTS
+    assert "aws:ssm/getParametersByPath:getParametersByPath" not in cloud.calls
 
 
 @pytest.mark.usefixtures("released")
@@ -496,3 +517,100 @@ def test_a_cpu_build_of_pytorch_says_nothing(run: Run) -> None:
     torch = {"source": "cpu-index", "indexUrl": "https://wheels.example.com/cpu"}
     cloud, _ = run("dev", {"slipway:images": {"torch": torch}})
     assert not [warning for warning in cloud.warnings if "CUDA" in warning]
+
+
+ALARM = "aws:cloudwatch/metricAlarm:MetricAlarm"
+
+
+def test_alarms_watch_the_host_and_wait_for_a_release_that_serves(run: Run) -> None:
+    cloud, outputs = run("dev", {"slipway:alerts": {"email": "team@example.com"}})
+    topic = cloud.one("aws:sns/topic:Topic").inputs
+    assert topic["name"] == "slipway-dev-alerts"
+    told = f"arn:aws:sns:us-east-1:{ACCOUNT}:slipway-dev-alerts"
+    subscription = cloud.one("aws:sns/topicSubscription:TopicSubscription").inputs
+    assert subscription == {"topic": told, "protocol": "email", "endpoint": "team@example.com"}
+    silent = cloud.one(ALARM, "alarm-host-silent").inputs
+    assert (silent["namespace"], silent["metricName"], silent["treatMissingData"]) == (
+        "slipway-dev",
+        "Serving",
+        "breaching",
+    )
+    assert silent["alarmActions"] == silent["okActions"] == [told]
+    check = cloud.one(ALARM, "alarm-status-check-system").inputs
+    assert check["namespace"] == "AWS/EC2"
+    assert check["dimensions"] == {"InstanceId": id_of(INSTANCE, "host")}
+    assert check["alarmActions"] == [told, "arn:aws:automate:us-east-1:ec2:recover"]
+    assert check["okActions"] == [told]
+    declared = [asked.name for asked in cloud.asked]
+    assert declared.index("verified") < declared.index("alarm-host-silent")
+    assert outputs["dashboardUrl"].endswith("?region=us-east-1#dashboards/dashboard/slipway-dev")
+
+
+def test_without_an_address_alarms_tell_nobody_and_still_recover_the_host(run: Run) -> None:
+    cloud, _ = run()
+    assert not cloud.all("aws:sns/topic:Topic")
+    actions = {asked.name: asked.inputs["alarmActions"] for asked in cloud.all(ALARM)}
+    assert {name: found for name, found in actions.items() if found} == {
+        "alarm-status-check-system": ["arn:aws:automate:us-east-1:ec2:recover"],
+        "alarm-status-check-instance": ["arn:aws:automate:us-east-1:ec2:reboot"],
+    }
+
+
+def test_the_dashboard_shows_every_alarm_and_the_queues(run: Run) -> None:
+    cloud, _ = run()
+    body = json.loads(cloud.one("aws:cloudwatch/dashboard:Dashboard").inputs["dashboardBody"])
+    states, *others = body["widgets"]
+    assert len(states["properties"]["alarms"]) == len(cloud.all(ALARM))
+    graphs = json.dumps(others)
+    assert '"QueueName", "slipway-dev-jobs-dead"' in graphs
+    assert f'"InstanceId", "{id_of(INSTANCE, "host")}"' in graphs
+    assert "SOURCE '/slipway-dev/api'" in graphs
+
+
+def test_alarms_and_metrics_are_in_the_bill(run: Run) -> None:
+    cloud, outputs = run()
+    bill = outputs["monthlyCostUsdByPart"]
+    assert bill["alarms"] == pytest.approx(0.1 * len(cloud.all(ALARM)))
+    assert bill["dashboard"] == 3
+    assert bill["metrics"] > 1
+
+
+def test_the_worker_alone_reaches_the_database_on_the_host(run: Run) -> None:
+    cloud, _ = run("dev", HOSTED)
+    open_ports = {(rule.inputs["fromPort"], rule.inputs.get("cidrIpv4", "the worker")) for rule in cloud.all(INGRESS)}
+    assert open_ports == {(80, "0.0.0.0/0"), (5432, "the worker")}
+    rules = cloud.all("aws:vpc/securityGroupEgressRule:SecurityGroupEgressRule")
+    assert {rule.name for rule in rules} == {"host-to-https", "worker-to-https", "worker-to-postgres"}
+
+
+def test_addresses_on_the_host_are_composed_and_kept_as_secrets(run: Run) -> None:
+    cloud, _ = run("dev", HOSTED)
+    parameters = {asked.inputs["name"]: asked.inputs for asked in cloud.all(PARAMETER)}
+    composed = parameters["/slipway/dev/worker/database-url"]
+    assert (composed["type"], composed["value"].keys() > {"value"}) == ("SecureString", True), "a secret in the state"
+    assert composed["value"]["value"] == "postgresql://slipway:hush-hush%25hush@10.20.0.11:5432/slipway"
+    task = cloud.one("aws:ecs/taskDefinition:TaskDefinition").inputs
+    (container,) = json.loads(task["containerDefinitions"])
+    reference = f"arn:aws:ssm:us-east-1:{ACCOUNT}:parameter/slipway/dev/worker/database-url"
+    assert container["secrets"] == [{"name": "DATABASE_URL", "valueFrom": reference}]
+    release = json.loads(cloud.one(PARAMETER, "release").inputs["insecureValue"])
+    assert release["services"].keys() == PRODUCT.services.keys()
+    assert release["services"]["redis"].startswith("public.ecr.aws/docker/library/redis@sha256:")
+    assert release["secrets"].keys() == {"database-url", "database-password", "redis-url", "openai-api-key"}
+    text = json.dumps([asked.inputs for asked in cloud.asked if asked.type != PARAMETER], default=str)
+    assert "hush-hush" not in text
+
+
+def test_a_preview_can_compare_what_databases_on_the_host_are_made_from(run: Run) -> None:
+    cloud, _ = run("dev", HOSTED)
+    kept = {asked.name: asked.inputs["madeFrom"] for asked in cloud.all("slipway:index:SingleService")}
+    assert kept.keys() == {"postgres", "redis"}
+    assert kept["postgres"]["memoryMib"] == 256
+    assert kept["postgres"]["image"].startswith("public.ecr.aws/docker/library/postgres@sha256:")
+    assert "hush" not in json.dumps(kept)
+    assert not run("dev")[0].all("slipway:index:SingleService")
+
+
+def test_a_domain_is_watched_for_its_certificate(run: Run) -> None:
+    added = {asked.name for asked in run("dev", {"slipway:host": {"domain": "labs.example.com"}})[0].all(ALARM)}
+    assert added - {asked.name for asked in run()[0].all(ALARM)} == {"alarm-certificate", "alarm-disk-data"}

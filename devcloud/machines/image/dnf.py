@@ -1,7 +1,8 @@
-"""Stand in for Amazon Linux's dnf: `install` what the rehearsed host has in store, as if it came from a repository.
+"""Stand in for Amazon Linux's dnf: `install` from what the rehearsed host has in store, and `upgrade`.
 
-What is in store lies under /usr/lib/devcloud/store: a folder a package, whose files appear at their places when the
-package is installed. Anything else is refused in dnf's words.
+Under /usr/lib/devcloud/store is a folder for each package, whose files appear at their places when the package is
+installed. Security updates are the packages named in /usr/lib/devcloud/updates, which a test or a person writes. Any
+other command or option is refused in dnf's words.
 """
 
 import subprocess
@@ -11,6 +12,17 @@ from pathlib import Path
 STORE = Path("/usr/lib/devcloud/store")
 PRESENT = frozenset({"python3", "iptables-nft", "iptables", "awscli", "awscli-2", "amazon-ssm-agent", "e2fsprogs"})
 """Packages that every host has from the start."""
+UPDATES = Path("/usr/lib/devcloud/updates")
+"""Names of packages with a security update in the repository's latest release, a line each."""
+UPDATED = Path("/run/devcloud/updated")
+"""Names of packages that were updated since the boot: /run is empty at the next."""
+OPTIONS = {
+    "install": {"--assumeyes", "-y"},
+    "upgrade": {"--assumeyes", "-y", "--security", "--releasever=latest"},
+    "makecache": set[str](),
+    "needs-restarting": {"--reboothint", "-r"},
+}
+"""The commands, each with the options that it takes."""
 
 
 def install(packages: list[str]) -> int:
@@ -43,19 +55,60 @@ def install(packages: list[str]) -> int:
     return 0
 
 
+def upgrade(options: set[str]) -> int:
+    """Take the updates, if the options lead to any. Return dnf's exit code.
+
+    Amazon Linux 2023 is locked to its image's release: without `--releasever` there is never an update.
+    """
+    waiting = UPDATES.read_text().split() if UPDATES.is_file() and "--releasever=latest" in options else []
+    if waiting and not options & {"--assumeyes", "-y"}:
+        print("Is this ok [y/N]: \nOperation aborted.")
+        return 1
+    for name in waiting:
+        print(f"Upgrading        : {name} (devcloud's stand-in)")
+    if waiting:
+        UPDATES.unlink()
+        UPDATED.parent.mkdir(exist_ok=True)
+        UPDATED.write_text("".join(f"{name}\n" for name in waiting))
+    print("Complete!" if waiting else "Nothing to do.\nComplete!")
+    return 0
+
+
+def needs_restarting(options: set[str]) -> int:
+    """Say whether the machine needs a restart. Return dnf's exit code."""
+    if not options:
+        print("needs-restarting (devcloud's stand-in): only --reboothint is known here.", file=sys.stderr)
+        return 1
+    core = [name for name in UPDATED.read_text().split() if name == "kernel"] if UPDATED.is_file() else []
+    if not core:
+        print("No core libraries or services have been updated since boot-up.\nReboot should not be necessary.")
+        return 0
+    print("Core libraries or services have been updated since boot-up:")
+    print("".join(f"  * {name}\n" for name in core))
+    print("Reboot is required to fully utilize these updates.")
+    return 1
+
+
 def main(arguments: list[str]) -> int:
     """Run one command of dnf's. Return its exit code."""
     words = [word for word in arguments if not word.startswith("-")]
+    options = {word for word in arguments if word.startswith("-")}
     command, packages = (words[0], words[1:]) if words else ("", [])
-    if command == "install" and packages:
-        return install(packages)
-    if command in ("update", "upgrade", "makecache", "clean"):
-        print("Nothing to do.\nComplete!")
-        return 0
-    print(
-        f"dnf (devcloud's stand-in): {' '.join(arguments)!r} is not known here; it knows install, upgrade, makecache."
-    )
-    return 1
+    if command not in OPTIONS:
+        print(f"No such command: {command}. devcloud's stand-in knows {', '.join(OPTIONS)}.", file=sys.stderr)
+        return 1
+    if unknown := sorted(options - OPTIONS[command]) + (packages if command != "install" else []):
+        print(f"Command line error: argument: unrecognized arguments: {' '.join(unknown)}", file=sys.stderr)
+        return 2
+    match command:
+        case "install":
+            return install(packages)
+        case "upgrade":
+            return upgrade(options)
+        case "needs-restarting":
+            return needs_restarting(options)
+    print("Metadata cache created.")
+    return 0
 
 
 if __name__ == "__main__":

@@ -1,5 +1,6 @@
 """Fakes of the database, the cloud and the auth code, for the dashboard's tests."""
 
+import json
 from collections.abc import Sequence
 from datetime import UTC, datetime, timedelta
 from uuid import UUID
@@ -7,7 +8,7 @@ from uuid import UUID
 from app.common.identity import Identity
 from app.common.limits import TooMany
 from app.common.sessions import NewSession
-from app.dashboard.cloud import Depth, Queue, Release, Releases, read_release
+from app.dashboard.cloud import Depth, Queue, Release, Releases, read_releases
 from app.dashboard.records import (
     CategoryMonth,
     CategoryTotal,
@@ -88,14 +89,23 @@ class MemoryQueue(Queue):
         return self.found
 
 
+def verified(release: str, **digests: str) -> str:
+    """Return the document of a verified release."""
+    images = {name: {"digest": digest, "contentTag": "0" * 20} for name, digest in digests.items()}
+    return json.dumps({"schema": 2, "release": release, "images": images})
+
+
 class MemoryReleases(Releases):
-    """A release as given, none, or away."""
+    """Releases as given, none, or away."""
 
     def __init__(self) -> None:
-        document = f'{{"services": {{"api": "registry/slipway/api@{DIGEST}"}}, "hostVersion": "7"}}'
-        self.found: Release | Exception | None = read_release(document, 12, NOW)
+        history = [
+            (verified("first0000000", api="sha256:old", web="sha256:web"), NOW - timedelta(days=9)),
+            (verified("second000000", api=DIGEST, web="sha256:web"), NOW),
+        ]
+        self.found: Sequence[Release] | Exception | None = read_releases(history)
 
-    async def current(self) -> Release | None:
+    async def last(self) -> Sequence[Release] | None:
         if isinstance(self.found, Exception):
             raise self.found
         return self.found

@@ -105,7 +105,9 @@ def test_an_operator_signs_in_and_sees_everything(signed_in: Dashboard) -> None:
         "gave up after 5 deliveries",
         DIGEST[7:19],
         "04 Mar 2026, 09:30 UTC",
-        "release 12",
+        "release <code>second000000</code>",
+        "23 Feb 2026, 09:30</td><td>the first release</td>",
+        "04 Mar 2026, 09:30</td><td>api</td>",
         'http-equiv="refresh" content="30"',
         OPERATOR.email,
     ):
@@ -267,9 +269,11 @@ def test_a_part_that_takes_too_long_is_missing(signed_in: Dashboard, monkeypatch
 
 def test_without_its_setting_the_release_says_so(signed_in: Dashboard) -> None:
     signed_in.releases.found = None
-    assert "RELEASE_PARAMETER is not set" in signed_in.look()
-    signed_in.releases.found = ReleaseError("the parameter holds no release document (KeyError)")
-    assert "The release cannot be read: the parameter holds no release document (KeyError)." in signed_in.look()
+    assert "VERIFIED_PARAMETER is not set" in signed_in.look()
+    signed_in.releases.found = ()
+    assert "The first release is still to be verified." in signed_in.look()
+    signed_in.releases.found = ReleaseError("the parameter holds no verified release (KeyError)")
+    assert "The release cannot be read: the parameter holds no verified release (KeyError)." in signed_in.look()
 
 
 def test_no_worker_is_fine_as_long_as_nothing_waits(signed_in: Dashboard) -> None:

@@ -23,6 +23,7 @@ from app.common.tables import jobs, lab_panels, lab_tests, trends, users, worker
 from app.dashboard.records import CategoryTotal, JobCounts, PostgresRecords
 from app.dashboard.service import Settings
 from tests.app import servers
+from tests.app.dashboard.fakes import verified
 
 REGION = "us-east-1"
 PASSWORD = "correct horse battery staple"
@@ -36,8 +37,8 @@ ENVIRONMENT = {
 
 
 def test_only_the_release_is_optional() -> None:
-    assert Settings.read(ENVIRONMENT).release_parameter is None
-    assert Settings.read(ENVIRONMENT | {"RELEASE_PARAMETER": "/p/s/release"}).release_parameter == "/p/s/release"
+    assert Settings.read(ENVIRONMENT).verified_parameter is None
+    assert Settings.read(ENVIRONMENT | {"VERIFIED_PARAMETER": "/p/s/verified"}).verified_parameter == "/p/s/verified"
     for name in ENVIRONMENT:
         with pytest.raises(SettingError, match=f"{name} is not set"):
             Settings.read({key: value for key, value in ENVIRONMENT.items() if key != name})
@@ -165,8 +166,10 @@ def running(
         for _ in range(messages):
             queues.send_message(QueueUrl=url, MessageBody="x")
     queues.receive_message(QueueUrl=queue_url, MaxNumberOfMessages=1, VisibilityTimeout=600)
-    release = json.dumps({"services": {"api": f"registry/slipway/api@{DIGEST}"}, "hostVersion": "7"})
-    parameters.put_parameter(Name="/slipway/test/release", Value=release, Type="String", Overwrite=True)
+    # More than a page of SSM's, as after a year of releases.
+    for number in range(60):
+        release = verified(f"release-{number}", api=DIGEST, web=f"sha256:{number}")
+        parameters.put_parameter(Name="/slipway/test/verified", Value=release, Type="String", Overwrite=True)
     folder = servers.folder("dashboard")
     environment = {
         "DATABASE_URL": database,
@@ -176,7 +179,7 @@ def running(
         "AWS_ENDPOINT_URL": sqs,
         "AWS_ACCESS_KEY_ID": "test",
         "AWS_SECRET_ACCESS_KEY": "test",
-        "RELEASE_PARAMETER": "/slipway/test/release",
+        "VERIFIED_PARAMETER": "/slipway/test/verified",
     }
     service = servers.Service(folder, "dashboard", environment)
     service.start()
@@ -207,11 +210,13 @@ def test_an_operator_signs_in_with_a_real_password_and_sees_real_numbers(
             "the encoder &lt;gave&gt; up",
             "worker-1",
             DIGEST[7:19],
-            "host document 7",
+            "release <code>release-59</code>",
+            "<code>release-57</code>",
             "Redis answers in",
         ):
             assert seen in text
         assert "secret-17" not in text
+        assert "release-56" not in text
         token = browser.cookies["slipway_dashboard"]
         browser.post("/dashboard/sign-out")
         browser.cookies.set("slipway_dashboard", token, path="/dashboard")

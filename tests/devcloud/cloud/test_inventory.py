@@ -4,9 +4,9 @@ import json
 from collections.abc import Iterator
 from typing import Any
 
-import httpx
 import pytest
 
+from devcloud.cloud.aws import AwsClients
 from devcloud.cloud.inventory import inventory
 from tests.devcloud.emulator.conftest import Emulator, running
 
@@ -25,19 +25,24 @@ def own(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Emulator]:
         yield emulator
 
 
+def clients(emulator: Emulator) -> AwsClients:
+    """The operator's clients."""
+    return AwsClients(emulator.aws, emulator.operator.variables())
+
+
 @pytest.fixture
 def fresh(own: Emulator) -> Emulator:
     """It, as if nobody had used it."""
-    httpx.post(f"{own.aws}/moto-api/reset", trust_env=False, timeout=30).raise_for_status()
+    own.post("/moto-api/reset")
     return own
 
 
 def test_a_new_account_has_nothing_of_anyones(fresh: Emulator) -> None:
-    assert inventory(fresh.aws) == {}
+    assert inventory(clients(fresh)) == {}
     # Asking for what AWS publishes, and whatever moto makes of a service's first use, leaves nothing either.
     path = "/aws/service/ami-amazon-linux-latest/al2023-ami-kernel-default-x86_64"
     fresh.client("ssm").get_parameter(Name=path)
-    assert inventory(fresh.aws) == {}
+    assert inventory(clients(fresh)) == {}
 
 
 def test_it_names_what_was_made_until_it_is_taken_away(fresh: Emulator) -> None:
@@ -56,7 +61,7 @@ def test_it_names_what_was_made_until_it_is_taken_away(fresh: Emulator) -> None:
     iam.create_role(RoleName="r", AssumeRolePolicyDocument=TRUST)
     url = sqs.create_queue(QueueName="q")["QueueUrl"]
 
-    found = inventory(fresh.aws)
+    found = inventory(clients(fresh))
     assert found.pop("network interfaces")
     assert found.pop("volumes")
     assert found == {
@@ -83,11 +88,12 @@ def test_it_names_what_was_made_until_it_is_taken_away(fresh: Emulator) -> None:
     ecs.delete_cluster(cluster="c")
     iam.delete_role(RoleName="r")
     sqs.delete_queue(QueueUrl=url)
-    assert list(inventory(fresh.aws)) == ["task definitions"]
+    assert list(inventory(clients(fresh))) == ["task definitions"]
 
 
 MADE: dict[str, tuple[str, str, dict[str, Any]]] = {
     "buckets": ("s3", "create_bucket", {"Bucket": "bucket"}),
+    "dashboards": ("cloudwatch", "put_dashboard", {"DashboardName": "d", "DashboardBody": '{"widgets": []}'}),
     "event rules": ("events", "put_rule", {"Name": "r", "ScheduleExpression": "rate(1 day)"}),
     "identity providers": (
         "iam",
@@ -148,7 +154,9 @@ def test_every_other_kind_that_is_made_is_named(fresh: Emulator) -> None:
             "BudgetLimit": {"Amount": "1", "Unit": "USD"},
         },
     )
-    assert sorted(inventory(fresh.aws)) == sorted([*MADE, "budgets"])
+    topic = fresh.client("sns").create_topic(Name="t")["TopicArn"]
+    fresh.client("sns").subscribe(TopicArn=topic, Protocol="email", Endpoint="team@example.com")
+    assert sorted(inventory(clients(fresh))) == sorted([*MADE, "budgets", "subscriptions"])
 
 
 def test_services_tasks_and_scaling_are_named(fresh: Emulator) -> None:
@@ -179,7 +187,7 @@ def test_services_tasks_and_scaling_are_named(fresh: Emulator) -> None:
         PolicyType="StepScaling",
         StepScalingPolicyConfiguration={"AdjustmentType": "ExactCapacity", "StepAdjustments": []},
     )
-    found = inventory(fresh.aws)
+    found = inventory(clients(fresh))
     assert [name.split("/")[-1] for name in found["services"]] == ["s"]
     assert len(found["tasks"]) == 1
     assert found["scalable targets"] == ["service/c/s"]

@@ -2,6 +2,7 @@
 
 import base64
 import contextlib
+import json
 import os
 import shutil
 import socket
@@ -9,14 +10,20 @@ import subprocess
 import sys
 import time
 import uuid
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
 import boto3
+import httpx
 import pytest
+from botocore.auth import SigV4Auth
+from botocore.awsrequest import AWSRequest
 from botocore.config import Config
+from botocore.credentials import Credentials
+
+from devcloud.emulator.operator_key import OperatorKey
 
 from .images import Pusher
 
@@ -34,20 +41,41 @@ class Emulator:
     registry: str
     aws_log: Path
     front_log: Path
+    operator: OperatorKey
 
     def client(
-        self, service: str, endpoint: str | None = None, region: str = "us-east-1", config: Config | None = None
+        self,
+        service: str,
+        endpoint: str | None = None,
+        region: str = "us-east-1",
+        config: Config | None = None,
+        role: Mapping[str, str] | None = None,
     ) -> Any:
-        """A boto3 client of the emulator."""
+        """Return a boto3 client with the operator's key, or with the credentials that AWS gave for a role."""
+        key = role or {
+            "AccessKeyId": self.operator.access_key,
+            "SecretAccessKey": self.operator.secret_key,
+        }
         defaults = Config(proxies={}, retries={"max_attempts": 0})
         return boto3.client(
             service,
             endpoint_url=endpoint or self.aws,
             region_name=region,
-            aws_access_key_id="test",
-            aws_secret_access_key="test",
+            aws_access_key_id=key["AccessKeyId"],
+            aws_secret_access_key=key["SecretAccessKey"],
+            aws_session_token=key.get("SessionToken"),
             config=defaults.merge(config) if config else defaults,
         )
+
+    def post(self, path: str) -> None:
+        """Send a request that only the operator may send."""
+        url = f"{self.aws}{path}"
+        request = AWSRequest("POST", url)
+        SigV4Auth(Credentials(self.operator.access_key, self.operator.secret_key), "moto", "us-east-1").add_auth(
+            request
+        )
+        headers = dict(request.headers.items())
+        httpx.post(url, headers=headers, trust_env=False, timeout=30).raise_for_status()
 
 
 def free_ports(count: int) -> list[int]:
@@ -91,6 +119,9 @@ def start(folder: Path, processes: list[subprocess.Popen[bytes]], *options: str)
         f"storage: {{filesystem: {{rootdirectory: {folder}/registry}}, delete: {{enabled: true}}}}\n"
         f"http: {{addr: '{registry}', relativeurls: true, secret: test}}\n"
     )
+    operator, key_file = OperatorKey.new(), folder / "operator.json"
+    key_file.write_text(json.dumps(operator.variables()))
+    shared = ("--registry", f"http://{registry}", "--operator", str(key_file))
     python = [sys.executable, "-m"]
     commands = {
         "registry": (registry, [registry_program, "serve", str(configuration)]),
@@ -98,14 +129,14 @@ def start(folder: Path, processes: list[subprocess.Popen[bytes]], *options: str)
             aws,
             [
                 *(*python, "devcloud.emulator", "--listen", aws, "--listen", other_aws),
-                *("--registry", f"http://{registry}", "--registry-address", front, *options),
+                *(*shared, "--registry-address", front, *options),
             ],
         ),
         "front": (
             front,
             [
                 *(*python, "devcloud.emulator.registry_proxy", "--listen", front),
-                *("--registry", f"http://{registry}", "--aws", f"http://{aws}"),
+                *(*shared, "--aws", f"http://{aws}"),
             ],
         ),
     }
@@ -122,6 +153,7 @@ def start(folder: Path, processes: list[subprocess.Popen[bytes]], *options: str)
         registry=f"http://{registry}",
         aws_log=folder / "aws.log",
         front_log=folder / "front.log",
+        operator=operator,
     )
 
 

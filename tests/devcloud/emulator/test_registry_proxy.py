@@ -104,6 +104,15 @@ def test_what_else_the_registry_holds_is_not_ecrs(emulator: Emulator, pusher: Pu
     assert error(pusher.http.get("/v2/_catalog"))[:2] == (404, "UNSUPPORTED")
 
 
+def test_official_images_are_pulled_through_and_never_pushed(emulator: Emulator, pusher: Pusher, name: str) -> None:
+    image = Image(b"layer")
+    Pusher(emulator.registry, None).push(f"library/{name}", "one", image)
+    cached = f"ecr-public/docker/library/{name}"
+    assert pusher.pull(cached, "one").content == image.manifest
+    assert pusher.blob(cached, digest_of(image.layer)).content == image.layer
+    assert error(pusher.push(cached, "two", image))[:2] == (404, "NAME_UNKNOWN")
+
+
 def test_a_repository_can_be_pushed_to_as_soon_as_it_exists(ecr: Any, pusher: Pusher, name: str) -> None:
     assert pusher.push(f"soon/{name}", "one", Image(b"layer")).status_code == 404
     ecr.create_repository(repositoryName=f"soon/{name}")

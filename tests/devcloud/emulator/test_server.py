@@ -1,16 +1,19 @@
 """The server: its addresses, its log, how it starts and how it stops."""
 
+import json
 import os
 import signal
 import socket
 import subprocess
 import sys
 from importlib import metadata
+from pathlib import Path
 from typing import Any
 
 import pytest
 
 from devcloud.emulator import moto_overrides
+from devcloud.emulator.operator_key import OperatorKey
 
 from .conftest import ROOT, Emulator, free_ports
 
@@ -36,7 +39,7 @@ def test_every_address_shows_the_same_account(emulator: Emulator, name: str) -> 
     assert name in {topic["TopicArn"].split(":")[-1] for topic in topics}
 
 
-def test_any_credentials_are_those_of_one_account(emulator: Emulator) -> None:
+def test_the_operators_key_is_of_one_account(emulator: Emulator) -> None:
     assert emulator.client("sts").get_caller_identity()["Account"] == "123456789012"
 
 
@@ -88,28 +91,45 @@ def test_another_moto_is_refused_in_one_sentence(monkeypatch: pytest.MonkeyPatch
     assert "is written against moto 5.2.5, and moto 5.3.0 is installed" in str(caught.value)
 
 
-def test_an_address_that_is_taken_is_named() -> None:
+@pytest.fixture
+def arguments(tmp_path: Path) -> list[str]:
+    """Return arguments that an emulator needs beside its address."""
+    file = tmp_path / "operator.json"
+    file.write_text(json.dumps(OperatorKey.new().variables()))
+    registry = ["--registry", "http://127.0.0.1:1", "--registry-address", "127.0.0.1:1"]
+    return [*registry, "--operator", str(file)]
+
+
+def test_an_address_that_is_taken_is_named(arguments: list[str]) -> None:
     with socket.socket() as taken:
         taken.bind(("127.0.0.1", 0))
         taken.listen()
         address = f"127.0.0.1:{taken.getsockname()[1]}"
-        tried = run("--listen", address, "--registry", "http://127.0.0.1:1", "--registry-address", "127.0.0.1:1")
+        tried = run("--listen", address, *arguments)
     assert tried.returncode != 0
     assert f"cannot listen on {address}" in tried.stderr
     assert "Traceback" not in tried.stderr
 
 
-def test_an_address_that_is_none_is_refused() -> None:
-    tried = run("--listen", "4566", "--registry", "http://127.0.0.1:1", "--registry-address", "127.0.0.1:1")
+def test_an_address_that_is_none_is_refused(arguments: list[str]) -> None:
+    tried = run("--listen", "4566", *arguments)
     assert tried.returncode == 2
     assert "'4566' is not HOST:PORT" in tried.stderr
 
 
-def test_it_stops_when_it_is_told_to() -> None:
+def test_a_file_without_a_key_is_refused(tmp_path: Path) -> None:
+    file = tmp_path / "operator.json"
+    for text in ("", "{}"):
+        file.write_text(text)
+        tried = run("--listen", "127.0.0.1:1", "--operator", str(file))
+        assert tried.returncode == 2
+        assert f"'{file}' is no file with an access key" in tried.stderr
+
+
+def test_it_stops_when_it_is_told_to(arguments: list[str]) -> None:
     address = f"127.0.0.1:{free_ports(1)[0]}"
-    arguments = ["--listen", address, "--registry", "http://127.0.0.1:1", "--registry-address", "127.0.0.1:1"]
     process = subprocess.Popen(
-        [sys.executable, "-m", "devcloud.emulator", *arguments],
+        [sys.executable, "-m", "devcloud.emulator", "--listen", address, *arguments],
         cwd=ROOT,
         env={**os.environ, "PYTHONPATH": str(ROOT)},
         stderr=subprocess.PIPE,

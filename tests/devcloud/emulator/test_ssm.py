@@ -14,11 +14,17 @@ from .refusals import refusal
 
 pytestmark = pytest.mark.cloud
 
+AGENT_POLICY = "AmazonSSMManagedInstanceCore"
+"""AWS's own policy of what an instance's agent needs."""
+
 
 @pytest.fixture
 def instance(ec2: Any, iam: Any, name: str) -> Iterator[str]:
     """An instance with a role."""
-    iam.create_role(RoleName=name, AssumeRolePolicyDocument=json.dumps({"Version": "2012-10-17"}))
+    trusted = {"Effect": "Allow", "Principal": {"Service": "ec2.amazonaws.com"}, "Action": "sts:AssumeRole"}
+    policy = {"Version": "2012-10-17", "Statement": [trusted]}
+    iam.create_role(RoleName=name, AssumeRolePolicyDocument=json.dumps(policy))
+    iam.attach_role_policy(RoleName=name, PolicyArn=f"arn:aws:iam::aws:policy/{AGENT_POLICY}")
     iam.create_instance_profile(InstanceProfileName=name)
     iam.add_role_to_instance_profile(InstanceProfileName=name, RoleName=name)
     started = ec2.run_instances(ImageId="ami-12c6146b", MinCount=1, MaxCount=1, IamInstanceProfile={"Name": name})
@@ -118,6 +124,19 @@ def test_an_instance_without_a_role_is_not_managed(ec2: Any, ssm: Any, emulator:
     Agent(emulator.aws, started).register()
     assert started not in managed(ssm)
     ec2.terminate_instances(InstanceIds=[started])
+
+
+def test_an_agent_whose_role_does_not_let_it_takes_no_commands(
+    iam: Any, ssm: Any, emulator: Emulator, instance: str, name: str
+) -> None:
+    iam.detach_role_policy(RoleName=name, PolicyArn=f"arn:aws:iam::aws:policy/{AGENT_POLICY}")
+    Agent(emulator.aws, instance).register()
+    assert instance not in managed(ssm)
+    refused = httpx.post(f"{emulator.aws}/_devcloud/agent/poll", json={}, trust_env=False)
+    assert refused.status_code == 403
+    assert refused.json()["problem"] == (
+        f"The role {name} does not allow ssm:UpdateInstanceInformation, which the agent needs."
+    )
 
 
 @pytest.fixture

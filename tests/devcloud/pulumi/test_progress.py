@@ -51,6 +51,31 @@ def test_what_the_builder_does_for_itself_is_no_step(tmp_path: Path) -> None:
     assert result.builds["api"].run_steps == 0
 
 
+def test_what_goes_to_the_registry_is_push_and_all_else_is_build(tmp_path: Path) -> None:
+    lines = (
+        "#17 exporting to image",
+        "#17 exporting layers 20.0s done",
+        "#17 pushing layers",
+        "#17 pushing layers 1.5s done",
+        "#17 pushing manifest for 127.0.0.1:5000/slipway/api:1798576c@sha256:f0fe 0.1s done",
+        "#17 DONE 21.6s",
+        "#18 exporting cache to registry",
+        "#18 preparing build cache for export 0.3s done",
+        "#18 sending cache export 0.2s done",
+        "#18 DONE 0.5s",
+    )
+    assert follow(tmp_path, *image(*lines)).builds["api"].push_seconds == pytest.approx(2.1)
+
+
+def test_the_time_of_the_release_is_kept_for_the_end_and_is_no_line(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    told = "release: took pull 3.0 s, start 7.0 s: 10.0 s in all\n"
+    result = follow(tmp_path, {"diagnosticEvent": {"message": told, "severity": "info"}})
+    assert result.host == {"pull": 3.0, "start": 7.0}
+    assert capsys.readouterr().err == ""
+
+
 def test_each_change_is_a_line_and_what_stays_the_same_is_none(
     tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
@@ -114,3 +139,16 @@ def test_the_hosts_steps_are_lines_and_other_information_is_none(
     ]
     follow(tmp_path, *told)
     assert capsys.readouterr().err.splitlines() == ["  host        pulled 2 images in 3 s"]
+
+
+def test_what_the_program_says_of_a_rollback_is_a_line(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    message = "<{%reset%}>rollback: deploying the release 3fa94c1b<{%reset%}>\n"
+    follow(tmp_path, {"diagnosticEvent": {"message": message, "severity": "info"}})
+    assert capsys.readouterr().err == "  rollback    deploying the release 3fa94c1b\n"
+
+
+def test_an_image_that_leaves_the_state_is_no_build(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    kind = "docker-build:index:Image"
+    events = (operation(event, API, kind, "delete") for event in ("resourcePreEvent", "resOutputsEvent"))
+    assert follow(tmp_path, *events).builds == {}
+    assert capsys.readouterr().err == ""

@@ -11,6 +11,7 @@ import pytest
 from moto import mock_aws
 
 from devcloud.cloud.aws import AwsClients
+from devcloud.emulator.operator_key import OperatorKey
 from devcloud.pulumi import recovery
 
 pytestmark = pytest.mark.services
@@ -36,7 +37,7 @@ def creating(kind: str, inputs: dict[str, Any], urn: str = URN) -> dict[str, Any
 def recovered(operations: list[dict[str, Any]], resources: Sequence[dict[str, Any]] = ()) -> list[dict[str, Any]]:
     """Return the resources of a state in which these operations were pending."""
     state = {"version": 3, "deployment": {"resources": list(resources), "pending_operations": operations}}
-    after = recovery.recovered(state, AwsClients(None))
+    after = recovery.recovered(state, AwsClients(None, OperatorKey.new().variables()))
     assert after.keys() == state.keys()
     assert after["deployment"].keys() == {"resources"}
     assert not recovery.interrupted(after)

@@ -14,6 +14,7 @@ PINNED = [
     (golang.DOCKER_BUILD, "github.com/pulumi/pulumi-docker-build", versions.DOCKER_BUILD),
     (golang.BUILDKIT, "github.com/moby/buildkit", versions.BUILDKIT),
     (golang.BUILDX, "github.com/docker/buildx", versions.BUILDX),
+    (golang.PEBBLE, "github.com/letsencrypt/pebble/v2", versions.PEBBLE),
     (golang.BRIDGE, "github.com/pulumi/pulumi-terraform-bridge/v3", versions.BRIDGE),
 ]
 

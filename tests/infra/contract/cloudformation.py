@@ -183,6 +183,10 @@ def _notifications(notifications: list[Mapping[str, Any]]) -> Properties:
     }
 
 
+def _dimensions(dimensions: Mapping[str, str]) -> Properties:
+    return {"Dimensions": [{"Name": name, "Value": value} for name, value in dimensions.items()]}
+
+
 def _budget(name: str) -> Callable[[Any], Properties]:
     return lambda value: {"Budget": {name: value}}
 
@@ -283,6 +287,14 @@ KINDS: Mapping[str, Kind] = {
         special={"role": lambda role: {"Roles": [role]}},
     ),
     "aws:cloudwatch/logGroup:LogGroup": Kind("AWS::Logs::LogGroup", renamed={"name": "LogGroupName"}),
+    "aws:cloudwatch/metricAlarm:MetricAlarm": Kind(
+        "AWS::CloudWatch::Alarm",
+        renamed={"name": "AlarmName", "okActions": "OKActions"},
+        special={"dimensions": _dimensions},
+    ),
+    "aws:cloudwatch/dashboard:Dashboard": Kind("AWS::CloudWatch::Dashboard"),
+    "aws:sns/topic:Topic": Kind("AWS::SNS::Topic", renamed={"name": "TopicName"}),
+    "aws:sns/topicSubscription:TopicSubscription": Kind("AWS::SNS::Subscription", renamed={"topic": "TopicArn"}),
     "aws:sqs/queue:Queue": Kind(
         "AWS::SQS::Queue",
         renamed={

@@ -11,7 +11,7 @@ import pytest
 from infra import program
 from infra.releases.release import ReleasedImage, ReleaseFile, write_release_file
 from infra.settings.stack_file import read_values
-from tests.infra.conftest import BUDGET, DIGESTS, ROOT, Asked, Run, settings_of
+from tests.infra.conftest import BUDGET, DIGESTS, HOSTED, ROOT, Asked, Run, settings_of
 from tests.infra.contract.cloudformation import KINDS, UNMAPPED, UnmappedError, template
 from tests.infra.contract.lint import problems
 
@@ -35,7 +35,9 @@ def declared(run: Run, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Calla
 
     def resources(stack: str, values: dict[str, Any] | None = None) -> list[Asked]:
         file = ROOT / f"Pulumi.{stack}.yaml"
-        given = read_values(file, "slipway")[0] if file.exists() else {}
+        given: dict[str, Any] = dict(read_values(file, "slipway")[0]) if file.exists() else {}
+        if "slipway:databasePassword" in given:
+            given = {**HOSTED, **given}
         builder = settings_of(stack, {**given, **(values or {})}).images.builder
         (tmp_path / "buildx" / "instances" / builder).write_text('{"Driver": "docker-container"}')
         if "releases/" in given.get("slipway:images", ""):

@@ -39,9 +39,9 @@ def paths(value: Any, path: tuple[str, ...] = ()) -> Iterator[tuple[str, ...]]:
 
 
 def used(one: Asked) -> Iterator[tuple[str, ...]]:
-    """Yield the paths of the properties that a resource uses, but for tags' keys and the engine's wrappers."""
+    """Yield the paths of the properties that a resource uses, but for the keys of maps and the engine's wrappers."""
     for path in sorted(set(paths(one.inputs))):
-        if path[:1] not in (("tags",), ("value",)) or len(path) == 1:
+        if path[:1] not in (("dimensions",), ("tags",), ("value",)) or len(path) == 1:
             yield path
 
 

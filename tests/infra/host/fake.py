@@ -3,13 +3,15 @@
 from __future__ import annotations
 
 import json
+import math
 import sys
+import time
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any
 
-from infra.host.aws import AwsError, Login
+from infra.host.aws import AwsError, Datum, LogEvent, Login
 from infra.host.graph import Graph, parse
 from infra.host.host import Host
 from infra.host.machine import Done
@@ -54,6 +56,12 @@ def service(**changes: Any) -> dict[str, Any]:
         "secrets": {},
         "role": None,
         "volume": None,
+        "stateful": False,
+        "published": False,
+        "command": [],
+        "check": [],
+        "onStart": [],
+        "tmpfs": [],
     }
     assert changes.keys() <= plain.keys()
     return {**plain, **changes}
@@ -87,8 +95,11 @@ def graph_json(services: Mapping[str, Any] | None = None, **changes: Any) -> dic
         "parameterPath": "/slipway/local",
         "logGroup": "/slipway-local/api",
         "httpPort": PUBLIC,
+        "hostAddress": "10.20.0.11",
         "memoryMib": 1000,
-        "seconds": {"pull": 300, "once": 120, "ready": 45, "steady": 6, "watch": 5, "request": 130},
+        "seconds": {"pull": 300, "once": 120, "ready": 45, "steady": 6, "watch": 5, "certificate": 90, "request": 130},
+        "updates": {"day": "Sun", "hour": 3},
+        "tls": None,
         "dataVolume": {"id": VOLUME, "device": "/dev/sdf"},
         "services": {
             name: {**entry, "image": f"{REGISTRY}/slipway-local/{name}"}
@@ -113,6 +124,11 @@ def release_text(number: int, secret: int = 1, services: Mapping[str, Any] | Non
     )
 
 
+def docker_time(seconds: float) -> str:
+    """Return a time as Docker writes it."""
+    return f"{time.strftime('%Y-%m-%dT%H:%M:%S', time.gmtime(seconds))}.{seconds % 1 * 1e9:09.0f}Z"
+
+
 class Killed(BaseException):
     """The program was killed at this moment."""
 
@@ -135,9 +151,13 @@ class Behaviour:
     says_digest: str | None = ""
     """Another digest than that of its environment; None for no header."""
     log: str = "the end of the log"
+    errors: str = ""
+    """The log's lines on the standard error output."""
     refuses: str = ""
     """The message of `docker run`, if it fails."""
     breaks_after_turn: bool = False
+    failing: str = ""
+    """The program that fails in it."""
 
 
 @dataclass
@@ -155,6 +175,9 @@ class FakeContainer:
     """The exit code of one that was stopped."""
     restart: str = "no"
     restarts: int = 0
+    command: list[str] = field(default_factory=list)
+    executed: list[list[str]] = field(default_factory=list)
+    """The commands that were run in it."""
 
 
 @dataclass
@@ -170,6 +193,10 @@ class FakeAws:
     """How many times a role is still denied."""
     asked: list[str] = field(default_factory=list)
     value: str = SECRET
+    published: list[dict[str, float]] = field(default_factory=list)
+    """Values of metrics, by name and dimensions, for each call."""
+    logs: dict[str, list[str]] = field(default_factory=dict)
+    """Messages by stream."""
 
     def _ask(self, what: str) -> None:
         self.asked.append(what)
@@ -199,7 +226,19 @@ class FakeAws:
             raise AwsError("refused with 403 AccessDenied: not authorized to perform sts:AssumeRole", "AccessDenied")
         return Credentials("AKIA", "hidden", "token", "2026-11-28T12:00:00Z")
 
+    def put_metrics(self, namespace: str, data: Sequence[Datum]) -> None:
+        self._ask(f"metrics of {namespace}")
+        self.published.append({".".join([one.name, *one.dimensions.values()]): one.value for one in data})
 
+    def put_log_events(self, group: str, stream: str, events: Sequence[LogEvent]) -> None:
+        self._ask(f"log {group} {stream}")
+        assert list(events) == sorted(events, key=lambda event: event.milliseconds)
+        self.logs.setdefault(stream, []).extend(event.message for event in events)
+
+
+DATA_COMMANDS = (
+    *("mountpoint", "test", "wipefs", "mkfs.ext4", "mkdir", "mount", "resize2fs", "install", "touch", "rm"),
+)
 OPTIONS_ALONE = {"--detach", "--read-only"}
 
 
@@ -223,14 +262,21 @@ class FakeMachine:
     containers: dict[str, FakeContainer] = field(default_factory=dict)
     pulled: set[str] = field(default_factory=set)
     network: str | None = None
-    nat: str = ""
-    accepted: str = ""
+    doors: dict[int, str] = field(default_factory=dict)
+    """The address:port that each public port leads to."""
+    accepted: set[str] = field(default_factory=set)
+    certified: dict[str, float] = field(default_factory=dict)
+    """When each domain gets its certificate; those that are not named get none."""
     jumps: set[tuple[str, str]] = field(default_factory=set)
     """Chains that lead to others."""
     guarded: bool = False
     """Whether the containers are kept from the host."""
+    lifetime: tuple[float, float] = (0.0, 90 * 24 * 3600.0)
+    """The dates of every certificate."""
     memory: int = 900
     disk: int = 5000
+    logged: dict[str, list[str]] = field(default_factory=dict)
+    """Lines of containers, each with its time; the others have that of their behaviour."""
     commands: list[list[str]] = field(default_factory=list)
     moments: int = 0
     kill_at: int | None = None
@@ -249,6 +295,14 @@ class FakeMachine:
     """The device with the data."""
     folders: set[str] = field(default_factory=set)
     """Folders on the data volume."""
+    updates: list[str] = field(default_factory=list)
+    """Packages with security updates."""
+    needs_restart: bool = False
+    dnf_fails: str = ""
+    """The message of `dnf`, if it fails."""
+    restarts_fail: bool = False
+    rebooting: bool = False
+    during_upgrade: Callable[[], object] | None = None
 
     # The machine's interface.
 
@@ -262,15 +316,26 @@ class FakeMachine:
         self.moment()
         return done
 
-    def get(self, address: str, port: int, path: str, seconds: float) -> Answer:
+    def get(self, address: str, port: int, path: str, seconds: float, domain: str | None = None) -> Answer:
         self.time += 0.01
-        if (address, port) == (OWN, PUBLIC):
-            if not self.nat or ("PREROUTING", "SLIPWAY") not in self.jumps:
+        if address == OWN:
+            if port not in self.doors or ("PREROUTING", "SLIPWAY") not in self.jumps:
                 raise ConnectionRefusedError(111, "Connection refused")
-            address, port = self.nat.split(":")[0], int(self.nat.split(":")[1])
-            if self.accepted != f"{address}:{port}":
+            where = self.doors[port]
+            address, port = where.split(":")[0], int(where.split(":")[1])
+            if where not in self.accepted:
                 raise OSError("timed out")
-        return self._answer(address, port, path, seconds)
+        return self._answer(address, port, path, seconds, domain)
+
+    def certificate(self, address: str, port: int, domain: str, seconds: float) -> bytes:
+        self.get(address, port, "/health", seconds, domain)
+        first, last = (time.strftime("%y%m%d%H%M%SZ", time.gmtime(date)).encode() for date in self.lifetime)
+        return b"0\x1e\x17\r" + first + b"\x17\r" + last
+
+    @property
+    def nat(self) -> str:
+        """The address that the public port of HTTP leads to; empty for none."""
+        return self.doors.get(PUBLIC, "")
 
     def connects(self, address: str, port: int, seconds: float) -> bool:
         listening = [one for one in self.containers.values() if one.address == address and self.runs(one)]
@@ -288,6 +353,12 @@ class FakeMachine:
     def free_disk_mib(self, folder: str) -> int:
         assert folder == "/var/lib/docker"
         return self.disk
+
+    def memory_used_percent(self) -> float:
+        return 55.0
+
+    def disk_used_percent(self, folder: str) -> float:
+        return {"/": 40.0, DATA: 10.0}[folder]
 
     def own_address(self) -> str:
         return OWN
@@ -316,7 +387,7 @@ class FakeMachine:
 
     def reboot(self) -> None:
         """Stop everything, and start what Docker itself starts again; the rules are gone."""
-        self.nat, self.accepted, self.jumps, self.guarded, self.mounted = "", "", set(), False, None
+        self.doors, self.accepted, self.jumps, self.guarded, self.mounted = {}, set(), set(), False, None
         for one in self.containers.values():
             if one.restart == "no" and self.runs(one):
                 one.stopped = 137
@@ -347,15 +418,15 @@ class FakeMachine:
 
     def _run(self, command: list[str]) -> Done:
         options, mounts = self._options(command)
-        reference = command.pop()
+        reference = command.pop(0)
         name, file = options["--name"], Path(options["--env-file"])
-        assert not command
         assert options["--pull"] == "never"
         assert options["--cap-drop"] == "ALL"
         assert options["--security-opt"] == "no-new-privileges"
         assert options["--memory"] == options["--memory-swap"]
         assert "--read-only" in options
-        assert "--publish" not in options
+        published = [other.options.get("--publish") for other in self.containers.values() if self.runs(other)]
+        assert options.get("--publish", "none") not in published
         assert file.stat().st_mode & 0o777 == 0o600
         assert name not in self.containers, f"{name} is in use"
         assert options["--ip"] not in {one.address for one in self.containers.values()}, "each its own address"
@@ -373,7 +444,7 @@ class FakeMachine:
         if options["--label"].endswith("=migrate") and behaviour.ends_after is None:
             behaviour = replace(behaviour, ends_after=1.0, exit_code=0)
         self.containers[name] = FakeContainer(
-            name, reference, options["--ip"], environment, options, self.time, behaviour
+            name, reference, options["--ip"], environment, options, self.time, behaviour, command=command
         )
         if self.restarts_in_run and name.endswith(f"-{self.restarts_in_run}"):
             self.restarts_in_run = ""
@@ -389,6 +460,7 @@ class FakeMachine:
             options[name] = "" if name in OPTIONS_ALONE else command.pop(0)
             if name == "--mount":
                 mounts.append(options[name])
+                options[name] = " ".join(mounts)
         return options, mounts
 
     def _update(self, command: list[str]) -> Done:
@@ -424,6 +496,16 @@ class FakeMachine:
             self.containers.pop(name, None)
         return Done(0, "", "")
 
+    def _exec(self, command: list[str]) -> Done:
+        name, *words = command
+        one = self.containers[name]
+        if not self.runs(one):
+            return Done(1, "", f"Error response from daemon: Container {name} is not running")
+        one.executed.append(words)
+        if one.behaviour.failing == words[0] or self.time < one.started + one.behaviour.ready_after:
+            return Done(2, "", f"{words[0]}: no attempt")
+        return Done(0, "", "")
+
     def _ps(self, command: list[str]) -> Done:
         every = "--all" in command
         names = [name for name, one in self.containers.items() if every or self.runs(one)]
@@ -456,8 +538,20 @@ class FakeMachine:
         ]
         return Done(0 if len(known) == len(command) else 1, json.dumps(entries), "")
 
+    def _stats(self, command: list[str]) -> Done:
+        assert command[:3] == ["--no-stream", "--format", "{{.Name}} {{.MemUsage}}"]
+        lines = [f"{name} 140.2MiB / 224MiB" for name in command[3:] if self.runs(self.containers[name])]
+        return Done(0, "\n".join(lines), "")
+
     def _logs(self, command: list[str]) -> Done:
-        return Done(0, self.containers[command[-1]].behaviour.log, "")
+        one = self.containers[command[-1]]
+        if "--timestamps" not in command:
+            return Done(0, one.behaviour.log, one.behaviour.errors)
+        lines = self.logged.get(one.name, [f"{docker_time(one.started)} {one.behaviour.log}"])
+        since = command[command.index("--since") + 1] if "--since" in command else ""
+        after = since if since.endswith("Z") else docker_time(float(since or 0))
+        until = docker_time(float(command[command.index("--until") + 1])) if "--until" in command else "9"
+        return Done(0, "".join(f"{line}\n" for line in lines if after <= line < until), "")
 
     def _info(self, command: list[str]) -> Done:
         return Done(0, "/var/lib/docker\n", "")
@@ -477,6 +571,8 @@ class FakeMachine:
     def _image_inspect(self, command: list[str]) -> Done:
         if command[-1] not in self.pulled:
             return Done(1, "", "No such image")
+        if "{{.Config.User}}" in command:
+            return Done(0, "10001:10002\n", "")
         return Done(0, self.architectures.get(command[-1], "amd64") + "\n", "")
 
     def _image_ls(self, command: list[str]) -> Done:
@@ -502,20 +598,39 @@ class FakeMachine:
             return Done(0, "", "")
         if command[0] == "iptables":
             return self._iptables(command)
-        if command[0] in ("mountpoint", "test", "wipefs", "mkfs.ext4", "mkdir", "mount", "resize2fs", "install"):
+        if command[0] in DATA_COMMANDS:
             return self._data(command)
         if command[0] == sys.executable and self.other_program:
             self.other_program(command)
             return Done(0, "", "")
         if command[0] == "systemctl":
             return self._systemctl(command)
+        if command[0] == "dnf":
+            return self._dnf(command[1:])
         assert command[0] == "systemd-run", command
         if self.unit_active or self.unit_restarts_at is not None:
             return Done(1, "", "Failed to start transient service unit: Unit slipway-release.service already exists.")
         self.unit_active = True
         return Done(0, "", "")
 
+    def _dnf(self, command: list[str]) -> Done:
+        if self.dnf_fails:
+            return Done(1, "", self.dnf_fails)
+        if command == ["needs-restarting", "--reboothint"]:
+            if not self.needs_restart:
+                return Done(0, "Reboot should not be necessary.\n", "")
+            return Done(1, "  * kernel\n\nReboot is required to fully utilize these updates.\n", "")
+        assert command == ["upgrade", "--assumeyes", "--security", "--releasever=latest"]
+        if self.during_upgrade:
+            self.during_upgrade()
+        self.needs_restart |= "kernel" in self.updates
+        self.updates.clear()
+        return Done(0, "Complete!\n", "")
+
     def _systemctl(self, command: list[str]) -> Done:
+        if command[1] == "reboot":
+            self.rebooting = not self.restarts_fail
+            return Done(1 if self.restarts_fail else 0, "", "Failed to talk to init daemon." * self.restarts_fail)
         if command[1] != "is-active":
             return Done(0, "", "")
         if self.unit_restarts_at is not None and self.time >= self.unit_restarts_at:
@@ -529,7 +644,7 @@ class FakeMachine:
         if command[0] == "mountpoint":
             return done if self.mounted else Done(32, "", "")
         if command[0] == "test":
-            return done if command[2] in self.disks else Done(1, "", "")
+            return done if command[2] in {*self.disks, *self.folders} else Done(1, "", "")
         if command[0] == "wipefs":
             assert "--no-act" in command
             kind = self.disks[command[-1]]
@@ -547,6 +662,12 @@ class FakeMachine:
         elif command[0] == "install":
             assert self.mounted, "data is never on the system's disk"
             self.folders.add(command[-1])
+        elif command[0] == "touch":
+            assert self.mounted
+            self.folders.add(command[-1])
+        elif command[0] == "rm":
+            assert not [one for one in self.containers.values() if self.runs(one) and command[-1] in self._source(one)]
+            self.folders.discard(command[-1])
         return done
 
     def _is_data(self, folder: Path) -> bool:
@@ -555,38 +676,46 @@ class FakeMachine:
     def _data_of(self, one: FakeContainer) -> bool:
         return f"source={DATA}/" in one.options.get("--mount", "")
 
+    @staticmethod
+    def _source(one: FakeContainer) -> list[str]:
+        return one.options.get("--mount", "source=,").split("source=")[1].split(",")[:1]
+
     def _restore(self, given: str) -> None:
         if ":SLIPWAY-GUARD " in given:
             assert "-d 169.254.169.254" not in given, "after DNAT it has another destination"
             self.guarded = True
             return
-        self.nat = self.accepted = ""
+        self.doors, self.accepted = {}, set()
         table = ""
         for line in given.splitlines():
             if line.startswith("*"):
                 table = line
             elif "--to-destination" in line:
                 assert table == "*nat"
-                assert f"--dport {PUBLIC} " in line
-                self.nat = line.rpartition(" ")[2]
+                words = line.split()
+                self.doors[int(words[words.index("--dport") + 1])] = words[-1]
             elif line.endswith("-j ACCEPT"):
                 assert table == "*filter"
                 words = line.split()
-                self.accepted = f"{words[words.index('-d') + 1].split('/')[0]}:{words[words.index('--dport') + 1]}"
+                address, port = words[words.index("-d") + 1].split("/")[0], words[words.index("--dport") + 1]
+                self.accepted.add(f"{address}:{port}")
 
     def _iptables(self, command: list[str]) -> Done:
         assert command[1:3] == ["--wait", "10"]
         action, chain = command[5], command[6]
         if action == "-S":
-            rule = f"-A SLIPWAY -p tcp -m tcp --dport {PUBLIC} -j DNAT --to-destination {self.nat}\n"
-            return Done(0, f"-N SLIPWAY\n{rule if self.nat else ''}", "")
+            rules = [
+                f"-A SLIPWAY -p tcp -m tcp --dport {port} -j DNAT --to-destination {where}\n"
+                for port, where in self.doors.items()
+            ]
+            return Done(0, "-N SLIPWAY\n" + "".join(rules), "")
         if action == "-C":
             return Done(0 if (chain, command[-1]) in self.jumps else 1, "", "")
         assert action == "-I"
         self.jumps.add((chain, command[-1]))
         return Done(0, "", "")
 
-    def _answer(self, address: str, port: int, path: str, seconds: float) -> Answer:
+    def _answer(self, address: str, port: int, path: str, seconds: float, domain: str | None = None) -> Answer:
         (one,) = [one for one in self.containers.values() if one.address == address and self.runs(one)] or (None,)
         if one is None:
             raise OSError(113, "No route to host")
@@ -595,6 +724,14 @@ class FakeMachine:
         if one.behaviour.hangs:
             self.time += seconds
             raise OSError("timed out")
+        if known.edge and "DOMAIN" in one.environment and port in (80, 443):
+            own = one.environment["DOMAIN"]
+            certified = self.time >= self.certified.get(own, math.inf)
+            if port == 443 and not (certified and domain == own):
+                raise OSError("tlsv1 alert internal error")
+            if port == 80 and certified:
+                return Answer(308, {}, "")
+            port = int(str(known.port))
         if port != (one.behaviour.port or known.port) or self.time < one.started + one.behaviour.ready_after / 2:
             raise ConnectionRefusedError(111, "Connection refused")
         if known.edge:

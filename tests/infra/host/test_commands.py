@@ -136,6 +136,7 @@ def test_verify_tells_the_release_that_serves_from_another(tmp_path: Path) -> No
         "serves": dict.fromkeys(("api", "dashboard", "web"), digest(1)),
         "release": release_id(release_text(1)),
         "problem": None,
+        "certificate": None,
     }
     other = commands.verify(host, release_text(1, api=2))
     assert other["state"] == "other"
@@ -148,9 +149,14 @@ def test_verify_tells_the_release_that_serves_from_another(tmp_path: Path) -> No
 def test_status_logs_and_restart(tmp_path: Path) -> None:
     host, machine, _ = make(tmp_path)
     assert commands.status(host)["release"] is None
+    begun = machine.time
     deployed(host, release_text(1))
     status = commands.status(host)
-    assert status["services"]["api"]["running"]
+    assert status["since"] >= begun + host.graph.seconds.steady + host.graph.seconds.watch
+    api = status["services"]["api"]
+    assert (api["running"], api["restarts"], api["memory"], api["memoryMib"]) == (True, 0, "140.2MiB", 100)
+    assert api["digest"] == digest(1)[:19]
+    assert (status["underWay"], status["step"]) == (None, None)
     assert status["kept"] == [status["release"]]
     log = commands.logs(host, '{"service": "api", "lines": 5}')
     assert log["log"] == "the end of the log"
@@ -159,6 +165,27 @@ def test_status_logs_and_restart(tmp_path: Path) -> None:
     assert machine.containers[log["container"]].started > begun
     with pytest.raises(HostError, match="There is no service cache on the host; there are api, dashboard, web"):
         commands.logs(host, '{"service": "cache"}')
+
+
+def test_a_long_log_is_cut_at_its_beginning_to_what_run_command_keeps(tmp_path: Path) -> None:
+    host, machine, _ = make(tmp_path)
+    machine.behaviours[image("api", 1)] = Behaviour(log="".join(f'{{"line": {number}}}\n' for number in range(5000)))
+    deployed(host, release_text(1))
+    answer = commands.logs(host, '{"service": "api", "lines": 500}')
+    assert answer["log"].endswith('{"line": 4999}\n')
+    assert 15_000 < len(json.dumps(answer)) < 24_000
+
+
+def test_status_tells_a_release_that_is_under_way_and_a_container_that_is_down(tmp_path: Path) -> None:
+    host, machine, _ = make(tmp_path)
+    deployed(host, release_text(1))
+    machine.containers[commands.status(host)["services"]["api"]["container"]].stopped = 137
+    commands.submit(host, release_text(2))
+    status = commands.status(host)
+    assert (status["underWay"], status["step"]) == (release_id(release_text(2)), "begin")
+    api = status["services"]["api"]
+    assert (api["running"], api["memory"]) == (False, None)
+    assert len(json.dumps(status)) < 6000
 
 
 def test_a_restart_ends_within_the_60_s_of_the_document(tmp_path: Path) -> None:
@@ -210,7 +237,7 @@ def test_the_timer_renews_credentials_after_20_minutes_and_sets_the_rule_again(t
     machine.time += 60
     boot.tend(host)
     assert credentials_taken(aws) == 2
-    machine.nat = ""
+    machine.doors = {}
     boot.tend(host)
     assert_one_whole_release_serves(host, machine, [release_text(1)])
     machine.jumps.remove(("INPUT", "SLIPWAY-GUARD"))

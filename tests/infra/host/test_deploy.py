@@ -130,7 +130,7 @@ def test_the_same_release_is_repaired_if_something_of_it_is_gone(tmp_path: Path)
     deployed(host, release_text(1))
     api = next(name for name in machine.containers if name.endswith("-api"))
     del machine.containers[api]
-    machine.nat = ""
+    machine.doors = {}
     assert deployed(host, release_text(1))["cause"] == ""
     assert_one_whole_release_serves(host, machine, [release_text(1)])
 
@@ -355,7 +355,7 @@ def test_a_service_starts_once_those_that_it_waits_for_are_ready_or_have_ended(t
 
 STATEFUL = {
     **SERVICES,
-    "postgres": service(port=5432, ready=None, user=999, memoryMib=200),
+    "postgres": service(port=5432, ready=None, user=999, memoryMib=200, stateful=True),
     "migrate": {**SERVICES["migrate"], "after": {"postgres": "healthy"}},
 }
 

@@ -103,6 +103,25 @@ def test_short_values_and_other_words_are_left() -> None:
     assert blot("x", ["http://[broken"]) == "x"
 
 
+def test_an_edge_with_a_domain_has_both_public_ports_in_one_change() -> None:
+    assert firewall.rules(80, firewall.Target("172.29.231.13", 8080, secure=True)) == (
+        "*filter\n:SLIPWAY - [0:0]\n"
+        "-A SLIPWAY -d 172.29.231.13/32 -p tcp -m tcp --dport 80 -j ACCEPT\n"
+        "-A SLIPWAY -d 172.29.231.13/32 -p tcp -m tcp --dport 443 -j ACCEPT\n"
+        "COMMIT\n*nat\n:SLIPWAY - [0:0]\n"
+        "-A SLIPWAY -p tcp -m tcp --dport 80 -j DNAT --to-destination 172.29.231.13:80\n"
+        "-A SLIPWAY -p tcp -m tcp --dport 443 -j DNAT --to-destination 172.29.231.13:443\nCOMMIT\n"
+    )
+
+
+def test_listed_rules_for_another_set_of_ports_are_not_those_wanted() -> None:
+    plain, secure = firewall.Target("172.29.231.13", 8080), firewall.Target("172.29.231.13", 8080, secure=True)
+    for made, other in ((plain, secure), (secure, plain)):
+        listed = "".join(f"{line}\n" for line in firewall.rules(80, made).splitlines() if "DNAT" in line)
+        assert firewall.leads_to(listed, 80, made)
+        assert not firewall.leads_to(listed, 80, other)
+
+
 def test_a_listed_rule_is_recognised() -> None:
     target = firewall.Target("172.29.231.13", 8080)
     listed = "-N SLIPWAY\n" + firewall.rules(80, target).splitlines()[6] + "\n"

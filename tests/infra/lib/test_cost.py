@@ -17,6 +17,9 @@ def bill(**changes: Any) -> dict[str, float]:
         "worker_tasks": 1,
         "ecr_gb": 4,
         "logs_gb": 1,
+        "alarms": 10,
+        "metrics": 6,
+        "dashboards": 1,
     }
     return estimate(**(given | changes))
 
@@ -33,11 +36,14 @@ def test_the_parts_are_what_a_calculator_says() -> None:
         "volumes": 3.20,  # 40 x 0.08
         "registry": 0.40,  # 4 x 0.10
         "logs": 0.50,  # 1 x 0.50
+        "alarms": 1.00,  # 10 x 0.10
+        "metrics": 2.24,  # 6 x 0.30, and 730 x 60 calls x 0.01 / 1000
+        "dashboard": 3.00,
     }
 
 
 def test_the_total_is_the_sum_of_the_parts() -> None:
-    assert total(bill()) == 36.77
+    assert total(bill()) == 43.01
 
 
 def test_a_stack_without_a_task_pays_for_no_worker_and_for_one_address() -> None:

@@ -1,7 +1,7 @@
 """The way of a release to its host: submitted, followed, verified; or refused in a sentence."""
 
 from collections.abc import Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from typing import Any
 
 import pytest
@@ -86,6 +86,14 @@ VERDICT = {
     "log": "starting\nKeyError: 'DATABASE_URL'",
 }
 
+SERVES = {
+    "step": "watch",
+    "cause": "",
+    "seconds": {"pull": 2.0, "migrate": 1.5, "api": 6.0, "steady": 6.1, "watch": 5.0},
+}
+"""The verdict about a release that serves."""
+TOOK = "release: took pull 2.0 s, start 7.5 s, verify 6.1 s, switch 5.0 s: 20.6 s in all"
+
 
 def test_a_release_is_submitted_and_each_of_its_lines_is_told_once() -> None:
     said: list[str] = []
@@ -94,14 +102,21 @@ def test_a_release_is_submitted_and_each_of_its_lines_is_told_once() -> None:
             ("submit", {"state": "accepted"}),
             ("follow", follow("running", ["pulled in 2 s"], 1)),
             ("follow", follow("running", [], 1)),
-            ("follow", follow("succeeded", ["turned"], 2, {"step": "done"})),
+            ("follow", follow("succeeded", ["turned"], 2, SERVES)),
         ]
     )
     gate(host, said).release(TEXT)
-    assert said == ["release: pulled in 2 s", "release: turned"]
+    assert said == ["release: pulled in 2 s", "release: turned", TOOK]
     assert host.asked[0] == ("3", "submit", TEXT)
     assert host.asked[2] == ("3", "follow", f'{{"from":1,"release":"{ID}"}}')
     assert not host.answers
+
+
+def test_the_time_of_a_service_that_runs_once_is_told_by_its_name() -> None:
+    said: list[str] = []
+    host = ScriptedHost([("submit", {"state": "accepted"}), ("follow", follow("succeeded", [], 0, SERVES))])
+    replace(gate(host, said), once=["migrate"]).release(TEXT)
+    assert said == ["release: took pull 2.0 s, migrate 1.5 s, start 6.0 s, verify 6.1 s, switch 5.0 s: 20.6 s in all"]
 
 
 def test_a_release_that_serves_already_is_left_alone() -> None:
@@ -136,7 +151,7 @@ def test_a_release_that_is_under_way_comes_to_its_end_before_ours() -> None:
             ("submit", {"state": "busy", "busyWith": "0ther"}),
             ("follow", follow("failed", [], 0, VERDICT)),
             ("submit", {"state": "accepted"}),
-            ("follow", follow("succeeded", [], 0)),
+            ("follow", follow("succeeded", [], 0, SERVES)),
         ]
     )
     gate(host, said).release(TEXT)
@@ -150,10 +165,10 @@ def test_the_drain_of_a_release_that_serves_is_waited_for_and_told_once() -> Non
     host = ScriptedHost(
         [
             *drains[:1],
-            ("follow", follow("succeeded", ["check", "serves after 9.0 s"], 2)),
+            ("follow", follow("succeeded", ["check", "serves after 9.0 s"], 2, SERVES)),
             *drains,
             ("submit", {"state": "accepted"}),
-            ("follow", follow("succeeded", [], 0)),
+            ("follow", follow("succeeded", [], 0, SERVES)),
         ]
     )
     gate(host, said).release(TEXT)
@@ -164,6 +179,8 @@ def test_the_drain_of_a_release_that_serves_is_waited_for_and_told_once() -> Non
         "release: waiting until 0ther has stopped what it replaced ... 0 s",
     ]
     assert len(said) < 12
+    assert said[-1] == TOOK
+    assert said.count(TOOK) == 1
     assert not host.answers
 
 
@@ -172,7 +189,7 @@ def test_a_host_that_restarts_is_asked_again() -> None:
         [
             ("submit", {"state": "accepted"}),
             ("follow", HostAwayError("The agent on i-1 takes no commands.")),
-            ("follow", follow("succeeded", [], 0)),
+            ("follow", follow("succeeded", [], 0, SERVES)),
         ]
     )
     gate(host).release(TEXT)
@@ -243,12 +260,19 @@ def test_what_serves_is_returned_by_service() -> None:
     assert gate(host).verify(TEXT) == {"api": DIGEST}
 
 
+def test_a_missing_certificate_is_said_at_every_up() -> None:
+    report = {"state": "serving", "serves": {"api": DIGEST}, "certificate": "labs.example.com has no certificate: ..."}
+    said: list[str] = []
+    gate(ScriptedHost([("verify", report)]), said).verify(TEXT)
+    assert said == ["release: labs.example.com has no certificate: ..."]
+
+
 def test_a_host_that_serves_another_release_is_handed_ours_again() -> None:
     host = ScriptedHost(
         [
             ("verify", {"state": "other", "problem": "api serves sha256:b"}),
             ("submit", {"state": "accepted"}),
-            ("follow", follow("succeeded", [], 0)),
+            ("follow", follow("succeeded", [], 0, SERVES)),
             ("verify", {"state": "serving", "serves": {"api": DIGEST}}),
         ]
     )

@@ -12,7 +12,7 @@ from infra.lib.canonical_json import canonical_json
 from infra.releases import host_document
 from infra.releases.graph import Wiring, graph, references, stand_in
 from infra.settings import Settings, SettingsError
-from tests.infra.conftest import DIGESTS, settings_of
+from tests.infra.conftest import DIGESTS, HOSTED, settings_of
 
 WIRING = Wiring(
     "vol-0123456789abcdef0",
@@ -54,10 +54,37 @@ def test_the_stacks_names_and_limits_are_in_it() -> None:
         "parameter": "/slipway/dev/release",
         "parameterPath": "/slipway/dev",
         "logGroup": "/slipway-dev/api",
+        "hostAddress": "10.20.0.11",
         "httpPort": 8080,
         "memoryMib": 1510,
-        "seconds": {"pull": 300, "once": 120, "ready": 45, "steady": 6, "watch": 5, "request": 65},
+        "updates": {"day": "Sun", "hour": 3},
+        "seconds": {
+            "pull": 300,
+            "once": 120,
+            "ready": 45,
+            "steady": 6,
+            "watch": 5,
+            "certificate": 90,
+            "request": 65,
+        },
+        "tls": None,
         "dataVolume": {"id": "vol-0123456789abcdef0", "device": "/dev/sdf"},
+    }
+
+
+@pytest.mark.parametrize(
+    ("given", "window"),
+    [({"day": "Wed", "hour": 14}, {"day": "Wed", "hour": 14}), ({"enabled": False}, None)],
+)
+def test_the_window_of_updates_is_in_it_if_there_is_one(given: dict[str, Any], window: dict[str, Any] | None) -> None:
+    assert graph(settings_of("dev", {"slipway:host": {"updates": given}}), WIRING)["updates"] == window
+
+
+def test_a_domain_comes_with_its_acme_server() -> None:
+    assert graph(settings_of("dev", {"slipway:host": {"domain": "labs.example.com"}}), WIRING)["tls"] == {
+        "domain": "labs.example.com",
+        "directory": "https://acme-v02.api.letsencrypt.org/directory",
+        "root": None,
     }
 
 
@@ -75,6 +102,12 @@ def test_a_service_is_told_what_it_needs_and_no_more() -> None:
         "strip": True,
         "probes": [{"path": "/labs", "status": [401]}],
         "after": {"migrate": "completed"},
+        "stateful": False,
+        "published": False,
+        "command": [],
+        "check": [],
+        "onStart": [],
+        "tmpfs": [],
         "environment": {
             "SERVICE_TYPE": "api",
             "AWS_REGION": "us-east-1",
@@ -95,7 +128,8 @@ def test_a_service_is_told_what_it_needs_and_no_more() -> None:
 def test_only_those_with_the_permission_know_the_queue_and_the_release() -> None:
     found = services(settings_of("dev"))
     assert {name for name, one in found.items() if "JOBS_QUEUE_URL" in one["environment"]} == {"api", "dashboard"}
-    assert {name for name, one in found.items() if "RELEASE_PARAMETER" in one["environment"]} == {"dashboard"}
+    assert {name for name, one in found.items() if "VERIFIED_PARAMETER" in one["environment"]} == {"dashboard"}
+    assert found["dashboard"]["environment"]["VERIFIED_PARAMETER"] == "/slipway/dev/verified"
     assert found["auth"]["role"] is None
 
 
@@ -114,33 +148,29 @@ def test_what_runs_once_is_never_ready_and_has_its_own_memory() -> None:
 def test_a_database_is_ready_when_it_accepts_connections(extended: Extended) -> None:
     settings = extended(
         {
-            "postgres": {"external": "postgres", "user": 999, "port": 5432, "memory_mib": 64, "volume": "/var/lib/pg"},
-            "migrate": {"image": "api", "once": True, "after": {"postgres": "healthy"}},
+            "search": {"external": "postgres", "user": 999, "port": 5433, "memory_mib": 64, "volume": "/var/lib/pg"},
+            "migrate": {"image": "api", "once": True, "after": {"search": "healthy"}},
         }
     )
-    postgres = services(settings)["postgres"]
-    assert (postgres["ready"], postgres["volume"], postgres["user"]) == (None, "/var/lib/pg", 999)
-    assert postgres["environment"] == {}
-    assert services(settings)["migrate"]["after"] == {"postgres": "healthy"}
+    search = services(settings)["search"]
+    assert (search["ready"], search["volume"], search["user"], search["stateful"]) == (None, "/var/lib/pg", 999, True)
+    assert search["environment"] == {}
+    assert services(settings)["migrate"]["after"] == {"search": "healthy"}
 
 
 def test_a_database_that_is_elsewhere_is_not_waited_for(extended: Extended) -> None:
-    settings = extended(
-        {
-            "postgres": {"external": "postgres", "port": 5432, "memory_mib": 64, "unless": "database-url"},
-            "migrate": {"image": "api", "once": True, "after": {"postgres": "healthy"}},
-        }
-    )
-    assert "postgres" not in services(settings)
-    assert services(settings)["migrate"]["after"] == {}
+    managed = services(settings_of("dev"))
+    assert "postgres" not in managed
+    assert managed["migrate"]["after"] == {}
 
 
 def test_every_service_has_an_image_by_digest(extended: Extended) -> None:
-    settings = extended({"postgres": {"external": "postgres", "port": 5432, "memory_mib": 64}})
+    settings = extended({"search": {"external": "postgres", "port": 5433, "memory_mib": 64}})
     images = {image: f"registry/slipway/{image}@{digest}" for image, digest in DIGESTS.items()}
     assert references(settings, images) == {
         "migrate": images["api"],
-        "postgres": POSTGRES,
+        # Without its tag, as Docker lists what it pulled by digest.
+        "search": POSTGRES.replace(":17@", "@"),
         "auth": images["api"],
         "api": images["api"],
         "dashboard": images["api"],
@@ -150,7 +180,7 @@ def test_every_service_has_an_image_by_digest(extended: Extended) -> None:
 
 def test_an_image_from_outside_without_a_digest_is_refused(extended: Extended) -> None:
     with pytest.raises(SettingsError) as refused:
-        extended({"postgres": {"external": "postgres", "port": 5432, "memory_mib": 64}}, "postgres:17")
+        extended({"search": {"external": "postgres", "port": 5433, "memory_mib": 64}}, "postgres:17")
     assert refused.value.problems == (
         'slipway:images.parents.postgres is "postgres:17"; it must name a digest (@sha256: and 64 hex digits), since '
         "the host runs it.",
@@ -173,9 +203,9 @@ def test_the_stand_in_for_wiring_is_as_long_as_what_aws_gives() -> None:
 
 
 def test_each_service_has_the_repository_of_its_images_or_the_reference_from_outside(extended: Extended) -> None:
-    found = services(extended({"postgres": {"external": "postgres", "port": 5432, "memory_mib": 64}}))
+    found = services(extended({"search": {"external": "postgres", "port": 5433, "memory_mib": 64}}))
     assert {name: each["image"] for name, each in found.items()} == {
-        "postgres": POSTGRES,
+        "search": POSTGRES.replace(":17@", "@"),
         "caddy": "registry/slipway/web",
         **dict.fromkeys(("api", "auth", "dashboard", "migrate"), "registry/slipway/api"),
     }
@@ -187,7 +217,7 @@ def test_the_hosts_program_reads_the_graph() -> None:
     found = parse(graph(settings_of("dev"), WIRING))
     assert found.edge is not None
     assert found.order[-1] == found.edge.name == "caddy"
-    assert not [name for name, service in found.services.items() if service.exclusive]
+    assert not [name for name, service in found.services.items() if service.stateful]
 
 
 def test_the_names_of_roles_are_short_enough_for_iam() -> None:
@@ -198,4 +228,25 @@ def test_the_names_of_roles_are_short_enough_for_iam() -> None:
 
 def test_the_document_has_room_for_this_product() -> None:
     assert host.__file__
-    assert len(host_document.render(graph(settings_of("dev"), stand_in(settings_of("dev"))))) < 56 * 1024
+    hosted = settings_of("dev", HOSTED)
+    assert len(host_document.render(graph(hosted, stand_in(hosted)))) < 56 * 1024
+
+
+def test_a_database_on_the_host_is_told_how_it_runs_and_the_worker_reaches_it() -> None:
+    found = services(settings_of("dev", HOSTED))
+    postgres = found["postgres"]
+    assert postgres["command"] == ["postgres", "-c", "shared_buffers=64MB", "-c", "max_connections=60"]
+    assert postgres["check"] == ["pg_isready", "--quiet", "--host=127.0.0.1"]
+    assert postgres["secrets"] == {"POSTGRES_PASSWORD": "database-password"}
+    assert (postgres["stateful"], postgres["published"], postgres["tmpfs"]) == (True, True, ["/var/run/postgresql"])
+    assert found["migrate"]["after"] == {"postgres": "healthy"}
+    # Nobody but the host's own services reaches Redis.
+    assert [name for name, one in found.items() if one["published"]] == ["postgres"]
+
+
+def test_the_hosts_program_reads_the_graph_of_a_host_with_databases() -> None:
+    from infra.host.graph import parse
+
+    found = parse(graph(settings_of("dev", HOSTED), WIRING))
+    assert [name for name, service in found.services.items() if service.stateful] == ["postgres", "redis"]
+    assert found.order.index("postgres") < found.order.index("migrate") < found.order.index("api")

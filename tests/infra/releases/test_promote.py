@@ -25,7 +25,7 @@ class Parameters:
         ParameterNotFound = KeyError
 
     def __init__(self, served: Mapping[str, ReleasedImage] | None = None) -> None:
-        self.values = {} if served is None else {OUTPUTS.verified_parameter: verified.render(served)}
+        self.values = {} if served is None else {OUTPUTS.verified_parameter: verified.render("0123456789ab", served)}
 
     def get_parameter(self, *, Name: str) -> dict[str, Any]:  # noqa: N803  AWS's name
         return {"Parameter": {"Value": self.values[Name]}}

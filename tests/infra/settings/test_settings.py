@@ -14,6 +14,7 @@ from infra.lib.aws_limits import FARGATE_MEMORY_MIB
 from infra.settings import Settings, SettingsError, load, load_file
 from infra.settings import reference as module
 
+CERTIFICATE = "-----BEGIN CERTIFICATE-----\nMAA=\n-----END CERTIFICATE-----\n"
 PASSWORD = "hunter2-do-not-show"
 SECRETS = {
     "slipway:databaseUrl": f"postgresql://lab:{PASSWORD}@db.internal:5432/lab",
@@ -237,6 +238,56 @@ BAD: dict[str, tuple[dict[str, object], str, str, str]] = {
         "slipway:host.instanceType",
         "t2.smal",
         "t2.small",
+    ),
+    "a domain without a dot": ({"host": {"domain": "labs"}}, "slipway:host.domain", '"labs"', "labs.example.com"),
+    "an address for a domain": ({"host": {"domain": "203.0.113.7"}}, "slipway:host.domain", "203", "labs.example.com"),
+    "a URL for a domain": (
+        {"host": {"domain": "https://labs.example.com"}},
+        "slipway:host.domain",
+        "https://labs",
+        "a domain's full name in lower case",
+    ),
+    "another port with a domain": (
+        {"host": {"domain": "labs.example.com", "httpPort": 8080}},
+        "slipway:host.httpPort",
+        "8080",
+        "80 with a domain",
+    ),
+    "a domain that the ACME server may not reach": (
+        {"host": {"domain": "labs.example.com"}, "network": {"ingressCidrs": ["203.0.113.0/24"]}},
+        "slipway:network.ingressCidrs",
+        "203.0.113.0/24",
+        '["0.0.0.0/0"] with host.domain, since',
+    ),
+    "an ACME server without TLS": (
+        {"host": {"acmeDirectory": "http://ca.example.com/dir"}},
+        "slipway:host.acmeDirectory",
+        "http://ca.example.com/dir",
+        "the https address of an ACME server's directory",
+    ),
+    "an ACME server without a name": (
+        {"host": {"acmeDirectory": "https://../dir"}},
+        "slipway:host.acmeDirectory",
+        "https://../dir",
+        "the https address of an ACME server's directory",
+    ),
+    "an ACME server with a bad port": (
+        {"host": {"acmeDirectory": "https://ca.example.com:70000/dir"}},
+        "slipway:host.acmeDirectory",
+        "70000",
+        "the https address of an ACME server's directory",
+    ),
+    "no certificate": (
+        {"host": {"acmeRoot": "ca.pem"}},
+        "slipway:host.acmeRoot",
+        '"ca.pem"',
+        "one certificate in PEM",
+    ),
+    "a chain of certificates": (
+        {"host": {"acmeRoot": CERTIFICATE * 2}},
+        "slipway:host.acmeRoot",
+        "BEGIN CERTIFICATE",
+        "one certificate in PEM",
     ),
     "Arm instance type": (
         {"host": {"instanceType": "m7g.xlarge"}},
@@ -534,7 +585,7 @@ def test_an_empty_secret_is_said_to_be_empty() -> None:
     assert sentence.startswith("slipway:redisUrl is empty; it must be ")
 
 
-@pytest.mark.parametrize("key", SECRETS)
+@pytest.mark.parametrize("key", ["slipway:openaiApiKey"])
 def test_a_missing_secret_is_named_with_the_command_that_sets_it(key: str) -> None:
     with pytest.raises(SettingsError) as caught:
         load("slipway", "dev", {name: value for name, value in SECRETS.items() if name != key})
@@ -657,7 +708,7 @@ def test_a_committed_stack_lacks_nothing_but_its_secrets(stack: str) -> None:
     with pytest.raises(SettingsError) as caught:
         load_file(ROOT / f"Pulumi.{stack}.yaml", stack)
     missing = {sentence.split(" ")[0] for sentence in caught.value.problems}
-    assert missing == set(SECRETS)
+    assert missing == {"slipway:openaiApiKey"}
 
 
 def test_dev_builds_from_a_parent_by_digest_and_prod_builds_nothing(tmp_path: Path) -> None:
@@ -691,6 +742,12 @@ def test_settings_are_checked_without_the_engine() -> None:
 def test_a_port_that_something_else_listens_on_is_not_the_apis(port: int) -> None:
     (sentence,) = problems({"host": {"httpPort": port}})
     assert sentence.startswith(f"slipway:host.httpPort is {port}; it must be a port that is not ")
+
+
+def test_a_private_acme_server_may_be_in_the_networks_that_come_in() -> None:
+    acme = {"domain": "labs.example.com", "acmeDirectory": "https://ca.internal:14000/dir", "acmeRoot": CERTIFICATE}
+    found = settings({"host": acme, "network": {"ingressCidrs": ["10.0.0.0/8"]}})
+    assert (found.host.domain, found.host.acme_root) == ("labs.example.com", CERTIFICATE)
 
 
 def test_a_build_secret_whose_variable_is_not_set_is_refused_with_both_names() -> None:

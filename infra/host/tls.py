@@ -1,0 +1,204 @@
+"""HTTPS on the host's domain: the edges' shared folder of certificates, and why there is no certificate.
+
+The edge gets and renews its certificates itself. Old and new edge share the folder, where one leaves its answer to the
+ACME server's question for the other: whichever has the public port answers for both.
+"""
+
+from __future__ import annotations
+
+import calendar
+import json
+import re
+import time
+from pathlib import Path
+
+from infra.host import data, docker, firewall
+from infra.host.generation import Generation, Placed
+from infra.host.graph import Service, Tls
+from infra.host.host import Host
+from infra.host.outcome import HostError
+from infra.host.store import write
+
+FOLDER = data.FOLDER / ".certificates"
+"""On the data volume, beside the folders of services, whose names begin with a letter."""
+FOLDER_IN_CONTAINER, ROOT_IN_CONTAINER = "/certificates", "/run/acme"
+ROOT = "root.pem"
+ANSWER_SECONDS, POLL_SECONDS = 5.0, 1.0
+DAY_SECONDS = 24 * 3600
+LOG_LINES = 2000
+"""Lines of the edge's log that are searched for a reason: each request is one."""
+ERROR_CHARACTERS = 300
+DATES = re.compile(rb"\x17\r(\d{12})Z\x17\r(\d{12})Z")
+"""A certificate's first and last moment, as DER has them (RFC 5280, 4.1.2.5.1)."""
+LATE = 1 / 6
+"""The part of its lifetime that a certificate has left if it should have been renewed: Caddy does at a third."""
+PROBLEM = re.compile(r"urn:ietf:params:acme:error:(\w+)(?: - )?(.*?)(?: \((?:ca|order)=|$)", re.DOTALL)
+"""A problem that an ACME server reports (RFC 8555, 6.7), in an error of the edge."""
+NOT_REACHED = "authorization failed"
+"""The edge's words for a challenge that the server did not find solved."""
+
+
+def environment(given: Tls) -> dict[str, str]:
+    """Return what the edge is told of its domain."""
+    values = {
+        "SCHEME": "https",
+        "DOMAIN": given.domain,
+        "ACME_DIRECTORY": given.directory,
+        "CERTIFICATES": FOLDER_IN_CONTAINER,
+    }
+    return {**values, "ACME_ROOT": f"{ROOT_IN_CONTAINER}/{ROOT}"} if given.root else values
+
+
+def folder(given: Tls) -> str:
+    """Return the folder of an ACME server's certificates: another's are of no use, and must not redirect to HTTPS."""
+    return str(FOLDER / re.sub("[^a-z0-9.]+", "-", given.directory.partition("://")[2].lower()).strip("-"))
+
+
+def prepare(host: Host, service: Service, image: str) -> None:
+    """Have the folder of certificates before an edge starts, for the user of its image. Raises HostError."""
+    given = host.graph.tls
+    if given is None or not service.edge:
+        return
+    data.mount(host)
+    user, _, group = host.must(docker.user_of_image(image), "Asking for the edge's user").strip().partition(":")
+    owner = [f"--owner={user or 0}", f"--group={group or 0}"]
+    host.must(["install", "--directory", "--mode=0700", *owner, folder(given)], "Making the folder of certificates")
+    if given.root:
+        where = _root_folder(host)
+        where.mkdir(parents=True, exist_ok=True)
+        where.chmod(0o755)
+        write(where / ROOT, given.root, 0o644)
+
+
+def mounts(host: Host, service: Service) -> list[docker.Mount]:
+    """Return the folders of certificates that a container is given: none but the edge's."""
+    given = host.graph.tls
+    if given is None or not service.edge:
+        return []
+    found = [docker.Mount(folder(given), FOLDER_IN_CONTAINER, read_only=False)]
+    if given.root:
+        found.append(docker.Mount(str(_root_folder(host)), ROOT_IN_CONTAINER, read_only=True))
+    return found
+
+
+def answers(host: Host, address: str, domain: str) -> bool:
+    """Return True if an edge answers by HTTPS at an address, and so has a certificate of the domain."""
+    return _shown(host, address, domain) is not None
+
+
+def check_before_turn(host: Host, new: Generation, current: Generation | None) -> None:
+    """Wait for the certificate if what serves has one, so that nobody is cut off. Raises HostError.
+
+    Without one today nobody loses anything, and a first release has no edge yet that the ACME server could ask.
+    """
+    if current is None or current.domain is None or not answers(host, _edge(current).address, current.domain):
+        return
+    if not _wait(host, _edge(new).address, str(new.domain)):
+        raise missing(host, new)
+
+
+def wait_after_turn(host: Host, new: Generation, old: Generation | None) -> None:
+    """Wait for a first certificate, and say why there is none: until then the edge serves by HTTP.
+
+    An edge that tries already goes on until it is stopped, and holds the lock for it: only its log has a reason.
+    """
+    trying = old if old and old.domain == new.domain else None
+    own, domain = host.machine.own_address(), str(new.domain)
+    if not (answers(host, own, domain) if trying else _wait(host, own, domain)):
+        host.say(missing(host, trying or new).cause)
+
+
+def problem(host: Host, generation: Generation | None) -> str | None:
+    """Return why the domain of what serves has no certificate, or soon none; None if all is well."""
+    if generation is None or generation.domain is None:
+        return None
+    shown = _shown(host, host.machine.own_address(), generation.domain)
+    if shown is None:
+        return missing(host, generation).cause
+    begin, end = dates(shown)
+    left = end - host.machine.now()
+    if left >= (end - begin) * LATE:
+        return None
+    days = max(left, 0) / DAY_SECONDS
+    return f"The certificate of {generation.domain} ends in {days:.1f} days: {reason(_log(host, generation))}"
+
+
+def days_left(host: Host, generation: Generation | None) -> float | None:
+    """Return for how many days the certificate of what serves is good; 0 for none, and None without a domain."""
+    if generation is None or generation.domain is None:
+        return None
+    shown = _shown(host, host.machine.own_address(), generation.domain)
+    return max(dates(shown)[1] - host.machine.now(), 0) / DAY_SECONDS if shown else 0.0
+
+
+def dates(certificate: bytes) -> tuple[float, float]:
+    """Return when a certificate, in DER, begins and ends."""
+    found = DATES.search(certificate)
+    assert found is not None, "a certificate has its dates"  # noqa: S101 - Python itself checked its form
+    begin, end = (calendar.timegm(time.strptime(date.decode(), "%y%m%d%H%M%S")) for date in found.groups())
+    return begin, end
+
+
+def missing(host: Host, generation: Generation) -> HostError:
+    """Return the failure of a domain that has no certificate, with the reason from the edge's log."""
+    cause = f"{generation.domain} has no certificate: {reason(_log(host, generation))}"
+    return HostError(cause, service=generation.edge)
+
+
+def reason(log: str) -> str:
+    """Return the last reason that an edge's log gives for a certificate that it did not get, and what to do."""
+    error = ""
+    for line in log.splitlines():
+        try:
+            entry = json.loads(line)
+        except ValueError:
+            continue
+        if isinstance(entry, dict) and str(entry.get("logger")).startswith("tls") and entry.get("error"):
+            error = str(entry["error"])
+    if not error:
+        return "the edge still tries; the next `pulumi up` says what came of it."
+    found = PROBLEM.search(error)
+    kind, said = (found[1], found[2]) if found else ("", error)
+    said = " ".join(said.split())[:ERROR_CHARACTERS]
+    if kind and NOT_REACHED in error:
+        return (
+            f"the ACME server did not reach this host by the domain ({said}): have its A record name the output "
+            "apiAddress, and let it in on port 80 (network.ingressCidrs); the edge tries again by itself."
+        )
+    if kind:
+        return f"the ACME server refuses it, {kind} ({said}): mend that, or wait; the edge tries again by itself."
+    return (
+        f"the ACME server cannot be used ({said}): check host.acmeDirectory and host.acmeRoot, or wait; the edge tries "
+        "again by itself."
+    )
+
+
+def _root_folder(host: Host) -> Path:
+    return host.store.memory / "acme"
+
+
+def _shown(host: Host, address: str, domain: str) -> bytes | None:
+    """Return the certificate that an edge shows at an address; None if it has none."""
+    try:
+        return host.machine.certificate(address, firewall.HTTPS, domain, ANSWER_SECONDS)
+    except OSError:
+        return None
+
+
+def _log(host: Host, generation: Generation) -> str:
+    # Requests are logged to the standard output, and what Caddy itself has to say to the other one.
+    return host.run_docker(docker.logs(_edge(generation).container, LOG_LINES)).stderr
+
+
+def _edge(generation: Generation) -> Placed:
+    return generation.services[str(generation.edge)]
+
+
+def _wait(host: Host, address: str, domain: str) -> bool:
+    """Return True once an edge has the certificate of its domain; False if that takes too long."""
+    end = host.machine.now() + host.graph.seconds.certificate
+    while not answers(host, address, domain):
+        if host.machine.now() >= end:
+            return False
+        host.machine.sleep(POLL_SECONDS)
+    return True

@@ -1,0 +1,306 @@
+"""The alarms of a stack as a table: what CloudWatch watches, why with these figures, and what an operator does.
+
+docs/alarms.md is written from it. AWS counts the newest periods of a metric that are complete: an alarm fires if
+`to_alarm` of the last `periods` are over the threshold.
+"""
+
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass, field
+from typing import Literal
+
+STANDARD_CREDITS = ("t2.",)
+"""Families that become slow once their CPU credits are used up. The other burstable ones (`unlimited`) become dear."""
+UNLIMITED_CREDITS = ("t3.", "t3a.")
+MINUTE, FIVE_MINUTES = 60, 300
+
+Statistic = Literal["Average", "Maximum", "Minimum", "SampleCount", "Sum"]
+Comparison = Literal[
+    "GreaterThanOrEqualToThreshold", "GreaterThanThreshold", "LessThanOrEqualToThreshold", "LessThanThreshold"
+]
+Missing = Literal["missing", "ignore", "breaching", "notBreaching"]
+AT_LEAST: Comparison = "GreaterThanOrEqualToThreshold"
+BELOW: Comparison = "LessThanThreshold"
+
+
+@dataclass(frozen=True)
+class Watched:
+    """The parts of a stack that alarms depend on."""
+
+    instance_type: str
+    data_volume: bool
+    """Whether the host keeps data on the data volume."""
+    certificate: bool
+    """Whether the edge has a certificate of its own."""
+    backup: bool
+    """Whether the host backs up a database."""
+
+
+@dataclass(frozen=True)
+class Metric:
+    """A metric by its name and dimensions."""
+
+    name: str
+    dimensions: Mapping[str, str] = field(default_factory=dict)
+    of_instance: bool = False
+    """Whether EC2 publishes it about the instance. All others are published by the host, in the stack's namespace."""
+
+
+@dataclass(frozen=True)
+class Alarm:
+    """One alarm. Its name is the stack's prefix with `name`."""
+
+    name: str
+    metric: Metric
+    statistic: Statistic
+    period_seconds: int
+    periods: int
+    to_alarm: int
+    comparison: Comparison
+    threshold: float
+    missing: Missing
+    """Treatment of a period without data."""
+    meaning: str
+    """One sentence: what is wrong."""
+    remedy: str
+    """One sentence: what to do."""
+    reason: str
+    """Why with these figures."""
+    ec2_action: Literal["recover", "reboot"] | None = None
+    """The action that EC2 takes by itself."""
+
+    @property
+    def description(self) -> str:
+        """The text that the message of the alarm carries."""
+        return f"{self.meaning} {self.remedy} (docs/alarms.md)"
+
+
+SERVING = Metric("Serving")
+MEMORY = Metric("MemoryUsedPercent")
+ROOT_DISK = Metric("DiskUsedPercent", {"Volume": "root"})
+DATA_DISK = Metric("DiskUsedPercent", {"Volume": "data"})
+SERVER_ERRORS = Metric("ServerErrors")
+FAILED_RELEASES = Metric("FailedReleases")
+RESTARTS = Metric("Restarts")
+CERTIFICATE = Metric("CertificateDaysLeft")
+BACKUP = Metric("BackupAgeHours")
+
+
+def metrics(watched: Watched) -> tuple[Metric, ...]:
+    """Return the metrics that the host of a stack publishes: each costs money."""
+    return (
+        *(SERVING, MEMORY, ROOT_DISK, SERVER_ERRORS, FAILED_RELEASES, RESTARTS),
+        *([DATA_DISK] if watched.data_volume else []),
+        *([CERTIFICATE] if watched.certificate else []),
+        *([BACKUP] if watched.backup else []),
+    )
+
+
+def alarms(watched: Watched) -> tuple[Alarm, ...]:
+    """Return the alarms of a stack: only those about something that it has."""
+    return (
+        *_ALWAYS,
+        *_credits(watched.instance_type),
+        *([_DATA_DISK] if watched.data_volume else []),
+        *([_CERTIFICATE] if watched.certificate else []),
+        *([_BACKUP] if watched.backup else []),
+    )
+
+
+def _credits(instance_type: str) -> Iterator[Alarm]:
+    if instance_type.startswith(STANDARD_CREDITS):
+        yield _CREDITS_LOW
+    elif instance_type.startswith(UNLIMITED_CREDITS):
+        yield _CREDITS_PAID
+
+
+def _disk(name: str, metric: Metric, what: str, remedy: str) -> Alarm:
+    return Alarm(
+        name=name,
+        metric=metric,
+        statistic="Maximum",
+        period_seconds=MINUTE,
+        periods=5,
+        to_alarm=5,
+        comparison=AT_LEAST,
+        threshold=85,
+        missing="missing",
+        meaning=f"{what} has been 85 % full for 5 minutes.",
+        remedy=remedy,
+        reason="A pull unpacks an image before it removes an old one, and passes 85 % for a moment.",
+    )
+
+
+_ALWAYS = (
+    Alarm(
+        name="host-silent",
+        metric=SERVING,
+        statistic="SampleCount",
+        period_seconds=MINUTE,
+        periods=3,
+        to_alarm=3,
+        comparison=BELOW,
+        threshold=1,
+        missing="breaching",
+        meaning="The host has published no metrics for at least 3 minutes: it is down, cut off, or its timer has died.",
+        remedy="Look at the instance in EC2 (state, status checks, console output) and reboot it if nothing explains "
+        "the silence; it serves its release by itself after a boot.",
+        reason="The timer runs each minute; a reboot takes less than 3. AWS looks at two periods more than it counts, "
+        "so the alarm comes 3 to 6 minutes after the last metric.",
+    ),
+    Alarm(
+        name="not-serving",
+        metric=SERVING,
+        statistic="Maximum",
+        period_seconds=MINUTE,
+        periods=3,
+        to_alarm=3,
+        comparison=BELOW,
+        threshold=1,
+        missing="missing",
+        meaning="The host is up, but its public port has not served the current release for 3 minutes.",
+        remedy="Ask the host for its status and for the log of the service that is down; `pulumi up` repairs what is "
+        "missing.",
+        reason="Docker restarts what crashes within seconds, and a release turns within one minute.",
+    ),
+    Alarm(
+        name="status-check-system",
+        metric=Metric("StatusCheckFailed_System", of_instance=True),
+        statistic="Maximum",
+        period_seconds=MINUTE,
+        periods=2,
+        to_alarm=2,
+        comparison=AT_LEAST,
+        threshold=1,
+        missing="missing",
+        meaning="The hardware or network below the instance fails; EC2 moves the instance to other hardware.",
+        remedy="Wait for the recovery (minutes) and see that the host serves; replace the instance if it does not.",
+        reason="AWS recommends two periods of one minute for the recovery.",
+        ec2_action="recover",
+    ),
+    Alarm(
+        name="status-check-instance",
+        metric=Metric("StatusCheckFailed_Instance", of_instance=True),
+        statistic="Maximum",
+        period_seconds=MINUTE,
+        periods=3,
+        to_alarm=3,
+        comparison=AT_LEAST,
+        threshold=1,
+        missing="missing",
+        meaning="The system on the instance does not answer its network (memory, kernel or disk); EC2 reboots it.",
+        remedy="Read the console output for the reason once the host serves again.",
+        reason="AWS recommends three periods for a reboot, so that it never races with the recovery's two.",
+        ec2_action="reboot",
+    ),
+    Alarm(
+        name="memory",
+        metric=MEMORY,
+        statistic="Average",
+        period_seconds=MINUTE,
+        periods=5,
+        to_alarm=5,
+        comparison=AT_LEAST,
+        threshold=90,
+        missing="missing",
+        meaning="The host has used 90 % of its memory for 5 minutes: the next release may be refused for lack of it.",
+        remedy="Look at the status for the service that grew and restart it, lower its memory_mib in product.yaml, or "
+        "set a larger host.instanceType.",
+        reason="Two generations run side by side in a release, for less than 5 minutes.",
+    ),
+    _disk(
+        "disk-root",
+        ROOT_DISK,
+        "The disk of the system and of images",
+        "Remove images that no release uses (`docker image prune --all` on the host), or raise host.rootVolumeGib.",
+    ),
+    Alarm(
+        name="server-errors",
+        metric=SERVER_ERRORS,
+        statistic="Sum",
+        period_seconds=FIVE_MINUTES,
+        periods=1,
+        to_alarm=1,
+        comparison=AT_LEAST,
+        threshold=5,
+        missing="notBreaching",
+        meaning="At least 5 requests were answered with a status of 500 or more within 5 minutes.",
+        remedy="Find them in the log group by their request ids; `reason` in the edge's line says what was away.",
+        reason="One error is noise; five mean that users are affected. Silence is another alarm's matter.",
+    ),
+    Alarm(
+        name="release-failed",
+        metric=FAILED_RELEASES,
+        statistic="Sum",
+        period_seconds=FIVE_MINUTES,
+        periods=1,
+        to_alarm=1,
+        comparison=AT_LEAST,
+        threshold=1,
+        missing="notBreaching",
+        meaning="The host refused a release; the release before it goes on serving.",
+        remedy="Read the cause in the output of `up`; the next good release replaces it.",
+        reason="Whoever runs `up` sees the failure; this tells everybody else, also if that terminal is gone.",
+    ),
+)
+_CREDITS_LOW = Alarm(
+    name="cpu-credits",
+    metric=Metric("CPUCreditBalance", of_instance=True),
+    statistic="Minimum",
+    period_seconds=FIVE_MINUTES,
+    periods=2,
+    to_alarm=2,
+    comparison=BELOW,
+    threshold=20,
+    missing="missing",
+    meaning="Fewer than 20 CPU credits are left; without credits the host has a fraction of its CPU.",
+    remedy="Find what uses the CPU (status, dashboard), or set a larger host.instanceType.",
+    reason="20 credits are 20 minutes of one busy CPU; EC2 publishes the balance every 5 minutes.",
+)
+_CREDITS_PAID = Alarm(
+    name="cpu-credits",
+    metric=Metric("CPUSurplusCreditsCharged", of_instance=True),
+    statistic="Maximum",
+    period_seconds=FIVE_MINUTES,
+    periods=2,
+    to_alarm=2,
+    comparison="GreaterThanThreshold",
+    threshold=0,
+    missing="missing",
+    meaning="The host uses more CPU than its type includes, and AWS charges for it.",
+    remedy="Find what uses the CPU (status, dashboard), or set a larger host.instanceType.",
+    reason="This family is unlimited by default: it never becomes slow, but costs $0.05 for each vCPU-hour.",
+)
+_DATA_DISK = _disk(
+    "disk-data",
+    DATA_DISK,
+    "The volume of the databases",
+    "Raise host.dataVolumeGib and run `pulumi up`; the file system grows at the next boot.",
+)
+_CERTIFICATE = Alarm(
+    name="certificate",
+    metric=CERTIFICATE,
+    statistic="Maximum",
+    period_seconds=FIVE_MINUTES,
+    periods=3,
+    to_alarm=3,
+    comparison=BELOW,
+    threshold=14,
+    missing="missing",
+    meaning="The domain has no certificate, or one that ends in less than 14 days.",
+    remedy="Run `pulumi up`, which says why (DNS, port 80, limits of the authority).",
+    reason="The edge renews with 30 of 90 days left: the renewal has failed for two weeks.",
+)
+_BACKUP = Alarm(
+    name="backup-old",
+    metric=BACKUP,
+    statistic="Maximum",
+    period_seconds=FIVE_MINUTES,
+    periods=1,
+    to_alarm=1,
+    comparison=AT_LEAST,
+    threshold=30,
+    missing="missing",
+    meaning="The last good backup of the database is at least 30 hours old.",
+    remedy="Run the command `backup` of the host and read its error.",
+    reason="Backups are nightly: 24 hours, and six for one that runs late.",
+)

@@ -1,0 +1,119 @@
+"""Ask a stack that is up: its host by RunCommand, the worker's service, and the queue."""
+
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass
+from typing import Any
+
+from botocore.exceptions import BotoCoreError, ClientError
+
+from infra.lib.canonical_json import canonical_json
+from infra.lib.errors import InputError
+from infra.lib.messages import plain, shown
+from infra.outputs import StackOutputs
+from infra.releases import release
+from infra.releases.run_command import Host, HostAwayError, HostError
+
+WAITING, TAKEN = "ApproximateNumberOfMessages", "ApproximateNumberOfMessagesNotVisible"
+"""The attributes of a queue that count its messages."""
+
+
+class LiveError(InputError):
+    """The stack could not be asked; the message is a sentence that says what to do."""
+
+
+class WrongServiceError(LiveError):
+    """A name is none of the stack's services."""
+
+    exit_code = 2
+
+
+@dataclass(frozen=True)
+class Worker:
+    """The worker's tasks and their queue, as AWS counts them."""
+
+    desired: int
+    running: int
+    waiting: int
+    taken: int
+    """Messages that a task has taken."""
+    dead: int
+    """Messages that were given up."""
+
+
+@dataclass(frozen=True)
+class LiveStack:
+    """A stack that is up."""
+
+    name: str
+    outputs: StackOutputs
+    client: Callable[[str], Any]
+    """Returns boto3's client of a service of AWS, in the stack's account and region."""
+
+    def status(self) -> dict[str, Any]:
+        """Return the release that serves and its containers, as the host reports them. Raises LiveError."""
+        return self._ask(self._release(), "status", {})
+
+    def logs(self, service: str, lines: int) -> str:
+        """Return the end of a service's log. Raises LiveError."""
+        return str(self._ask(self._with(service), "logs", {"service": service, "lines": lines})["log"])
+
+    def restart(self, service: str) -> None:
+        """Restart a service, whose requests fail until it is back. Raises LiveError."""
+        self._ask(self._with(service), "restart", {"service": service})
+
+    def worker(self) -> Worker | None:
+        """Return the counts of the worker and its queue; None for a stack without one. Raises LiveError."""
+        worker = self.outputs.worker
+        if worker is None:
+            return None
+        try:
+            (service,) = self.client("ecs").describe_services(cluster=worker.cluster, services=[worker.service])[
+                "services"
+            ]
+            jobs, dead = self._messages(worker.queue_url), self._messages(worker.dead_letter_queue_url)
+        except (BotoCoreError, ClientError) as error:
+            raise self._refused(error) from None
+        return Worker(service["desiredCount"], service["runningCount"], jobs[WAITING], jobs[TAKEN], dead[WAITING])
+
+    def _messages(self, queue: str) -> dict[str, int]:
+        found = self.client("sqs").get_queue_attributes(QueueUrl=queue, AttributeNames=[WAITING, TAKEN])["Attributes"]
+        return {name: int(found[name]) for name in (WAITING, TAKEN)}
+
+    def _release(self) -> release.Release:
+        """Return the release that was handed to the host last: it names the program to ask."""
+        parameter = self.outputs.release_parameter
+        ssm = self.client("ssm")
+        try:
+            text = ssm.get_parameter(Name=parameter)["Parameter"]["Value"]
+        except ssm.exceptions.ParameterNotFound:
+            raise LiveError(f"Stack {self.name} has no release yet: bring it up first.") from None
+        except (BotoCoreError, ClientError) as error:
+            raise self._refused(error) from None
+        return release.parse(text, f"The parameter {parameter}")
+
+    def _with(self, service: str) -> release.Release:
+        """Return the release, if it has a service. Raises WrongServiceError."""
+        current = self._release()
+        if service not in current.services:
+            raise WrongServiceError(
+                f"SERVICE={shown(service)} is not a service of stack {self.name}: use one of "
+                f"{', '.join(sorted(current.services))}."
+            )
+        return current
+
+    def _ask(self, current: release.Release, command: str, argument: Mapping[str, object]) -> dict[str, Any]:
+        host = Host(self.client("ssm"), self.outputs.api_instance_id, current.host)
+        try:
+            return host.ask(current.host_version, command, canonical_json(argument))
+        except HostAwayError as away:
+            raise LiveError(
+                f"The host of stack {self.name} does not answer: {plain(str(away))} It may be starting: try again in a "
+                "minute; docs/runbook.md has what to do if it stays silent."
+            ) from None
+        except HostError as error:
+            raise LiveError(str(error)) from None
+
+    def _refused(self, error: Exception) -> LiveError:
+        return LiveError(
+            f"AWS did not answer for stack {self.name} ({plain(str(error))}): check the credentials of this shell."
+        )

@@ -1,0 +1,102 @@
+"""Find a stack's pin before any resource is declared, and lift it once another release was verified."""
+
+import asyncio
+from collections.abc import Mapping
+from dataclasses import dataclass
+
+import boto3
+import pulumi
+import pulumi_aws as aws
+from botocore.exceptions import BotoCoreError, ClientError
+
+from infra.builds.plan import BuildPlan
+from infra.releases import graph, history, pin, verified
+from infra.releases.release import ReleasedImage, ReleaseError
+from infra.settings import Settings
+
+
+@dataclass(frozen=True)
+class Rollback:
+    """The rollback that a stack is in: one that holds, or one that ends with this `up`."""
+
+    name: str
+    """The pin's parameter."""
+    region: str
+    images: Mapping[str, ReleasedImage] | None
+    """The images to deploy in place of the checkout's; None if the rollback ends."""
+
+    def lift(self, written: pulumi.Output[str], content_tags: Mapping[str, str]) -> None:
+        """Delete the pin once the images of this checkout were verified.
+
+        `written` is the value of the stack's parameter `verified`. With `--target` it is still that of another release.
+        """
+        if self.images is not None or pulumi.runtime.is_dry_run():
+            return
+
+        async def delete(text: str) -> bool:
+            try:
+                tags = {image: found.content_tag for image, found in verified.parse(text).items()}
+                if tags != content_tags:
+                    return False
+                await asyncio.to_thread(self._delete)
+            except (ReleaseError, BotoCoreError, ClientError) as error:
+                pulumi.log.warn(f"The pin {self.name} could not be deleted ({error}); the next `up` tries again.")
+                return False
+            pulumi.log.info(f"rollback: lifted, the pin {self.name} is deleted")
+            return True
+
+        def deleted(text: str) -> pulumi.Input[bool]:
+            return delete(text)
+
+        # The runtime waits for every output before the program ends, so for this too.
+        written.apply(deleted)
+
+    def _delete(self) -> None:
+        pin.delete(boto3.client("ssm", region_name=self.region), self.name)
+
+
+def find(settings: Settings, provider: aws.Provider, plans: Mapping[str, BuildPlan]) -> Rollback | None:
+    """Return the stack's rollback, and say what it means for this `up`; None without one. Raises ReleaseError.
+
+    `plans` are the checkout's, as planned without the registry.
+    """
+    name = pin.parameter(settings.parameter_path)
+    parameters = _parameters(settings, provider)
+    if name not in parameters:
+        return None
+    found = pin.parse(parameters[name], f"The parameter {name}")
+    release = f"the release {history.id_of(found.images)} (since {found.at}, by {found.by})"
+    reason = _end(settings, found, plans, parameters)
+    if reason:
+        pulumi.log.info(f"rollback: {reason}, so the rollback to {release} ends; building as usual")
+        return Rollback(name, settings.region, None)
+    pulumi.log.info(
+        f"rollback: deploying {release} in place of this checkout, without a build; "
+        "it ends once a change of the code changes an image"
+    )
+    return Rollback(name, settings.region, {image: found.images[image] for image in settings.product.images})
+
+
+def _end(
+    settings: Settings, found: pin.Pin, plans: Mapping[str, BuildPlan], parameters: Mapping[str, str]
+) -> str | None:
+    """Return why a rollback ends; None if it holds."""
+    if graph.verified_parameter(settings) not in parameters:
+        return "the stack was deleted since"
+    if changed := found.changed(pin.tags_of(settings, plans)):
+        return f"{', '.join(changed)} changed"
+    return None
+
+
+def _parameters(settings: Settings, provider: aws.Provider) -> dict[str, str]:
+    """Return the stack's parameters by name, secrets in their encrypted form."""
+    try:
+        listed = aws.ssm.get_parameters_by_path(
+            path=settings.parameter_path, with_decryption=False, opts=pulumi.InvokeOptions(provider=provider)
+        )
+    except Exception as error:  # noqa: BLE001  the engine raises nothing narrower for what a provider refuses
+        raise ReleaseError(
+            f"AWS could not be asked for the parameters below {settings.parameter_path}: check that the credentials "
+            f"may call ssm:GetParametersByPath (AWS: {' '.join(str(error).split())})."
+        ) from None
+    return dict(zip(listed.names, listed.values, strict=True))

@@ -1,0 +1,134 @@
+"""Security updates in the weekly window."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+from pathlib import Path
+
+import pytest
+
+from infra.host import boot, cli, commands, units
+from infra.host.graph import Updates
+from infra.host.host import Host
+from infra.host.outcome import HostError
+from infra.host.updates import update
+from tests.infra.host.fake import FakeMachine, make, release_text
+from tests.infra.host.test_deploy import assert_one_whole_release_serves, deployed
+
+
+def serving(folder: Path, *packages: str) -> tuple[Host, FakeMachine]:
+    """Return a host that serves and has updates of these packages."""
+    host, machine, _ = make(folder)
+    deployed(host, release_text(1))
+    machine.updates = list(packages)
+    machine.commands.clear()
+    return host, machine
+
+
+def calendars(text: str) -> list[str]:
+    return [line for line in text.splitlines() if line.startswith("OnCalendar=")]
+
+
+def test_updates_that_need_no_restart_touch_no_container(tmp_path: Path) -> None:
+    host, machine = serving(tmp_path, "openssl")
+    update(host)
+    assert machine.commands == [
+        ["dnf", "upgrade", "--assumeyes", "--security", "--releasever=latest"],
+        ["dnf", "needs-restarting", "--reboothint"],
+    ]
+    assert not machine.rebooting
+
+
+def test_before_a_restart_the_edge_answers_what_it_has_and_after_it_the_release_serves(tmp_path: Path) -> None:
+    host, machine = serving(tmp_path, "kernel")
+    update(host)
+    assert [command[:2] for command in machine.commands[-2:]] == [["docker", "stop"], ["systemctl", "reboot"]]
+    assert machine.rebooting
+    machine.reboot()
+    boot.boot(host)
+    assert_one_whole_release_serves(host, machine, [release_text(1)])
+
+
+def test_a_release_that_is_under_way_is_not_disturbed(tmp_path: Path) -> None:
+    host, machine = serving(tmp_path, "kernel")
+    commands.submit(host, release_text(2))
+    machine.commands.clear()
+    assert cli.run(host, ["update"]) == (1, None)
+    assert machine.commands == []
+    commands.resume(host)
+    assert cli.run(host, ["update"]) == (0, None)
+    assert machine.rebooting
+
+
+def test_what_holds_the_lock_is_not_disturbed(tmp_path: Path) -> None:
+    host, machine = serving(tmp_path, "kernel")
+    with host.store.lock(wait=True), pytest.raises(HostError, match="A release is under way"):
+        update(host)
+    assert machine.commands == []
+
+
+def test_a_release_that_came_during_the_updates_comes_before_the_restart(tmp_path: Path) -> None:
+    host, machine = serving(tmp_path, "kernel")
+    machine.during_upgrade = lambda: commands.submit(host, release_text(2))
+    with pytest.raises(HostError, match="the restart waits for its end"):
+        update(host)
+    assert not machine.rebooting
+    machine.during_upgrade = None
+    commands.resume(host)
+    update(host)
+    assert machine.rebooting
+
+
+def test_a_dnf_that_fails_is_a_sentence_and_restarts_nothing(tmp_path: Path) -> None:
+    host, machine = serving(tmp_path, "kernel")
+    machine.dnf_fails = "Error: Failed to download metadata for repo 'amazonlinux'"
+    with pytest.raises(HostError, match="Installing security updates failed: Error: Failed to download metadata"):
+        update(host)
+    assert not machine.rebooting
+
+
+def test_an_answer_that_is_no_answer_restarts_nothing(tmp_path: Path) -> None:
+    host, machine = serving(tmp_path)
+    machine.during_upgrade = lambda: setattr(machine, "dnf_fails", "No such command: needs-restarting.")
+    with pytest.raises(HostError, match=r"dnf does not say .* No such command: needs-restarting\."):
+        update(host)
+    assert not machine.rebooting
+
+
+def test_a_restart_that_fails_leaves_the_edge_running(tmp_path: Path) -> None:
+    host, machine = serving(tmp_path, "kernel")
+    machine.restarts_fail = True
+    with pytest.raises(HostError, match="Restarting the host failed"):
+        update(host)
+    machine.sleep(1)
+    assert_one_whole_release_serves(host, machine, [release_text(1)])
+
+
+def test_the_timer_has_the_window_of_the_settings_and_follows_it(tmp_path: Path) -> None:
+    host, machine = serving(tmp_path)
+    timer = host.store.units / "slipway-update.timer"
+    assert calendars(timer.read_text()) == ["OnCalendar=Sun *-*-* 03:00:00 UTC"]
+    assert f"{host.store.program} update" in (host.store.units / "slipway-update.service").read_text()
+    moved = replace(host, graph=replace(host.graph, updates=Updates("Wed", 14)))
+    units.install(moved)
+    assert calendars(timer.read_text()) == ["OnCalendar=Wed *-*-* 14:00:00 UTC"]
+    assert machine.commands[-1] == ["systemctl", "restart", "slipway-update.timer"]
+    machine.commands.clear()
+    units.install(moved)
+    assert machine.commands == []
+
+
+def test_updates_can_be_turned_off_and_on(tmp_path: Path) -> None:
+    host, machine = serving(tmp_path)
+    off = replace(host, graph=replace(host.graph, updates=None))
+    units.install(off)
+    assert machine.commands == [
+        ["systemctl", "disable", "--now", "slipway-update.timer"],
+        ["systemctl", "daemon-reload"],
+    ]
+    assert not list(host.store.units.glob("slipway-update.*"))
+    machine.commands.clear()
+    units.install(off)
+    assert machine.commands == []
+    units.install(host)
+    assert (host.store.units / "slipway-update.timer").is_file()
