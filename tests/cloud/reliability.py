@@ -28,6 +28,10 @@ or answered with 5xx has failed. "By `up`" is a whole `pulumi up`; "by the gate"
 code that `up` runs, without build and Pulumi. After each refusal the digest, the parameter, the containers with their
 start times and the worker's deployments are those of before. The whole cloud, the build and the load share the machine,
 so the seconds are upper limits.
+
+Rows without a seed were measured by hand before `make soak` was run, which replaces those of the same name. "Host
+alone" is the host's program with Docker, iptables and a registry for real in a network of its own, with stand-ins for
+AWS, systemd and the product.
 """
 FOOT = """\
 Requests that fail because the host itself, or the container that answers, was stopped on purpose do not count as
@@ -81,7 +85,7 @@ def page(rows: list[dict[str, Any]]) -> str:
     for row in rows:
         seconds = "" if row["seconds"] is None else str(row["seconds"])
         said = " ".join(str(row["says"]).split()).replace("|", "\\|")
-        source = f"{row['seed']}, {row['date']}, {row['commit']}"
+        source = f"{'-' if row['seed'] is None else row['seed']}, {row['date']}, {row['commit']}"
         lines.append(f"| {row['bar']} | {row['fault']} | {row['outcome']} | {seconds} | {said} | {source} |")
     processors = sorted({row["processors"] for row in rows})
     machine = f"Machine: {' or '.join(map(str, processors))} processors.\n"

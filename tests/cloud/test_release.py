@@ -132,6 +132,18 @@ def test_an_image_that_the_disk_has_no_room_for_is_refused(release: Release) -> 
     assert release.failed() == []
 
 
+def test_a_good_release_goes_through_after_those_that_were_refused(
+    release: Release, note: Callable[[str], None]
+) -> None:
+    before = release.serves
+    release.change()
+    _, seconds = release.up_well()
+    note(f"release: {seconds:.1f} s after those that were refused")
+    assert release.serves != before
+    assert release.failed() == []
+
+
+@pytest.mark.soak
 def test_up_of_another_target_leaves_the_release_and_says_so(release: Release) -> None:
     before = release.untouched
     state = json.loads((state_folder(release.checkout.cloud) / "local.json").read_text())
@@ -144,8 +156,10 @@ def test_up_of_another_target_leaves_the_release_and_says_so(release: Release) -
     release.report.add(5, "`up --target` of another resource", "the old release, in the state too")
 
 
-def test_two_ups_at_once_end_one_after_the_other(release: Release, note: Callable[[str], None]) -> None:
+@pytest.mark.soak
+def test_two_ups_at_once_end_one_after_the_other(release: Release) -> None:
     before = release.serves
+    release.change()
     started = time.monotonic()
     with begin(release.checkout) as first:
         wait_for_line(first, r"host +check")
@@ -153,7 +167,6 @@ def test_two_ups_at_once_end_one_after_the_other(release: Release, note: Callabl
             first_said = "".join(lines(first))
             said = "".join(lines(second))
     seconds = time.monotonic() - started
-    note(f"release: {seconds:.1f} s after those that were refused, and for a second `up` beside it")
     assert first.returncode == 0, first_said
     assert second.returncode == 0, said
     waits = re.search(r"`up` of stack local is under way .*; waiting for it", said)
@@ -174,6 +187,19 @@ def test_nothing_changed_is_asked_of_the_host_and_quick(release: Release, note: 
     assert seconds < UNCHANGED_SECONDS
 
 
+def test_an_up_killed_in_a_release_is_waited_for_and_the_next_release_serves(release: Release) -> None:
+    release.change()
+    kill_at(release.checkout, r"host +migrate")
+    release.change()
+    said, seconds = release.up_well()
+    waits = re.search(r"waiting for [0-9a-f]{12}, which is under way", said)
+    assert waits, said
+    fault = "`up` killed -9 while the host migrates, then other code"
+    release.report.add(5, fault, "the other code serves", seconds, waits[0])
+    assert release.failed() == []
+
+
+@pytest.mark.soak
 def test_an_up_ended_by_ctrl_c_goes_on_at_the_host_and_the_next_release_serves(release: Release) -> None:
     release.change()
     interrupt_at(release.checkout, r"host +migrate")
