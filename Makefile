@@ -14,6 +14,7 @@ UNIT = $(RUN) pytest -m 'not cloud and not services and not contract' -p no:sche
 UNIT_HALF = tests/app tests/images tests/infra/host
 # On a cloud of their own, so they run beside the others of the cloud, with the tests of services.
 SETTINGS_TESTS = tests/cloud/test_bad_settings.py
+SOAK_TESTS = tests/cloud/test_release.py tests/cloud/test_release_soak.py
 SLOW = $(RUN) pytest -m '(cloud or services) and not soak'
 DEVCLOUD = $(RUN) devcloud --cloud $(CLOUD) --stack $(STACK)
 
@@ -92,8 +93,8 @@ test-cloud:
 	$(SLOW) tests/cloud --ignore=$(SETTINGS_TESTS) $(ARGS)
 test-services:
 	$(SLOW) $(filter-out tests/cloud tests/__pycache__ tests/__init__.py,$(wildcard tests/*)) $(SETTINGS_TESTS) $(ARGS)
-soak: ## Run the tests that take minutes each: releases that wait for their limits
-	$(RUN) pytest -m soak tests/cloud $(ARGS)
+soak: ## Release under load with every fault, for hours, and write docs/reliability.md (SLIPWAY_SEED=7 ARGS="-k reboot")
+	@SLIPWAY_SOAK=1 $(PYTHON) devcloud/bootstrap.py pytest $(SOAK_TESTS) $(ARGS)
 unit: ## Run the unit tests alone, in seconds
 	@$(MAKE) --no-print-directory --jobs 2 --output-sync=target unit-half unit-rest
 unit-half:

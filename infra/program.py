@@ -144,6 +144,7 @@ def deploy(settings: Settings) -> None:
             jobs=jobs,
             account_id=account_id,
             repository_arns={image: registry.arns[image] for image in product.host_images},
+            repository_addresses={image: registry.addresses[image] for image in product.host_images},
         ),
         options,
     )

@@ -31,6 +31,7 @@ class ApiHostArgs:
     account_id: pulumi.Input[str]
     repository_arns: Mapping[str, pulumi.Input[str]]
     """The repositories of the images that the host runs, by image."""
+    repository_addresses: Mapping[str, pulumi.Input[str]]
 
 
 class ApiHost(pulumi.ComponentResource):
@@ -76,7 +77,10 @@ class ApiHost(pulumi.ComponentResource):
         data = self._data(instance)
 
         services_graph = pulumi.Output.all(
-            data_volume_id=data.id, queue_url=args.jobs.url if args.jobs else None, roles=dict(services.arns)
+            data_volume_id=data.id,
+            queue_url=args.jobs.url if args.jobs else None,
+            roles=dict(services.arns),
+            repositories=dict(args.repository_addresses),
         ).apply(lambda known: graph.graph(args.settings, graph.Wiring(**known)))
         document = aws.ssm.Document(
             "host-document",

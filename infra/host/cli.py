@@ -25,6 +25,8 @@ WITH_ARGUMENT: dict[str, Callable[[Host, str], dict[str, Any]]] = {
     "logs": commands.logs,
     "restart": commands.restart,
 }
+PUBLIC = tuple(sorted([*WITH_ARGUMENT, "status"]))
+"""The commands that RunCommand may send: the SSM document, which names them too, refuses any other."""
 INTERNAL: dict[str, Callable[[Host], None]] = {
     "resume": commands.resume,
     "boot": boot.boot,
@@ -63,7 +65,7 @@ def run(host: Host, arguments: Sequence[str]) -> tuple[int, dict[str, Any] | Non
             host.say(failure.cause)
             return 1, None
         return 1, {"error": failure.cause}
-    known = ", ".join(sorted([*WITH_ARGUMENT, *INTERNAL, "status"]))
+    known = ", ".join(sorted([*PUBLIC, *INTERNAL]))
     return 2, {"error": f"The host's program has no command {json.dumps(name)}; it has {known}."}
 
 

@@ -3,14 +3,17 @@
 from __future__ import annotations
 
 import json
+import re
 from collections.abc import Sequence
 from typing import Any
 
-from infra.host import deploy, docker, front, serve, tls, units
+from infra.host import containers, deploy, docker, front, serve, tls, units
 from infra.host import release as releases
+from infra.host.blot import blot
 from infra.host.host import Host
 from infra.host.outcome import HostError, clip
 
+RELEASE_ID = re.compile("[0-9a-f]{12}")
 FOLLOW_SECONDS = 15.0
 POLL_SECONDS = 0.5
 LINES_AN_ANSWER, LINE_BYTES = 18, 120
@@ -25,6 +28,7 @@ def submit(host: Host, text: str) -> dict[str, Any]:
     """Accept a release and carry it out in the background, unless it serves already or another is under way."""
     release = releases.parse(text)
     _check_program(host, release)
+    _check_images(host, release)
     units.install(host)
     under_way = host.store.open_release()
     if under_way is not None:
@@ -48,7 +52,9 @@ def submit(host: Host, text: str) -> dict[str, Any]:
 def follow(host: Host, argument: str) -> dict[str, Any]:
     """Wait for progress of a release, at most 15 s, and return it."""
     asked = _object(argument, "release", "from")
-    release, start = str(asked["release"]), int(asked["from"])
+    release, start = str(asked["release"]), _number(asked, "from")
+    if RELEASE_ID.fullmatch(release) is None:
+        raise HostError(f"{json.dumps(release[:40])} is no release: its id has 12 hex digits.")
     end = host.machine.now() + FOLLOW_SECONDS
     while True:
         journal = host.store.journal(release)
@@ -128,9 +134,10 @@ def logs(host: Host, argument: str) -> dict[str, Any]:
     """Return the end of a service's log."""
     asked = _object(argument, "service")
     container = _container(host, str(asked["service"]))
-    lines = min(int(asked.get("lines", 50)), MAX_LOG_LINES)
+    lines = min(_number({"lines": 50, **asked}, "lines"), MAX_LOG_LINES)
     done = host.run_docker(docker.logs(container, lines))
-    text = clip((done.stdout + done.stderr)[::-1], LOG_BYTES)[::-1]
+    text = blot(done.stdout + done.stderr, containers.secrets_in_use(host))
+    text = clip(text[::-1], LOG_BYTES)[::-1]
     return {"service": asked["service"], "container": container, "log": text}
 
 
@@ -168,6 +175,17 @@ def _check_program(host: Host, release: releases.Release) -> None:
         )
 
 
+def _check_images(host: Host, release: releases.Release) -> None:
+    """Raise HostError if a release names an image that is not the stack's: whoever may release may not run anything."""
+    for name, image in sorted(release.images.items()):
+        known = host.graph.services.get(name)
+        if known is not None and image != known.image and not image.startswith(f"{known.image}@"):
+            raise HostError(
+                f"The release names {image[:200]} for {name}, whose images come from {known.image}: run `pulumi up`, "
+                "which names those."
+            )
+
+
 def _has_verdict(host: Host, release: str) -> bool:
     journal = host.store.journal(release)
     return journal is not None and journal.has("verdict")
@@ -182,6 +200,14 @@ def _object(argument: str, *keys: str) -> dict[str, Any]:
     if not isinstance(asked, dict) or not asked.keys() >= set(keys):
         raise HostError(f"The argument of the command must be a JSON object with {' and '.join(keys)}, in base64.")
     return asked
+
+
+def _number(asked: dict[str, Any], key: str) -> int:
+    """Return a value of an argument that must be a whole number from 0 on. Raises HostError."""
+    value = asked[key]
+    if not isinstance(value, int) or isinstance(value, bool) or value < 0:
+        raise HostError(f"{key} is {json.dumps(value)[:40]}: it must be a whole number from 0 on.")
+    return value
 
 
 def _container(host: Host, service: str) -> str:

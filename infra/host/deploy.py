@@ -13,6 +13,7 @@ from typing import Any
 
 from infra.host import containers, data, docker, first_boot, front, images, plan, serve, tls
 from infra.host import release as releases
+from infra.host.blot import blot
 from infra.host.generation import Generation, Placed
 from infra.host.host import Host
 from infra.host.journal import Journal
@@ -21,8 +22,6 @@ from infra.host.release import Release
 
 EDGE_GRACE_SECONDS = 30
 """Time that an edge may take beyond the longest request: it first goes on serving for its idle time (15 s)."""
-SECRET_CHARACTERS = 6
-"""Shorter values are not blotted out: they would blot out ordinary words."""
 
 
 def carry_on(host: Host) -> None:
@@ -36,7 +35,9 @@ def carry_on(host: Host) -> None:
         host.store.close()
         return
     release = releases.parse(journal.entries[0]["release"])
-    _Deployment(replace(host, say=lambda line: journal.add("line", text=line)), journal, release).carry_on()
+    deployment = _Deployment(host, journal, release)
+    deployment.host = replace(host, say=lambda line: journal.add("line", text=deployment.blot(line)))
+    deployment.carry_on()
 
 
 @dataclass
@@ -48,6 +49,8 @@ class _Deployment:
     release: Release
     secrets: Mapping[str, str] = field(default_factory=dict)
     """Values of secrets that were read, by parameter and version."""
+    in_use: frozenset[str] = frozenset()
+    """Values that containers have, if this program did not start them."""
 
     def carry_on(self) -> None:
         journal = self.journal
@@ -175,6 +178,7 @@ class _Deployment:
     def repair(self, current: Generation) -> None:
         """Start again what is missing of the release that serves already."""
         self.step("repair")
+        self.in_use = containers.secrets_in_use(self.host)
         problems = serve.ensure(self.host, current)
         if problems:
             raise HostError(problems[0])
@@ -212,7 +216,8 @@ class _Deployment:
         self.step("turn")
         try:
             if resumed:
-                # The host may have been restarted meanwhile, so the containers may be down.
+                # The program that read the secrets is gone, and the containers may be down after a restart of the host.
+                self.in_use = containers.secrets_in_use(host)
                 serve.ensure(host, new)
             else:
                 host.must(docker.promote(new.containers), "Updating the containers")
@@ -324,10 +329,7 @@ class _Deployment:
 
     def blot(self, text: str) -> str:
         """Return a text without the values of secrets."""
-        for value in self.secrets.values():
-            if len(value) >= SECRET_CHARACTERS:
-                text = text.replace(value, "***")
-        return text
+        return blot(text, [*self.secrets.values(), *self.in_use])
 
     def judge(self, verdict: Mapping[str, Any]) -> None:
         """Write the verdict, which `follow` reports."""

@@ -205,6 +205,18 @@ def states(text: str) -> dict[str, State]:
     }
 
 
+def environments(text: str) -> list[tuple[str, dict[str, str]]]:
+    """Return the service and the environment of each container that `inspect` printed."""
+    entries: list[Mapping[str, Any]] = json.loads(text) if text.strip() else []
+    return [
+        (
+            entry["Config"]["Labels"].get(f"{LABEL}.service", ""),
+            dict(variable.partition("=")[::2] for variable in entry["Config"]["Env"] or ()),
+        )
+        for entry in entries
+    ]
+
+
 def unreachable(stderr: str) -> bool:
     """Return True if a command failed because no engine answered."""
     return any(text in stderr for text in UNREACHABLE)

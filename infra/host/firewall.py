@@ -10,13 +10,15 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
-CHAIN = "SLIPWAY"
+CHAIN, GUARD = "SLIPWAY", "SLIPWAY-GUARD"
 WAIT = ("--wait", "10")
 """Seconds to wait for another program that changes the rules, such as Docker."""
 RESTORE = ["iptables-restore", "--noflush", *WAIT]
 HTTP, HTTPS = 80, 443
 """The public ports of an edge with a domain, which are also its own."""
 LOCAL = ("-m", "addrtype", "--dst-type", "LOCAL")
+METADATA, RESOLVER = "169.254.169.254", "169.254.169.253"
+"""AWS's addresses of the metadata service and of its resolver."""
 
 
 @dataclass(frozen=True)
@@ -48,6 +50,23 @@ def rules(public_port: int, target: Target | None) -> str:
     )
 
 
+def guard(containers: str) -> str:
+    """Return the input for `iptables-restore` that keeps the containers' network from the host itself.
+
+    They reach none of its ports, at none of its addresses, and not the metadata service, whose credentials are the
+    host's. The public port leads to a container before these rules are met.
+    """
+    lines = (
+        f"! -s {containers} -j RETURN",
+        f"-m conntrack --ctorigdst {METADATA} -j REJECT",
+        # Answers to the host's own requests are no new connections.
+        "-m conntrack --ctstate ESTABLISHED,RELATED -j RETURN",
+        *(f"-d {RESOLVER} -p {protocol} -m {protocol} --dport 53 -j RETURN" for protocol in ("udp", "tcp")),
+        f"{' '.join(LOCAL)} -j REJECT",
+    )
+    return f"*filter\n:{GUARD} - [0:0]\n" + "".join(f"-A {GUARD} {line}\n" for line in lines) + "COMMIT\n"
+
+
 def listing() -> list[str]:
     """Return the command that prints the rule in `nat`."""
     return ["iptables", *WAIT, "-t", "nat", "-S", CHAIN]
@@ -63,19 +82,20 @@ def leads_to(listed: str, public_port: int, target: Target) -> bool:
 
 @dataclass(frozen=True)
 class Jump:
-    """A jump to the chain from one of the kernel's or Docker's chains."""
+    """A jump to a chain of ours from one of the kernel's or Docker's."""
 
     table: str
     chain: str
     match: tuple[str, ...] = ()
+    to: str = CHAIN
 
     def check(self) -> list[str]:
         """Return the command that fails if the jump is missing."""
-        return ["iptables", *WAIT, "-t", self.table, "-C", self.chain, *self.match, "-j", CHAIN]
+        return ["iptables", *WAIT, "-t", self.table, "-C", self.chain, *self.match, "-j", self.to]
 
     def insert(self) -> list[str]:
         """Return the command that adds the jump. It is the first: DOCKER-USER ends with a return."""
-        return ["iptables", *WAIT, "-t", self.table, "-I", self.chain, "1", *self.match, "-j", CHAIN]
+        return ["iptables", *WAIT, "-t", self.table, "-I", self.chain, "1", *self.match, "-j", self.to]
 
 
 JUMPS = (
@@ -84,3 +104,4 @@ JUMPS = (
     # The host's own requests to its public port; loopback cannot be redirected to another address.
     Jump("nat", "OUTPUT", ("!", "-d", "127.0.0.0/8", *LOCAL)),
 )
+GUARD_JUMPS = (Jump("filter", "INPUT", to=GUARD), Jump("filter", "DOCKER-USER", to=GUARD))

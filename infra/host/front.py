@@ -2,11 +2,11 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 
-from infra.host import containers, firewall, probes, tls
-from infra.host.firewall import Target
+from infra.host import containers, firewall, plan, probes, tls
+from infra.host.firewall import Jump, Target
 from infra.host.generation import Generation, Placed
 from infra.host.host import Host
 from infra.host.outcome import HostError
@@ -30,16 +30,29 @@ def turn(host: Host, where: Target | None) -> None:
     """Turn the public port to a target, or to nothing, at once for all new connections. Raises HostError."""
     given = firewall.rules(host.graph.http_port, where)
     host.must(firewall.RESTORE, "Turning the public port", given=given)
-    for jump in firewall.JUMPS:
+    _add(host, firewall.JUMPS)
+    guard(host)
+
+
+def guard(host: Host) -> None:
+    """Keep the containers from the host's own ports and from the metadata service. Raises HostError."""
+    host.must(firewall.RESTORE, "Keeping the containers from the host", given=firewall.guard(plan.SUBNET))
+    _add(host, firewall.GUARD_JUMPS)
+
+
+def _add(host: Host, jumps: Sequence[Jump]) -> None:
+    for jump in jumps:
         if host.machine.run(jump.check()).code != 0:
             host.must(jump.insert(), f"Adding the rule to {jump.chain}")
 
 
 def leads_to(host: Host, where: Target) -> bool:
-    """Return True if the public port leads to a target."""
+    """Return True if the public port leads to a target, and the containers are kept from the host."""
     listed = host.machine.run(firewall.listing())
     in_place = listed.code == 0 and firewall.leads_to(listed.stdout, host.graph.http_port, where)
-    return in_place and all(host.machine.run(jump.check()).code == 0 for jump in firewall.JUMPS)
+    return in_place and all(
+        host.machine.run(jump.check()).code == 0 for jump in (*firewall.JUMPS, *firewall.GUARD_JUMPS)
+    )
 
 
 @dataclass(frozen=True)

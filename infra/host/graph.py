@@ -28,6 +28,8 @@ class Service:
     """A container of the host."""
 
     name: str
+    image: str
+    """The repository of its images; of an image from outside the whole reference. A release may name no other."""
     memory_mib: int
     once: bool = False
     """Whether it runs to its end, such as a migration."""
@@ -183,6 +185,7 @@ def packed() -> Graph:
 def _service(name: str, entry: Mapping[str, Any]) -> Service:
     return Service(
         name=name,
+        image=entry["image"],
         memory_mib=entry["memoryMib"],
         once=entry["once"],
         edge=entry["edge"],

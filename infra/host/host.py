@@ -49,8 +49,11 @@ class Host:
         """The program's name, which a release names too."""
         return Path(self.program).stem
 
-    def run_docker(self, command: Sequence[str], *, seconds: float = 60) -> Done:
-        """Run a command of Docker; while no engine answers, such as in its restart, try again."""
+    def run_docker(self, command: Sequence[str], *, seconds: float = 60, undo: Sequence[str] = ()) -> Done:
+        """Run a command of Docker; while no engine answers, such as in its restart, try again.
+
+        `undo` takes back, before a new try, what one without an answer may have done.
+        """
         end = self.machine.now() + PATIENCE_SECONDS
         while True:
             done = self.machine.run(command, seconds=seconds)
@@ -62,6 +65,8 @@ class Host:
                     "`systemctl status docker` on the host."
                 )
             self.machine.sleep(PAUSE_SECONDS)
+            if undo:
+                self.machine.run(undo, seconds=seconds)
 
     def must(self, command: Sequence[str], purpose: str, *, given: str | None = None, seconds: float = 60) -> str:
         """Run a command that has to succeed and return its output. Raises HostError, which names the purpose."""

@@ -6,6 +6,7 @@ The algorithm gets it as an argument, so that its tests run against a stand-in.
 from __future__ import annotations
 
 import http.client
+import io
 import os
 import platform
 import re
@@ -21,6 +22,8 @@ from typing import Protocol
 from infra.host.probes import Answer
 
 BODY_BYTES = 20_000
+ANSWER_BYTES = 64 * 1024
+"""Of a whole answer; no more is read."""
 ARCHITECTURES = {"x86_64": "amd64", "aarch64": "arm64"}
 """Docker's names of the kernel's architectures."""
 
@@ -41,7 +44,7 @@ class Machine(Protocol):
         """Run a command to its end; one that takes longer than `seconds` is killed and has the code 124."""
 
     def get(self, address: str, port: int, path: str, seconds: float, domain: str | None = None) -> Answer:
-        """Send a GET request, by HTTPS if there is a domain. Raises OSError without an answer."""
+        """Send a GET request, by HTTPS if there is a domain. Raises OSError without a whole answer within `seconds`."""
 
     def certificate(self, address: str, port: int, domain: str, seconds: float) -> bytes:
         """Return the certificate, in DER, that a port shows for a domain. Raises OSError without one."""
@@ -106,21 +109,16 @@ class Linux:
         return Done(done.returncode, done.stdout, done.stderr)
 
     def get(self, address: str, port: int, path: str, seconds: float, domain: str | None = None) -> Answer:
-        connection = http.client.HTTPConnection(address, port, timeout=seconds)
-        headers = {"Connection": "close", "User-Agent": "slipway-host"}
+        host = domain or f"{address}:{port}"
+        lines = [f"GET {path} HTTP/1.1", f"Host: {host}", "Connection: close", "User-Agent: slipway-host"]
+        received = _exchange(address, port, "\r\n".join([*lines, "", ""]).encode(), seconds, domain)
+        response = http.client.HTTPResponse(_Received(received))  # type: ignore[arg-type]  # it only makes a file
         try:
-            if domain:
-                headers["Host"] = domain
-                connection.connect()
-                connection.sock = _any_certificate().wrap_socket(connection.sock, server_hostname=domain)
-            connection.request("GET", path, headers=headers)
-            response = connection.getresponse()
+            response.begin()
             body = response.read(BODY_BYTES).decode("utf-8", "replace")
-            return Answer(response.status, {name.lower(): value for name, value in response.getheaders()}, body)
         except http.client.HTTPException as error:
             raise OSError(f"no valid HTTP answer ({type(error).__name__})") from None
-        finally:
-            connection.close()
+        return Answer(response.status, {name.lower(): value for name, value in response.getheaders()}, body)
 
     def certificate(self, address: str, port: int, domain: str, seconds: float) -> bytes:
         # A handshake that fails closes the connection.
@@ -176,3 +174,38 @@ class Linux:
 
     def environment(self, name: str) -> str | None:
         return self.variables.get(name)
+
+
+@dataclass(frozen=True)
+class _Received:
+    """An answer that has come, in the place of the socket that `http.client` reads."""
+
+    data: bytes
+
+    def makefile(self, mode: str) -> io.BytesIO:
+        return io.BytesIO(self.data)
+
+
+def _exchange(address: str, port: int, request: bytes, seconds: float, domain: str | None) -> bytes:
+    """Send a request, by TLS for a domain, and return what comes until the other side closes. Raises OSError.
+
+    The time is for all of it: a socket's own timeout begins again with each byte.
+    """
+    end = time.monotonic() + seconds
+    received = b""
+    connection = socket.create_connection((address, port), seconds)
+    if domain:
+        # A handshake that fails closes the connection.
+        connection = _any_certificate().wrap_socket(connection, server_hostname=domain)
+    with connection:
+        connection.sendall(request)
+        while len(received) < ANSWER_BYTES:
+            left = end - time.monotonic()
+            if left <= 0:
+                raise OSError(f"no whole answer within {seconds:g} s")
+            connection.settimeout(left)
+            part = connection.recv(ANSWER_BYTES)
+            if not part:
+                break
+            received += part
+    return received

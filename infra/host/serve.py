@@ -12,7 +12,7 @@ from infra.host.outcome import HostError
 
 
 def prepare_network(host: Host) -> None:
-    """Create the containers' network if it is missing. Raises HostError."""
+    """Create the containers' network if it is missing, and keep it from the host itself. Raises HostError."""
     found = host.run_docker(docker.inspect_network(host.graph.name))
     if found.code != 0:
         host.must(docker.create_network(host.graph.name, plan.SUBNET), "Creating the network of the containers")
@@ -21,6 +21,7 @@ def prepare_network(host: Host) -> None:
             f"Docker's network {host.graph.name} has the range {found.stdout.strip()}, but the host's program uses "
             f"{plan.SUBNET}: remove that network."
         )
+    front.guard(host)
 
 
 def upstreams(graph: Graph, services: Mapping[str, Placed]) -> dict[str, str]:

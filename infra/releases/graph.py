@@ -30,6 +30,8 @@ class Wiring:
     """Address of the jobs' queue, if the product has a worker."""
     roles: Mapping[str, str] = field(default_factory=dict)
     """ARN of each service's role, for those that may do something on AWS."""
+    repositories: Mapping[str, str] = field(kw_only=True)
+    """Address of each image's repository, for the images that the host runs."""
 
 
 def document_name(settings: Settings) -> str:
@@ -59,6 +61,7 @@ def role_name(settings: Settings, service: str) -> str:
 
 def stand_in(settings: Settings) -> Wiring:
     """Return wiring as long as the real one, which a first `up` knows only once the resources are there."""
+    registry = settings.registry.address or f"{DIGITS_OF_AN_ACCOUNT}.dkr.ecr.{settings.region}.amazonaws.com"
     return Wiring(
         f"vol-{0:017x}",
         f"https://sqs.{settings.region}.amazonaws.com/{DIGITS_OF_AN_ACCOUNT}/{settings.prefix}-jobs",
@@ -67,12 +70,17 @@ def stand_in(settings: Settings) -> Wiring:
             for name, service in settings.services.items()
             if service.permissions
         },
+        repositories={
+            image: f"{registry}/{settings.registry.namespace}/{image}" for image in settings.product.host_images
+        },
     )
 
 
 def graph(settings: Settings, wiring: Wiring) -> dict[str, object]:
     """Return the graph as the host's program is packed with it."""
     times, updates = settings.host.release, settings.host.updates
+    # Without digests these are the repositories, and the whole references of images from outside.
+    images = references(settings, wiring.repositories)
     return {
         "schema": SCHEMA,
         "name": settings.prefix,
@@ -96,7 +104,7 @@ def graph(settings: Settings, wiring: Wiring) -> dict[str, object]:
         "updates": {"day": updates.day, "hour": updates.hour} if updates.enabled else None,
         "dataVolume": {"id": wiring.data_volume_id, "device": DATA_DEVICE},
         "tls": _tls(settings),
-        "services": {name: _service(settings, wiring, name) for name in settings.services},
+        "services": {name: {"image": images[name], **_service(settings, wiring, name)} for name in settings.services},
     }
 
 

@@ -20,6 +20,8 @@ MAX_DOCUMENT_BYTES = 64 * 1024
 """SSM's limit, which also counts the parameters of each run (API reference, CreateDocument)."""
 PARAMETER_BYTES = 4 * -(-MAX_PARAMETER_BYTES // 3) + 200
 """The largest release in base64, which a run adds to the document, with the names of the parameters."""
+COMMANDS = ("follow", "logs", "restart", "status", "submit", "verify")
+"""The program's commands for whoever may use the document; its others are for systemd's units on the host."""
 LINE = 4096
 """Characters of base64 on one line of the script."""
 EPOCH = (1980, 1, 1, 0, 0, 0)
@@ -96,7 +98,7 @@ def render(graph: Mapping[str, object]) -> str:
                 "Command": {
                     "type": "String",
                     "description": "What to do.",
-                    "allowedPattern": "^[a-z]{1,20}$",
+                    "allowedPattern": f"^({'|'.join(COMMANDS)})$",
                     "interpolationType": "ENV_VAR",
                 },
                 "Argument": {

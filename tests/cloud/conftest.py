@@ -13,11 +13,11 @@ import signal
 import subprocess
 import sys
 import time
-from collections.abc import Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass
 from functools import cached_property
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import psutil
 import pytest
@@ -32,6 +32,10 @@ from devcloud.plugins.bridges import stop_bridges
 from devcloud.toolchain import Toolchain, ensure
 from devcloud.util.processes import alive, output
 from devcloud.util.repository import copy_repository
+from tests.cloud.reliability import WANTED, Report
+
+if TYPE_CHECKING:
+    from tests.cloud.releases import Release
 
 CLOUD = "test"
 FIRST_SECONDS = 30.0
@@ -324,3 +328,29 @@ def up(checkout: Checkout, first_up: Done) -> Iterator[Checkout]:
     """The copy with `local` up; what a test changed in the copy is undone after it."""
     yield checkout
     checkout.restore()
+
+
+@pytest.fixture(scope="session")
+def report(note: Callable[[str], None]) -> Iterator[Report]:
+    """Take the figures of releases; `make soak` keeps them in the repository."""
+    found = Report()
+    note(f"SLIPWAY_SEED={found.seed}")
+    yield found
+    if os.environ.get(WANTED):
+        found.write()
+
+
+@pytest.fixture(scope="module")
+def release(
+    checkout: Checkout,
+    first_up: Done,
+    report: Report,
+    tmp_path_factory: pytest.TempPathFactory,
+    note: Callable[[str], None],
+) -> "Iterator[Release]":
+    """Bring the stack up with the tests' limits, and keep it under load from the first test to the last."""
+    # That file needs this one.
+    from tests.cloud.releases import under_load
+
+    with under_load(checkout, report, tmp_path_factory.mktemp("load") / "failures.jsonl", note) as found:
+        yield found

@@ -18,10 +18,12 @@ from urllib.parse import urlsplit
 ONE_WAY_SECONDS = 0.04
 ANSWER_SECONDS = 15
 CHECK_SECONDS = 0.2
-BUSY, IDLE = 18, 6
+BUSY, IDLE = 18, 24
 """Clients of each kind, on each of the two ways to the edge."""
 PAUSES = ((0.0, 10.0), (25.0, 40.0))
 """How long an idle client keeps its connection before it asks again: the edge closes it after 15 s, between these."""
+WORK_PAUSE = (0.1, 0.7)
+IDLE_REQUEST = ("POST", "/api/labs", {"patient_reference": "nobody's"})
 PANEL = {"patient_reference": "load", "tests": [{"name": "HbA1c", "value": 6.1, "unit": "%"}]}
 
 
@@ -35,13 +37,14 @@ class Load:
         self.file = file
         self.answers: collections.Counter[str] = collections.Counter()
         self.failed = 0
+        self.idle_posts = 0
         self.ended = asyncio.Event()
         self.token = ""
 
-    def fail(self, request: str, reason: str) -> None:
+    def fail(self, began: float, request: str, reason: str) -> None:
         """Count a failure and write it down."""
         self.failed += 1
-        self.write({"at": time.time(), "request": request, "failed": reason})
+        self.write({"began": began, "at": time.time(), "request": request, "failed": reason})
 
     def write(self, line: dict[str, object]) -> None:
         """Write a line of the file."""
@@ -55,13 +58,21 @@ class Load:
         await self.sign_up()
         started = time.monotonic()
         clients = [
-            self.client(where, (0.1, 0.7) if number < BUSY else PAUSES[number % 2])
+            self.client(where, None if number < BUSY else PAUSES[number % 2])
             for where in ((self.host, self.port), slow)
             for number in range(BUSY + IDLE)
         ]
         await asyncio.gather(self.end(), *clients)
         seconds = round(time.monotonic() - started, 1)
-        self.write({"sent": self.answers.total(), "seconds": seconds, "failed": self.failed, "answers": self.answers})
+        self.write(
+            {
+                "sent": self.answers.total(),
+                "seconds": seconds,
+                "failed": self.failed,
+                "idlePosts": self.idle_posts,
+                "answers": self.answers,
+            }
+        )
 
     async def end(self) -> None:
         """Wait for the end of standard input."""
@@ -84,7 +95,7 @@ class Load:
         return random.choices(
             (
                 ("POST", "/api/labs", PANEL),
-                ("POST", "/api/labs", {"patient_reference": "nobody's"}),
+                IDLE_REQUEST,
                 ("GET", "/api/health", None),
                 ("GET", "/api/labs?limit=2", None),
                 ("GET", "/auth/me", None),
@@ -94,11 +105,15 @@ class Load:
             (2, 48, 20, 10, 10, 5, 5),
         )[0]
 
-    async def client(self, where: tuple[str, int], pause: tuple[float, float]) -> None:
-        """Ask again and again on one connection, for as long as the edge keeps it."""
+    async def client(self, where: tuple[str, int], idle: tuple[float, float] | None) -> None:
+        """Ask again and again on one connection, for as long as the edge keeps it.
+
+        An idle client only sends what may not be repeated: a browser repeats a GET on a connection that was closed.
+        """
         reader = writer = None
-        while not await self.waited(random.uniform(*pause)):
-            method, path, body = self.request()
+        while not await self.waited(random.uniform(*(idle or WORK_PAUSE))):
+            method, path, body = IDLE_REQUEST if idle else self.request()
+            began = time.time()
             # As a browser does: a connection that the edge has closed is not used again.
             if writer is not None and reader is not None and reader.at_eof():
                 writer.close()
@@ -109,10 +124,11 @@ class Load:
                         reader, writer = await asyncio.open_connection(*where)
                     status, headers, _ = await ask(reader, writer, method, path, body, self.token)
             except (OSError, EOFError, TimeoutError, ValueError) as error:
-                self.fail(f"{method} {path}", f"{type(error).__name__} {error}")
+                self.fail(began, f"{method} {path}", f"{type(error).__name__} {error}")
                 status, headers = 0, {"connection": "close"}
             if status >= 500:
-                self.fail(f"{method} {path}", str(status))
+                self.fail(began, f"{method} {path}", str(status))
+            self.idle_posts += idle is not None
             self.answers[f"{status or 'none'} {headers.get('x-image-digest', '')[7:15]}".strip()] += 1
             if writer is not None and headers.get("connection") == "close":
                 writer.close()

@@ -105,6 +105,7 @@ def test_the_hosts_program_is_packed_with_the_graph(run: Run) -> None:
         id_of("aws:ebs/volume:Volume", "data"),
         f"https://sqs.us-east-1.amazonaws.com/{ACCOUNT}/slipway-dev-jobs",
         {name: f"arn:aws:iam::{ACCOUNT}:role/slipway-dev-host-{name}" for name in ("api", "dashboard")},
+        repositories={image: f"{REGISTRY}/slipway/{image}" for image in ("api", "web")},
     )
     expected = host_document.render(graph.graph(settings_of("dev"), wiring))
     assert cloud.one("aws:ssm/document:Document").inputs["content"] == expected

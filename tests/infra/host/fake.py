@@ -40,6 +40,7 @@ def image(name: str, number: int) -> str:
 def service(**changes: Any) -> dict[str, Any]:
     """Return a service of the graph's JSON."""
     plain = {
+        "image": "",
         "once": False,
         "edge": False,
         "port": 8000,
@@ -100,7 +101,10 @@ def graph_json(services: Mapping[str, Any] | None = None, **changes: Any) -> dic
         "updates": {"day": "Sun", "hour": 3},
         "tls": None,
         "dataVolume": {"id": VOLUME, "device": "/dev/sdf"},
-        "services": dict(services or SERVICES),
+        "services": {
+            name: {**entry, "image": f"{REGISTRY}/slipway-local/{name}"}
+            for name, entry in (services or SERVICES).items()
+        },
         **changes,
     }
 
@@ -251,6 +255,8 @@ class FakeMachine:
     registry_away_until: float = 0.0
     registry_denies_until: float = 0.0
     docker_away_until: float = 0.0
+    restarts_in_run: str = ""
+    """Docker is restarted while it starts a container of this service, which is there then."""
     installed_at: dict[str, float] = field(default_factory=dict)
     """When a command is installed; those that are not named are."""
     containers: dict[str, FakeContainer] = field(default_factory=dict)
@@ -261,7 +267,10 @@ class FakeMachine:
     accepted: set[str] = field(default_factory=set)
     certified: dict[str, float] = field(default_factory=dict)
     """When each domain gets its certificate; those that are not named get none."""
-    jumps: set[str] = field(default_factory=set)
+    jumps: set[tuple[str, str]] = field(default_factory=set)
+    """Chains that lead to others."""
+    guarded: bool = False
+    """Whether the containers are kept from the host."""
     lifetime: tuple[float, float] = (0.0, 90 * 24 * 3600.0)
     """The dates of every certificate."""
     memory: int = 900
@@ -310,7 +319,7 @@ class FakeMachine:
     def get(self, address: str, port: int, path: str, seconds: float, domain: str | None = None) -> Answer:
         self.time += 0.01
         if address == OWN:
-            if port not in self.doors or not self.jumps:
+            if port not in self.doors or ("PREROUTING", "SLIPWAY") not in self.jumps:
                 raise ConnectionRefusedError(111, "Connection refused")
             where = self.doors[port]
             address, port = where.split(":")[0], int(where.split(":")[1])
@@ -329,7 +338,8 @@ class FakeMachine:
         return self.doors.get(PUBLIC, "")
 
     def connects(self, address: str, port: int, seconds: float) -> bool:
-        return any(one.address == address and self.runs(one) for one in self.containers.values())
+        listening = [one for one in self.containers.values() if one.address == address and self.runs(one)]
+        return any(self.time >= one.started + one.behaviour.ready_after / 2 for one in listening)
 
     def now(self) -> float:
         return self.time
@@ -377,7 +387,7 @@ class FakeMachine:
 
     def reboot(self) -> None:
         """Stop everything, and start what Docker itself starts again; the rules are gone."""
-        self.doors, self.accepted, self.jumps, self.mounted = {}, set(), set(), None
+        self.doors, self.accepted, self.jumps, self.guarded, self.mounted = {}, set(), set(), False, None
         for one in self.containers.values():
             if one.restart == "no" and self.runs(one):
                 one.stopped = 137
@@ -422,6 +432,8 @@ class FakeMachine:
         assert options["--ip"] not in {one.address for one in self.containers.values()}, "each its own address"
         assert reference in self.pulled, "it was pulled"
         assert self.network == "172.29.231.0/24"
+        assert self.guarded
+        assert {("INPUT", "SLIPWAY-GUARD"), ("DOCKER-USER", "SLIPWAY-GUARD")} <= self.jumps
         behaviour = self.behaviours.get(reference, Behaviour())
         if behaviour.refuses:
             return Done(125, "", f"docker: Error response from daemon: {behaviour.refuses}.\n")
@@ -434,6 +446,10 @@ class FakeMachine:
         self.containers[name] = FakeContainer(
             name, reference, options["--ip"], environment, options, self.time, behaviour, command=command
         )
+        if self.restarts_in_run and name.endswith(f"-{self.restarts_in_run}"):
+            self.restarts_in_run = ""
+            self.docker_away_until = self.time + 3
+            return Done(125, "", "error during connect: Post http://docker.sock/v1.41/containers/start: EOF.")
         return Done(0, "id\n", "")
 
     def _options(self, command: list[str]) -> tuple[dict[str, str], list[str]]:
@@ -500,6 +516,10 @@ class FakeMachine:
         entries = [
             {
                 "Name": f"/{one.name}",
+                "Config": {
+                    "Labels": {"slipway.service": one.options["--label"].rpartition("=")[2]},
+                    "Env": [f"{name}={value}" for name, value in one.environment.items()],
+                },
                 "RestartCount": one.restarts,
                 "State": {
                     "Running": self.runs(one),
@@ -661,6 +681,10 @@ class FakeMachine:
         return one.options.get("--mount", "source=,").split("source=")[1].split(",")[:1]
 
     def _restore(self, given: str) -> None:
+        if ":SLIPWAY-GUARD " in given:
+            assert "-d 169.254.169.254" not in given, "after DNAT it has another destination"
+            self.guarded = True
+            return
         self.doors, self.accepted = {}, set()
         table = ""
         for line in given.splitlines():
@@ -686,9 +710,9 @@ class FakeMachine:
             ]
             return Done(0, "-N SLIPWAY\n" + "".join(rules), "")
         if action == "-C":
-            return Done(0 if chain in self.jumps else 1, "", "")
+            return Done(0 if (chain, command[-1]) in self.jumps else 1, "", "")
         assert action == "-I"
-        self.jumps.add(chain)
+        self.jumps.add((chain, command[-1]))
         return Done(0, "", "")
 
     def _answer(self, address: str, port: int, path: str, seconds: float, domain: str | None = None) -> Answer:

@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import json
+import re
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
@@ -10,7 +12,7 @@ import pytest
 from infra.host import boot, cli, commands
 from infra.host.outcome import HostError
 from infra.host.release import release_id
-from tests.infra.host.fake import PROGRAM, Behaviour, FakeAws, digest, image, make, release_text
+from tests.infra.host.fake import PROGRAM, REGISTRY, SECRET, Behaviour, FakeAws, digest, image, make, release_text
 from tests.infra.host.test_deploy import assert_one_whole_release_serves, deployed
 
 
@@ -74,6 +76,54 @@ def test_a_boot_serves_though_the_parameter_needs_another_program(tmp_path: Path
 def test_follow_of_an_unknown_release(tmp_path: Path) -> None:
     host, _, _ = make(tmp_path)
     assert commands.follow(host, '{"release": "0123456789ab", "from": 0}')["state"] == "unknown"
+
+
+@pytest.mark.parametrize(
+    ("asked", "problem"),
+    [
+        ({"release": "../releases/0123456789ab", "from": 0}, '"../releases/0123456789ab" is no release: its id has 12'),
+        ({"release": 7, "from": 0}, '"7" is no release'),
+        ({"release": "0123456789ab", "from": "x"}, 'from is "x": it must be a whole number from 0 on'),
+        ({"release": "0123456789ab", "from": -1}, "from is -1"),
+    ],
+)
+def test_follow_refuses_what_is_no_release(asked: dict[str, object], problem: str, tmp_path: Path) -> None:
+    host, _, _ = make(tmp_path)
+    (tmp_path / "lib" / "releases" / "0123456789ab.jsonl").write_text('{"kind": "line", "text": "hidden"}\n')
+    with pytest.raises(HostError, match=re.escape(problem)):
+        commands.follow(host, json.dumps(asked))
+
+
+@pytest.mark.parametrize(
+    "found", ["evil.example/api", f"{REGISTRY}/slipway-local/dashboard", f"{REGISTRY}/slipway-local/api-2"]
+)
+def test_an_image_from_elsewhere_is_refused(found: str, tmp_path: Path) -> None:
+    host, machine, _ = make(tmp_path)
+    text = release_text(1).replace(image("api", 1), f"{found}@{digest(1)}")
+    with pytest.raises(HostError) as caught:
+        commands.submit(host, text)
+    assert caught.value.cause == (
+        f"The release names {found}@{digest(1)} for api, whose images come from {REGISTRY}/slipway-local/api: "
+        "run `pulumi up`, which names those."
+    )
+    assert host.store.open_release() is None
+    assert machine.commands == []
+
+
+def test_an_image_from_outside_is_taken_by_its_whole_reference_alone(tmp_path: Path) -> None:
+    host, _, _ = make(tmp_path)
+    outside = replace(host.graph.services["api"], image=image("api", 1))
+    host = replace(host, graph=replace(host.graph, services={**host.graph.services, "api": outside}))
+    assert deployed(host, release_text(1))["cause"] == ""
+    with pytest.raises(HostError, match="whose images come from"):
+        commands.submit(host, release_text(2))
+
+
+def test_a_log_holds_no_secret(tmp_path: Path) -> None:
+    host, machine, _ = make(tmp_path)
+    machine.behaviours[image("api", 1)] = Behaviour(log=f"cannot connect to {SECRET}")
+    deployed(host, release_text(1))
+    assert commands.logs(host, '{"service": "api"}')["log"] == "cannot connect to ***"
 
 
 def test_verify_tells_the_release_that_serves_from_another(tmp_path: Path) -> None:
@@ -190,6 +240,9 @@ def test_the_timer_renews_credentials_after_20_minutes_and_sets_the_rule_again(t
     machine.doors = {}
     boot.tend(host)
     assert_one_whole_release_serves(host, machine, [release_text(1)])
+    machine.jumps.remove(("INPUT", "SLIPWAY-GUARD"))
+    boot.tend(host)
+    assert ("INPUT", "SLIPWAY-GUARD") in machine.jumps
 
 
 def credentials_taken(aws: FakeAws) -> int:

@@ -235,6 +235,13 @@ def test_a_service_that_is_away_for_20_s_delays_the_release(away: str, tmp_path:
     assert deployed(host, release_text(1))["cause"] == ""
 
 
+def test_docker_that_is_restarted_while_it_starts_a_container_delays_the_release(tmp_path: Path) -> None:
+    host, machine, _ = make(tmp_path)
+    machine.restarts_in_run = "api"
+    assert deployed(host, release_text(1))["cause"] == ""
+    assert_one_whole_release_serves(host, machine, [release_text(1)])
+
+
 def test_a_registry_that_stays_away_refuses_the_release(tmp_path: Path) -> None:
     host, machine, _ = make(tmp_path)
     machine.registry_away_until = machine.time + 1000
@@ -307,6 +314,43 @@ def test_a_verdict_holds_no_secret(tmp_path: Path) -> None:
     written = "".join(file.read_text() for file in (tmp_path / "lib").rglob("*") if file.is_file())
     assert SECRET not in written
     assert not any(SECRET in word for command in machine.commands for word in command)
+
+
+def test_a_verdict_of_a_release_that_was_continued_holds_no_secret(tmp_path: Path) -> None:
+    host, machine, _ = make(tmp_path)
+    deployed(host, release_text(1))
+    machine.behaviours[image("api", 2)] = Behaviour(log=f"cannot connect to {SECRET}")
+    commands.submit(host, release_text(2))
+    machine.invariant = kill_after_the_turn
+    with pytest.raises(Killed):
+        commands.resume(host)
+    machine.invariant = None
+    for one in machine.containers.values():
+        if one.image == image("api", 2):
+            one.restarts = 1
+    machine.behaviours[image("web", 2)] = Behaviour()
+    commands.resume(host)
+    entry = journal_of(host, release_id(release_text(2))).last("verdict")
+    assert entry is not None
+    assert entry["verdict"]["log"] == "cannot connect to ***"
+
+
+def kill_after_the_turn(machine: FakeMachine) -> None:
+    (web,) = [one for one in machine.containers.values() if one.image == image("web", 2)] or (None,)
+    if web and machine.nat.startswith(web.address):
+        raise Killed
+
+
+def test_a_service_starts_once_those_that_it_waits_for_are_ready_or_have_ended(tmp_path: Path) -> None:
+    host, machine, _ = make(tmp_path, STATEFUL)
+    machine.behaviours[image("postgres", 1)] = Behaviour(ready_after=8.0)
+    machine.behaviours[image("migrate", 1)] = Behaviour(ends_after=5.0, exit_code=0)
+    machine.behaviours[image("api", 1)] = Behaviour(ready_after=4.0)
+    assert deployed(host, release_text(1, services=STATEFUL))["cause"] == ""
+    started = {one.name.rpartition("-")[2]: one.started for one in machine.containers.values()}
+    # Half of the time that it takes to be ready nothing accepts a connection.
+    assert started["api"] >= started["postgres"] + 4 + 5
+    assert started["web"] >= started["api"] + 4
 
 
 STATEFUL = {

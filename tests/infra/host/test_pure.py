@@ -10,6 +10,7 @@ from pathlib import Path
 import pytest
 
 from infra.host import docker, firewall, probes, secrets, units
+from infra.host.blot import blot
 from infra.host.graph import parse
 from infra.host.journal import Journal
 from infra.host.outcome import HostError, Verdict
@@ -55,6 +56,51 @@ def test_the_rules_turn_the_public_port() -> None:
         "COMMIT\n"
     )
     assert firewall.rules(80, None) == "*filter\n:SLIPWAY - [0:0]\nCOMMIT\n*nat\n:SLIPWAY - [0:0]\nCOMMIT\n"
+
+
+def test_the_rules_keep_the_containers_from_the_host() -> None:
+    assert firewall.guard("172.29.231.0/24") == (
+        "*filter\n:SLIPWAY-GUARD - [0:0]\n"
+        "-A SLIPWAY-GUARD ! -s 172.29.231.0/24 -j RETURN\n"
+        "-A SLIPWAY-GUARD -m conntrack --ctorigdst 169.254.169.254 -j REJECT\n"
+        "-A SLIPWAY-GUARD -m conntrack --ctstate ESTABLISHED,RELATED -j RETURN\n"
+        "-A SLIPWAY-GUARD -d 169.254.169.253 -p udp -m udp --dport 53 -j RETURN\n"
+        "-A SLIPWAY-GUARD -d 169.254.169.253 -p tcp -m tcp --dport 53 -j RETURN\n"
+        "-A SLIPWAY-GUARD -m addrtype --dst-type LOCAL -j REJECT\nCOMMIT\n"
+    )
+
+
+URL = "postgresql://slipway:p%40ss%2Fword-long@db.example:5432/slipway"
+
+
+@pytest.mark.parametrize(
+    "text",
+    [
+        URL,
+        "p%40ss%2Fword-long",
+        "p%40ss%2fword-long",
+        "p@ss/word-long",
+        "p@ss/wo\nrd-long",
+        "p@ss/wo\r\n    rd-long",
+        URL[:30] + "\n" + URL[30:],
+    ],
+)
+def test_a_secret_is_blotted_in_each_form(text: str) -> None:
+    assert blot(f"cannot use {text}; it is wrong", [URL]) == "cannot use ***; it is wrong"
+
+
+@pytest.mark.parametrize(
+    ("value", "text"),
+    [('say "a\'b" twice', '{"key": "say \\"a\'b\\" twice"}'), ("two words & more", "key=two+words+%26+more&x")],
+)
+def test_an_escaped_secret_is_blotted(value: str, text: str) -> None:
+    assert "words" not in blot(text, [value])
+    assert "twice" not in blot(text, [value])
+
+
+def test_short_values_and_other_words_are_left() -> None:
+    assert blot("the api of slipway at db.example", [URL, "api"]) == "the api of slipway at db.example"
+    assert blot("x", ["http://[broken"]) == "x"
 
 
 def test_an_edge_with_a_domain_has_both_public_ports_in_one_change() -> None:

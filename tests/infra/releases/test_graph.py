@@ -15,7 +15,10 @@ from infra.settings import Settings, SettingsError
 from tests.infra.conftest import DIGESTS, HOSTED, settings_of
 
 WIRING = Wiring(
-    "vol-0123456789abcdef0", "https://sqs/jobs", {"api": "arn:aws:iam::123456789012:role/slipway-dev-host-api"}
+    "vol-0123456789abcdef0",
+    "https://sqs/jobs",
+    {"api": "arn:aws:iam::123456789012:role/slipway-dev-host-api"},
+    repositories={image: f"registry/slipway/{image}" for image in ("api", "web")},
 )
 POSTGRES = f"postgres:17@sha256:{'5' * 64}"
 Extended = Callable[..., Settings]
@@ -87,6 +90,7 @@ def test_a_domain_comes_with_its_acme_server() -> None:
 
 def test_a_service_is_told_what_it_needs_and_no_more() -> None:
     assert services(settings_of("dev"))["api"] == {
+        "image": "registry/slipway/api",
         "once": False,
         "edge": False,
         "port": 8000,
@@ -192,6 +196,18 @@ def test_the_stand_in_for_wiring_is_as_long_as_what_aws_gives() -> None:
     assert wiring.queue_url == "https://sqs.us-east-1.amazonaws.com/000000000000/slipway-dev-jobs"
     assert wiring.roles == {
         name: f"arn:aws:iam::000000000000:role/slipway-dev-host-{name}" for name in ("api", "dashboard")
+    }
+    assert wiring.repositories == {
+        image: f"000000000000.dkr.ecr.us-east-1.amazonaws.com/slipway/{image}" for image in ("api", "web")
+    }
+
+
+def test_each_service_has_the_repository_of_its_images_or_the_reference_from_outside(extended: Extended) -> None:
+    found = services(extended({"search": {"external": "postgres", "port": 5433, "memory_mib": 64}}))
+    assert {name: each["image"] for name, each in found.items()} == {
+        "search": POSTGRES.replace(":17@", "@"),
+        "caddy": "registry/slipway/web",
+        **dict.fromkeys(("api", "auth", "dashboard", "migrate"), "registry/slipway/api"),
     }
 
 

@@ -2,6 +2,7 @@
 
 import base64
 import json
+import re
 import subprocess
 import sys
 from pathlib import Path
@@ -9,6 +10,7 @@ from typing import Any
 
 import pytest
 
+from infra.host import cli
 from infra.releases import host_document
 from infra.releases.host_document import HostDocumentError
 from tests.infra.host.fake import graph_json, service
@@ -46,6 +48,14 @@ def test_a_document_over_the_limit_is_refused() -> None:
     noise = {"name": "x", "noise": [hash(str(number)) for number in range(5000)]}
     with pytest.raises(HostDocumentError, match=r"more than the 65,536 of an SSM document: describe fewer services"):
         host_document.render(noise)
+
+
+@pytest.mark.parametrize("command", ["resume", "boot", "tend", "submitx", "xfollow", ""])
+def test_run_command_may_not_send_what_only_systemd_runs(command: str) -> None:
+    pattern = json.loads(host_document.render(graph_json()))["parameters"]["Command"]["allowedPattern"]
+    assert host_document.COMMANDS == cli.PUBLIC
+    assert all(re.search(pattern, name) for name in cli.PUBLIC)
+    assert not re.search(pattern, command)
 
 
 @pytest.mark.parametrize("left", ["{{Argument}}", "$SSM_Argument", "${SSM_Argument}", ""])
