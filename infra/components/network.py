@@ -7,9 +7,9 @@ import pulumi
 import pulumi_aws as aws
 
 from infra.settings import models as settings
+from infra.settings.models import ANYWHERE
 
 HTTPS = 443
-ANYWHERE = "0.0.0.0/0"
 
 
 @dataclass(frozen=True)

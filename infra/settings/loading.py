@@ -67,7 +67,8 @@ def load(
         for error in errors
     ]
     if settings is not None:
-        problems += [*_pin_problems(settings), *_folder_problems(settings, root), *_model_problems(settings, root)]
+        problems += _base_version_problems(settings)
+        problems += [*_folder_problems(settings, root), *_model_problems(settings, root)]
         problems += [*memory.problems(settings), *_external_problems(settings), *_domain_problems(settings)]
         problems += hosted.problems(settings)
     if settings is None or problems:
@@ -103,7 +104,7 @@ def _validated(model: type[Settings], data: Mapping[str, object]) -> tuple[Setti
         return None, error.errors(include_url=False)
 
 
-def _pin_problems(settings: Settings) -> Iterator[str]:
+def _base_version_problems(settings: Settings) -> Iterator[str]:
     if settings.images.base_version is not None and settings.registry.address is not None:
         yield (
             f"{settings.project}:images.baseVersion is {shown(settings.images.base_version)}; it must be left out "

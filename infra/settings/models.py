@@ -139,8 +139,8 @@ class Network(Group):
         return str(ipaddress.IPv4Network(self.subnet_cidrs[0])[HOST_NUMBER])
 
 
-DRAIN_SECONDS = 150
-"""The longest request, which a release waits for before it stops what served."""
+EDGE_GRACE_SECONDS = 30
+"""Time that the host gives a container to stop beyond the longest request, as in infra/host/deploy.py."""
 
 
 class ReleaseTimes(Group):
@@ -172,12 +172,6 @@ class ReleaseTimes(Group):
         "try that failed is repeated after 60.",
     )
 
-    @property
-    def total_seconds(self) -> int:
-        """How long an `up` waits for a release: another one may be under way, and comes to its end first."""
-        steps = self.pull_seconds + self.once_seconds + self.ready_seconds + self.steady_seconds + self.watch_seconds
-        return 2 * (steps + self.certificate_seconds + DRAIN_SECONDS)
-
 
 class Updates(Group):
     """The weekly window in which the host installs security updates."""
@@ -208,8 +202,8 @@ class Host(Group):
         | None
     ) = Field(
         default=None,
-        description="Machine image of the instance, which a change replaces; empty for the Amazon Linux 2023 that is "
-        "current when the instance is first created, also for those that replace it.",
+        description="Machine image of the instance; a change replaces the instance. If empty: the Amazon Linux 2023 "
+        "that was current at the first `up`, also for replacements.",
     )
     root_volume_gib: Annotated[int, Field(ge=8, le=1000)] = Field(
         default=20, description="Volume of the system and its images, in GiB."
@@ -308,7 +302,8 @@ class Worker(Group):
     ] = Field(default=3072, description="Memory of a task, in MiB.")
     desired_tasks: Annotated[int, Field(ge=0, le=3)] = Field(
         default=1,
-        description="Tasks that the service starts with, and that the bill counts, in number of tasks.",
+        description="Tasks that the service starts with. A later change has no effect on a service that exists, but "
+        "the bill counts it.",
     )
 
     @model_validator(mode="after")
@@ -428,6 +423,26 @@ class Settings(Group):
             for name in self.product.start_order
             if services[name].unless is None or not self.is_set(str(services[name].unless))
         }
+
+    @property
+    def service_secrets(self) -> tuple[str, ...]:
+        """The secrets of the services that the host runs, sorted."""
+        return tuple(sorted({secret for service in self.services.values() for secret in service.secrets}))
+
+    @property
+    def release_seconds(self) -> int:
+        """How long an `up` waits for a release: another one may be under way, and ends first."""
+        times = self.host.release
+        services = self.services.values()
+        # Services start one after another. A database is stopped before its successor starts.
+        starts = sum(times.once_seconds if service.once else times.ready_seconds for service in services)
+        stop = self.product.longest_request_seconds + EDGE_GRACE_SECONDS
+        restarts = stop * sum(service.stateful for service in services)
+        # A service that is not steady has its readiness limit once more.
+        proof = times.ready_seconds + times.steady_seconds + times.watch_seconds + times.certificate_seconds
+        # The old edge stops first, then the other old containers together.
+        drain = 2 * stop
+        return 2 * (times.pull_seconds + starts + restarts + proof + drain)
 
     def variable(self, name: str) -> str:
         """Return the value of one of the product's variables."""

@@ -59,6 +59,7 @@ def test_the_stacks_names_and_limits_are_in_it() -> None:
         "memoryMib": 1510,
         "updates": {"day": "Sun", "hour": 3},
         "seconds": {
+            "agent": 600,
             "pull": 300,
             "once": 120,
             "ready": 45,
