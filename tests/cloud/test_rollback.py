@@ -3,20 +3,15 @@
 One story under constant load: nothing is built, and no request fails.
 """
 
-import json
-import subprocess
-import sys
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Callable
 from typing import Any
 
 import pytest
 
 from devcloud.cloud.supervisor import Supervisor
 from infra.releases import history, verified
-from tests.cloud import load
-from tests.cloud.conftest import Checkout, Done
-from tests.cloud.test_release import Release, wait_for_the_drain
+from tests.cloud.releases import Release, wait_for_the_drain
 
 pytestmark = pytest.mark.cloud
 
@@ -45,37 +40,18 @@ def downgrade() -> None:
 
 
 @pytest.fixture(scope="module")
-def committed_images(checkout: Checkout, first_up: Done) -> dict[str, str]:
-    """Bring up the code as it was committed, and return the digests."""
-    checkout.restore()
-    checkout.up()
-    found: dict[str, str] = checkout.outputs()["digests"]
+def committed_images(release: Release) -> dict[str, str]:
+    """Return the digests of the code as it was committed."""
+    found: dict[str, str] = release.checkout.outputs()["digests"]
     return found
 
 
 @pytest.fixture(scope="module")
-def release(
-    checkout: Checkout,
-    committed_images: dict[str, str],
-    tmp_path_factory: pytest.TempPathFactory,
-    note: Callable[[str], None],
-) -> Iterator[Release]:
-    """Yield the stack with a migration more than the committed code, under load."""
-    outputs = checkout.outputs()
-    file = tmp_path_factory.mktemp("load") / "failures.jsonl"
-    file.touch()
-    process = subprocess.Popen([sys.executable, load.__file__, outputs["apiUrl"], file], stdin=subprocess.PIPE)
-    found = Release(checkout, outputs, file)
-    (checkout.root / MIGRATION).write_text(ADDS_A_COLUMN)
-    found.up_well()
-    yield found
-    assert process.poll() is None, "the load has ended by itself"
-    process.communicate(timeout=60)
-    checkout.restore()
-    checkout.up()
-    *failed, summary = [json.loads(line) for line in file.read_text().splitlines()]
-    note(f"load: {summary}")
-    assert not failed
+def newer(release: Release, committed_images: dict[str, str]) -> dict[str, str]:
+    """Bring up a migration more than the committed code, and return the digests."""
+    (release.checkout.root / MIGRATION).write_text(ADDS_A_COLUMN)
+    release.up_well()
+    return served_images(release)
 
 
 def served_images(release: Release) -> dict[str, str]:
@@ -117,9 +93,13 @@ def story() -> dict[str, Any]:
 
 
 def test_a_rollback_across_a_migration_needs_no_registry(
-    committed_images: dict[str, str], release: Release, story: dict[str, Any], note: Callable[[str], None]
+    committed_images: dict[str, str],
+    newer: dict[str, str],
+    release: Release,
+    story: dict[str, Any],
+    note: Callable[[str], None],
 ) -> None:
-    story["newer"], story["newer_images"], worker = id_of(release), served_images(release), release.worker
+    story["newer"], story["newer_images"], worker = id_of(release), newer, release.worker
     supervisor = Supervisor(release.checkout.cloud.folder)
     wait_for_the_drain(release)
     supervisor.stop_program(REGISTRY)
