@@ -83,11 +83,7 @@ def dump(host: Host) -> None:
         try:
             for service in _services(host):
                 command = docker.execute(_container(host, service), service.dump)
-                host.must(
-                    ["bash", "-c", SAVE, f"{partial}/{service.name}", *command],
-                    f"Dumping {service.name}",
-                    seconds=SECONDS,
-                )
+                _run(host, [SAVE, f"{partial}/{service.name}", *command], f"Dumping {service.name}")
             host.must(["mv", "--no-target-directory", partial, f"{FOLDER}/{name}"], "Naming the dump")
         except HostError:
             host.machine.run(["rm", "-rf", partial])
@@ -105,7 +101,7 @@ def load(host: Host) -> None:
             file = f"{FOLDER}/{name}/{service.name}"
             if host.machine.run(["test", "-e", file]).code == 0:
                 command = docker.execute(_container(host, service), service.restore, interactive=True)
-                host.must(["bash", "-c", LOAD, file, *command], f"Restoring {service.name}", seconds=SECONDS)
+                _run(host, [LOAD, file, *command], f"Restoring {service.name}")
 
 
 @contextmanager
@@ -128,6 +124,13 @@ def _work(host: Host, work: str, name: str) -> Iterator[None]:
         finally:
             last = {"work": work, "dump": name, "at": host.machine.now(), "error": error}
             write(host.store.root / "backup.json", json.dumps(last))
+
+
+def _run(host: Host, script: list[str], purpose: str) -> None:
+    """Run a script of bash with its arguments. Raises HostError with its first message, which has the cause."""
+    done = host.machine.run(["bash", "-c", *script], seconds=SECONDS)
+    if done.code != 0:
+        raise HostError(f"{purpose} failed: {done.stderr.strip().partition(chr(10))[0][:400] or 'no message'}.")
 
 
 def _refuse_release(host: Host) -> None:

@@ -514,7 +514,8 @@ class FakeMachine:
             return Done(1, "", f"Error response from daemon: Container {name} is not running")
         one.executed.append(words)
         if one.behaviour.failing == words[0] or self.time < one.started + one.behaviour.ready_after:
-            return Done(2, "", f"{words[0]}: no attempt")
+            more = "\nCommand was: DROP" if words[0] == "pg_restore" else ""
+            return Done(2, "", f"{words[0]}: no attempt{more}")
         return Done(0, "", "")
 
     def _ps(self, command: list[str]) -> Done:

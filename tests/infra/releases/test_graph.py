@@ -242,6 +242,8 @@ def test_a_database_on_the_host_is_told_how_it_runs_and_the_worker_reaches_it() 
     assert postgres["check"] == ["pg_isready", "--quiet", "--host=127.0.0.1"]
     assert postgres["secrets"] == {"POSTGRES_PASSWORD": "database-password"}
     assert (postgres["stateful"], postgres["published"], postgres["tmpfs"]) == (True, True, ["/var/run/postgresql"])
+    assert (postgres["dump"][0], postgres["restore"][0]) == ("pg_dump", "pg_restore")
+    assert [name for name, one in found.items() if one["dump"]] == ["postgres"]
     assert found["migrate"]["after"] == {"postgres": "healthy"}
     # Nobody but the host's own services reaches Redis.
     assert [name for name, one in found.items() if one["published"]] == ["postgres"]
