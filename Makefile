@@ -127,5 +127,5 @@ format: ## Format the code, and fix what ruff can
 lock: ## Lock the packages of images and of our own commands
 	$(RUN) images.lock
 	$(RUN) uv pip compile --quiet --universal --generate-hashes --no-emit-index-url pyproject.toml $(GROUPS) -o requirements.lock
-generate: ## Generate docs/settings.md, the JSON schema and the edge's routes
+generate: ## Generate docs/settings.md, docs/alarms.md, the JSON schema and the edge's routes
 	$(RUN) infra.generate

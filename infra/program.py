@@ -1,4 +1,4 @@
-"""The program: read from top to bottom, it is the architecture.
+"""Declare a stack: read from top to bottom, the program is the architecture.
 
 settings -> registry -> images (base -> worker; api; web) -> digests -> {API host's release, worker's task} -> outputs
 """
@@ -14,7 +14,7 @@ from urllib.parse import urlsplit
 import pulumi
 import pulumi_aws as aws
 
-from infra import ROOT, rollback
+from infra import ROOT, active_rollback
 from infra.builds import base_version, buildx, staging
 from infra.builds.plan import PARENT_ARGUMENT, BuildPlan, plan_builds
 from infra.components import interruptions
@@ -39,9 +39,9 @@ PROGRAM_FOLDER = Path(__file__).resolve().parent
 REGISTRY_GB = 4
 """Assumed for the bill: two bases (0.5 GB each, compressed), 30 workers and APIs (mostly shared layers), caches."""
 LOGS_GB_PER_MONTH = 1
-"""Assumed for the bill: what a small service writes."""
+"""Assumed for the bill: the logs of a small service."""
 UNTIL_THE_END = contextlib.ExitStack()
-"""What a run keeps for as long as its process lives, which waits for every build: the folders that it builds from."""
+"""Holds the staged build folders until the process exits, which waits for every build."""
 
 
 @dataclass(frozen=True)
@@ -75,7 +75,7 @@ def deploy(settings: Settings) -> None:
         default_tags={"tags": {"Project": settings.project, "Stack": settings.stack}},
     )
     zones = zones_of(settings, provider)
-    rolled_back = rollback.find(settings, provider, plans) if settings.images.builds else None
+    rolled_back = active_rollback.find(settings, provider, plans) if settings.images.builds else None
     taken = released.images if released else rolled_back.images if rolled_back else None
     if taken is None:
         # Only now: a rollback builds nothing, so it works without a builder too.
@@ -83,10 +83,10 @@ def deploy(settings: Settings) -> None:
         settings.build_secrets(os.environ)
     else:
         plans = {}
-    pinned = _pinned(settings, provider) if taken is None else {}
-    if pinned:
+    versioned = _versioned_base(settings, provider) if taken is None else {}
+    if versioned:
         # Plan again: the base's digest, known now, is part of its children's tags.
-        plans = plan_builds(settings, ROOT, {image: entry.digest for image, entry in pinned.items()})
+        plans = plan_builds(settings, ROOT, {image: entry.digest for image, entry in versioned.items()})
     for plan in plans.values():
         UNTIL_THE_END.enter_context(staging.staged(plan.files, ROOT / plan.context))
     for warning in _warnings(settings, plans):
@@ -100,7 +100,7 @@ def deploy(settings: Settings) -> None:
         RegistryArgs(spec=settings.registry, images=tuple(product.images), owned=settings.owns_registry),
         options,
     )
-    images = _build(settings, registry, plans, pinned) if taken is None else _take(taken, registry)
+    images = _build(settings, registry, plans, versioned) if taken is None else _take(taken, registry)
     if product.versioned_image and product.versioned_image in plans:
         _name_base(settings, product.versioned_image, images)
 
@@ -114,9 +114,7 @@ def deploy(settings: Settings) -> None:
             https=settings.host.domain is not None,
             acme_port=urlsplit(settings.host.acme_directory).port or HTTPS,
             worker=product.worker is not None,
-            host_ports=settings.ports_of(
-                {secret for service in settings.services.values() for secret in service.secrets}
-            ),
+            host_ports=settings.ports_of(settings.service_secrets),
             worker_ports=settings.ports_of(product.worker.secrets if product.worker else ()),
             worker_services=hosted.worker_services(settings),
         ),
@@ -207,7 +205,7 @@ def deploy(settings: Settings) -> None:
 
 
 def _watched(settings: Settings) -> alarms.Watched:
-    """Return what the alarms of a stack are about."""
+    """Return the parts of a stack that its alarms watch."""
     return alarms.Watched(
         instance_type=settings.host.instance_type,
         # Certificates are on the data volume too.
@@ -217,8 +215,8 @@ def _watched(settings: Settings) -> alarms.Watched:
     )
 
 
-def _pinned(settings: Settings, provider: aws.Provider) -> dict[str, release.ReleasedImage]:
-    """The base of the version that the settings pin, by its digest; nothing where they pin none."""
+def _versioned_base(settings: Settings, provider: aws.Provider) -> dict[str, release.ReleasedImage]:
+    """Return the base of the version that the settings name, by its digest; nothing if they name none."""
     image, version = settings.product.versioned_image, settings.images.base_version
     if image is None or version is None:
         return {}
@@ -234,7 +232,7 @@ def _pinned(settings: Settings, provider: aws.Provider) -> dict[str, release.Rel
 
 
 def _warnings(settings: Settings, plans: Mapping[str, BuildPlan]) -> Iterator[str]:
-    """What is no error, and should be known before it is paid for."""
+    """Yield warnings: facts that are no error, but that a user should know before paying for them."""
     for image in plans:
         if settings.product.images[image].extra == "torch" and settings.images.torch.source_in(ROOT) == "pypi":
             yield cost.cuda_sentence(settings.project, settings.images.size_budget_mb[image])
@@ -245,7 +243,7 @@ def _warnings(settings: Settings, plans: Mapping[str, BuildPlan]) -> Iterator[st
 
 
 def _name_base(settings: Settings, image: str, images: Running) -> None:
-    """Give the base that was built the tag of its version; at every `up`, so that none is missed for ever."""
+    """Tag the built base with its version, at every `up`, so that the next one repeats a tag that failed."""
     # A registry of another kind has no API of ECR's; and what the changelog does not describe gets no name.
     if pulumi.runtime.is_dry_run() or settings.registry.address or base_version.problem(ROOT):
         return
@@ -279,10 +277,10 @@ def _build(
     settings: Settings,
     registry: Registry,
     plans: Mapping[str, BuildPlan],
-    pinned: Mapping[str, release.ReleasedImage],
+    versioned: Mapping[str, release.ReleasedImage],
 ) -> Running:
-    """Build every image from its staged context, a parent before its children; take those that are pinned."""
-    taken = _take(pinned, registry)
+    """Build every image from its staged context, a parent before its children; take a versioned base as it is."""
+    taken = _take(versioned, registry)
     login = registry.login()
     tokens = {secret: pulumi.Output.secret(value) for secret, value in settings.build_secrets(os.environ).items()}
     built: dict[str, Image] = {}
@@ -338,7 +336,7 @@ def _export(
     served: HostRelease,
     operations: Operations,
 ) -> None:
-    """Export what a person or a script wants next: infra/outputs.py has it as types."""
+    """Export the outputs for people and scripts: infra/outputs.py has them as types."""
     product, watched = settings.product, _watched(settings)
     bill = cost.estimate(
         instance_type=settings.host.instance_type,

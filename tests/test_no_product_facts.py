@@ -79,6 +79,7 @@ OWN_NAMES: dict[str, str] = {
     "devcloud/dev/dev.py": "the database and the queues of `make dev`",
     "devcloud/machines/containers.py": "a cloud's hosts, by their containers' names",
     "infra/host": "the host's folders, units, chain and network",
+    "infra/lib/alarms.py": "the host's folder of journals",
     "infra/releases/bootstrap.py": "the host's folders and units",
     "infra/releases/host_document.py": "the host's folder of programs",
     "infra/releases/run_command.py": "the comment on each command",

@@ -100,12 +100,11 @@ def create(place: Place, wanted: Wanted) -> list[str]:
     terminal, so that /dev/console is what `docker logs` shows. /var/lib/docker is a volume, since an overlay cannot
     hold another's.
     """
-    memory = f"{wanted.memory_mib - KERNEL_MIB - SYSTEM_MIB}m"
     arguments = [
         *("create", "--name", name_of(place, wanted.id), "--hostname", hostname(wanted)),
         *("--label", f"{CLOUD_LABEL}={place.cloud}", "--label", f"{INSTANCE_LABEL}={wanted.id}"),
         *("--network", place.network, "--tty", "--stop-signal", "SIGRTMIN+3", "--stop-timeout", str(STOP_SECONDS)),
-        *("--memory", memory, "--memory-swap", memory, "--cpus", str(wanted.cpus)),
+        *limits(wanted),
         *("--cap-add", "ALL", *(word for name in DROPPED for word in ("--cap-drop", name))),
         *("--security-opt", "seccomp=unconfined", "--security-opt", "apparmor=unconfined"),
         *("--security-opt", "systempaths=unconfined", "--device-cgroup-rule", LOOP_DEVICES),
@@ -120,6 +119,17 @@ def create(place: Place, wanted: Wanted) -> list[str]:
     for door in wanted.doors:
         arguments += ["--publish", f"{door.address}:{door.port}:{door.port}"]
     return [*arguments, place.image]
+
+
+def update(place: Place, wanted: Wanted) -> list[str]:
+    """Return the arguments of `docker update` for an instance that may have another type since it was made."""
+    return ["update", *limits(wanted), name_of(place, wanted.id)]
+
+
+def limits(wanted: Wanted) -> list[str]:
+    """Return the options that hold an instance to the memory and the processors of its type."""
+    memory = f"{wanted.memory_mib - KERNEL_MIB - SYSTEM_MIB}m"
+    return ["--memory", memory, "--memory-swap", memory, "--cpus", str(wanted.cpus)]
 
 
 def hostname(wanted: Wanted) -> str:

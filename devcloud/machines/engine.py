@@ -18,6 +18,7 @@ from devcloud.machines.containers import (
     files,
     name_of,
     states,
+    update,
 )
 from devcloud.machines.inbound import RESTORE, members_of
 from devcloud.util.processes import output, traced
@@ -45,10 +46,11 @@ class Engine:
             _write(Path(folder), files(self.place, wanted))
             self._docker("cp", f"{folder}/.", f"{name_of(self.place, wanted.id)}:/")
 
-    def start(self, instance_id: str) -> str:
-        """Start a container. Return its address on the cloud's network."""
-        self._docker("start", name_of(self.place, instance_id))
-        return self.address(instance_id)
+    def start(self, wanted: Wanted) -> str:
+        """Start an instance's container, within the limits of its type. Return its address on the cloud's network."""
+        self._docker(*update(self.place, wanted))
+        self._docker("start", name_of(self.place, wanted.id))
+        return self.address(wanted.id)
 
     def address(self, instance_id: str) -> str:
         """Return a container's address on the cloud's network; empty if it does not run."""

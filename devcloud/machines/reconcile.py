@@ -161,7 +161,7 @@ class DataPlane:
             raise
 
     def _start(self, wanted: Wanted) -> None:
-        address = self.engine.start(wanted.id)
+        address = self.engine.start(wanted)
         self._guard(wanted)
         # Before it is reported, which is when the host can be asked for anything.
         self._attach(wanted, booted=True)

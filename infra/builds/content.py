@@ -1,8 +1,8 @@
-"""What an image is made of: the list of files that its build may see, and its hash.
+"""List the files that an image's build may see, and hash them.
 
-One list serves both, and the folder that the image is built from (infra/builds/staging.py): what is hashed and what is
-built cannot differ. Only content and the owner's executable bit count, as for git, so that neither a umask nor the
-place of a checkout changes a tag.
+The hash and the folder that the image is built from (infra/builds/staging.py) use the same list, so they cannot
+differ. Only content and the owner's executable bit count, as for git: neither a umask nor the place of a checkout
+changes a tag.
 """
 
 import hashlib
@@ -21,7 +21,7 @@ TAG_LENGTH = 20
 """Hex digits of a content tag: 80 bits, far more than a repository's few thousand tags need to differ."""
 
 SCHEMA = 1
-"""Raised when the hash is computed in another way: every image then gets a new tag."""
+"""Version of the hash's computation: a higher one gives every image a new tag."""
 
 MODES = {False: 0o644, True: 0o755}
 EXCLUDED_FOLDERS = frozenset({"__pycache__"})
@@ -32,7 +32,7 @@ MIB = 1024 * 1024
 
 
 class ContentError(InputError):
-    """What an image should be made of cannot be used; the message is a sentence that says what and why."""
+    """An image's files cannot be used; the message is a sentence that says which, and why."""
 
 
 @dataclass(frozen=True)
@@ -40,25 +40,25 @@ class ContextFile:
     """One file that a build may see."""
 
     path: str
-    """Where it stands in the build's context: relative, with forward slashes."""
+    """Its path in the build's context: relative, with forward slashes."""
     source: Path
-    """Where it is on this machine."""
+    """Its path on this machine."""
     executable: bool
     """Whether its owner may execute it: the one bit of its mode that counts."""
     size: int
-    """In bytes."""
+    """Size in bytes."""
     sha256: str
-    """Of its content, in hex."""
+    """Hash of its content, in hex."""
 
 
 def list_context(root: Path, allow: Sequence[str], extra: Mapping[str, Path] | None = None) -> tuple[ContextFile, ...]:
-    """The files that a build may see, sorted by path.
+    """Return the files that a build may see, sorted by path.
 
     `allow` are patterns relative to `root`: `*` stands for any part of a name, and `**` for any number of
     folders (`app/api/**` is all that is below app/api). `extra` maps paths in the context to files from
     elsewhere. Left out are `__pycache__`, `*.pyc`, `*.md`, and hidden files that no pattern names. Raises
-    ContentError for a pattern that matches nothing, a link that leads out of `root` or to a folder, and whatever is no
-    ordinary file.
+    ContentError for a pattern that matches nothing, a link that leads out of `root` or to a folder, and anything else
+    that is no ordinary file.
     """
     root = root.resolve()
     found: dict[str, ContextFile] = {}
@@ -81,8 +81,11 @@ def list_context(root: Path, allow: Sequence[str], extra: Mapping[str, Path] | N
 
 
 def _matches(root: Path, pattern: str) -> Iterator[Path]:
-    """The files that a pattern names, in no order. Unlike Path.glob, a final `**` means files (it does not
-    before Python 3.13), and only the folders below the pattern's fixed part are read."""
+    """Yield the files that a pattern matches, in no order.
+
+    Unlike in Path.glob, a final `**` means files (there it does not before Python 3.13), and only the folders below the
+    pattern's fixed part are read.
+    """
     parts = PurePosixPath(pattern).parts
     if not parts or pattern.startswith("/") or ".." in parts:
         raise ContentError(f'The pattern "{pattern}" must be relative to the repository, without "..".')
@@ -105,13 +108,13 @@ def _matches(root: Path, pattern: str) -> Iterator[Path]:
 
 
 def _refuse_unreadable(error: OSError) -> None:
-    """A folder that cannot be read is not an empty one."""
+    """Raise ContentError for a folder that cannot be read: os.walk would take it for an empty one."""
     if not isinstance(error, FileNotFoundError):
         raise ContentError(f"{error.filename} cannot be read ({error.strerror}): correct its permissions.")
 
 
 def _expression(parts: Sequence[str]) -> str:
-    """A pattern's parts as a regular expression for paths."""
+    """Return a pattern's parts as a regular expression for paths."""
     expression = ""
     for number, part in enumerate(parts):
         last = number == len(parts) - 1
@@ -151,8 +154,7 @@ def _context_file(path: str, source: Path, *, inside: Path | None) -> ContextFil
 
 
 def sha256(path: Path, status: os.stat_result) -> str:
-    """The hash of a file's content; a file that did not change since it was last hashed in this run is not
-    read."""
+    """Return the hash of a file's content. A file that is unchanged since its last hash in this run is not read."""
     return _sha256_of(path, status.st_ino, status.st_size, status.st_mtime_ns, status.st_ctime_ns)
 
 
@@ -163,8 +165,7 @@ def _sha256_of(path: Path, inode: int, size: int, modified_ns: int, changed_ns: 
 
 
 def check_size(image: str, files: Sequence[ContextFile], limit_bytes: int) -> None:
-    """Raise ContentError where the files of an image are larger together than the limit; it names the
-    largest five."""
+    """Raise ContentError if an image's files together are larger than the limit; it names the largest five."""
     total = sum(file.size for file in files)
     if total <= limit_bytes:
         return
@@ -189,11 +190,10 @@ def content_tag(
     parents: Mapping[str, str],
     options: Mapping[str, str],
 ) -> str:
-    """The tag of an image: a hash of all that goes into it, alike on every machine with the same settings.
+    """Return the tag of an image: a hash of all its inputs, the same on every machine with the same settings.
 
-    `parents` are the images it is built from: a reference from outside, or the content tag of one of ours.
-    `options` are whatever else changes the bytes that are pushed, such as the compression. Build secrets do
-    not count.
+    `parents` are the images that it is built from: a reference from outside, or the content tag of one of ours.
+    `options` are further settings that change the pushed bytes, such as the compression. Build secrets do not count.
     """
     ingredients = {
         "schema": SCHEMA,

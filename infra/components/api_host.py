@@ -117,7 +117,7 @@ class ApiHost(pulumi.ComponentResource):
                 lambda known: iam.host_policy(
                     region=settings.region,
                     release=graph.release_parameter(settings),
-                    secrets=[f"{settings.parameter_path}/{secret}" for secret in _secrets(settings)],
+                    secrets=[f"{settings.parameter_path}/{secret}" for secret in settings.service_secrets],
                     document=graph.document_name(settings),
                     metric_namespace=settings.prefix,
                     **known,
@@ -226,8 +226,3 @@ class ApiHost(pulumi.ComponentResource):
         # Not `value`, which the provider always marks as a secret.
         found = aws.ssm.get_parameter_output(name=AL2023, opts=pulumi.InvokeOptions(parent=self))
         return found.insecure_value
-
-
-def _secrets(settings: Settings) -> list[str]:
-    """Return the secrets of the services that the host runs."""
-    return sorted({secret for service in settings.services.values() for secret in service.secrets})

@@ -89,12 +89,11 @@ class HostRelease(pulumi.ComponentResource):
     def _text(self) -> pulumi.Output[str]:
         """Return the release document: unknown in a preview that changes an image, a secret or the host's program."""
         settings = self._args.settings
-        secrets = sorted({secret for service in settings.services.values() for secret in service.secrets})
         return pulumi.Output.all(
             version=self._args.host.document_version,
             program=self._args.host.program,
             images=dict(self._args.references),
-            secrets={secret: self._args.secrets.versions[secret] for secret in secrets},
+            secrets={secret: self._args.secrets.versions[secret] for secret in settings.service_secrets},
         ).apply(
             lambda known: release.render(
                 release.Release(
@@ -149,7 +148,7 @@ class HostRelease(pulumi.ComponentResource):
                 ec2=boto3.client("ec2", region_name=region),
                 sts=boto3.client("sts", region_name=region),
                 account_id=str(account_id),
-                patience=Patience(agent=times.agent_seconds, release=times.total_seconds),
+                patience=Patience(agent=times.agent_seconds, release=settings.release_seconds),
                 say=say,
                 once=[name for name, service in settings.services.items() if service.once],
             )

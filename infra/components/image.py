@@ -17,12 +17,12 @@ class ImageArgs:
     image: str
     """Its name among the product's images."""
     context: str
-    """The staged folder: relative, for the provider's context hash holds the path (pulumi-docker-build#979)."""
+    """The staged folder: relative, because the provider's context hash holds the path (pulumi-docker-build#979)."""
     dockerfile: str
     repository: pulumi.Input[str]
-    """Where it is pushed, without a tag."""
+    """The repository that it is pushed to, without a tag."""
     content_tag: str
-    """The hash of all that goes into it: what makes the digest unknown at preview exactly when it will change."""
+    """The hash of all its inputs: the digest is unknown in a preview exactly if this changes."""
     cache: pulumi.Input[str]
     """The repository of build caches."""
     platform: str
@@ -33,7 +33,7 @@ class ImageArgs:
     login: Sequence[docker_build.RegistryArgs]
     build_args: Mapping[str, pulumi.Input[str]] = field(default_factory=dict)
     secrets: Mapping[str, pulumi.Input[str]] = field(default_factory=dict)
-    """What the build may read and no layer holds: BuildKit secrets, by id."""
+    """BuildKit secrets by id: the build may read them, and no layer contains them."""
 
 
 class Image(pulumi.ComponentResource):
@@ -96,7 +96,7 @@ class Image(pulumi.ComponentResource):
 
 
 def _export(reference: str, args: ImageArgs) -> str:
-    """The exporter's settings: push under the content tag, byte for byte the same for the same content."""
+    """Return the exporter's settings: push under the content tag, with the same bytes for the same content."""
     return (
         f"type=image,name={reference},push=true,oci-mediatypes=true,"
         f"compression={args.compression},compression-level={args.compression_level},force-compression=true"
@@ -113,7 +113,7 @@ def _hooks(name: str, args: ImageArgs) -> pulumi.ResourceHookBinding:
 
 
 def moved_tag(args: ImageArgs, errors: Sequence[str]) -> str | None:
-    """What a refused push means, in a sentence: the same content was built before, to other bytes."""
+    """Return the meaning of a refused push in a sentence: an earlier build of the same content had other bytes."""
     if not any("immutable" in error or "TAG_INVALID" in error for error in errors):
         return None
     return (

@@ -7,14 +7,14 @@ import pulumi
 import pulumi_aws as aws
 
 from infra.settings import models as settings
+from infra.settings.models import ANYWHERE
 
 HTTPS = 443
-ANYWHERE = "0.0.0.0/0"
 
 
 @dataclass(frozen=True)
 class NetworkArgs:
-    """What the network is to be."""
+    """The network's wiring and settings."""
 
     prefix: str
     spec: settings.Network
@@ -29,7 +29,7 @@ class NetworkArgs:
     worker: bool
     """Whether there are tasks beside the host."""
     host_ports: tuple[int, ...]
-    """The ports of the databases that the host reaches, wherever they are."""
+    """The ports of the databases that the host reaches outside."""
     worker_ports: tuple[int, ...]
     worker_services: Mapping[str, int]
     """The services of the host that the tasks reach, and their ports."""
@@ -172,5 +172,5 @@ class Network(pulumi.ComponentResource):
 
 
 def _label(cidr: str) -> str:
-    """A CIDR as part of a resource's name."""
+    """Return a CIDR as part of a resource's name."""
     return "anywhere" if cidr == ANYWHERE else cidr.replace(".", "-").replace("/", "-")

@@ -11,18 +11,18 @@ from infra.lib import lifecycle
 from infra.settings import models as settings
 
 CACHE = "cache"
-"""The repository of build caches: mutable, for a cache's tag moves with every build."""
+"""The repository of build caches: mutable, because a cache's tag moves with every build."""
 
 
 @dataclass(frozen=True)
 class RegistryArgs:
-    """What the repositories are to be."""
+    """The repositories' images and settings."""
 
     spec: settings.Registry
     images: tuple[str, ...]
-    """A repository each, its tags immutable."""
+    """The images: each has a repository with immutable tags."""
     owned: bool
-    """Whether this stack makes the repositories, or finds those of the stack that does."""
+    """Whether this stack creates the repositories; otherwise it looks up those of their owner."""
 
 
 class Registry(pulumi.ComponentResource):
@@ -46,7 +46,7 @@ class Registry(pulumi.ComponentResource):
         self.register_outputs({"addresses": addresses})
 
     def login(self) -> list[docker_build.RegistryArgs]:
-        """What a build logs in with: ECR's token, a secret in output and state alike."""
+        """Return a build's login: ECR's token, which is a secret in outputs and in the state."""
         if self._spec.address:
             return []
         token = aws.ecr.get_authorization_token_output(opts=pulumi.InvokeOptions(parent=self))

@@ -1,4 +1,4 @@
-"""The data volume: found by its serial number, formatted only if it is blank, mounted before a service uses it."""
+"""The data volume: found by serial number (Nitro) or device name (Xen), formatted only if blank, mounted before use."""
 
 from __future__ import annotations
 
@@ -107,7 +107,7 @@ def _wait_for_device(host: Host) -> _Device:
     while True:
         for path in candidates(volume):
             if host.machine.run(["test", "-b", path]).code == 0:
-                # Fails if the device cannot be read: blkid then says the same as for a blank one.
+                # blkid reports a device that cannot be read as blank; wipefs fails.
                 found = host.must(
                     ["wipefs", "--no-act", "--noheadings", "--output", "TYPE", path], "Reading the data volume"
                 )

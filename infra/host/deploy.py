@@ -74,7 +74,7 @@ class _Deployment:
         else:
             self.begin()
 
-    # Before the turn: nothing that serves is touched, and a failure removes what was started.
+    # Before the turn: a failure removes what was started, and starts again a database that had to be stopped.
 
     def begin(self) -> None:
         """Start the release beside what serves, prove it, and go on to the turn."""

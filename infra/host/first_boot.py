@@ -6,8 +6,6 @@ from infra.host import docker, firewall
 from infra.host.host import PAUSE_SECONDS, Host
 from infra.host.outcome import HostError
 
-BOOT_SECONDS = 600
-"""As long as the gate waits for the agent by default (host.release.agentSeconds): both wait for the same boot."""
 SAY_SECONDS = 15
 NOT_INSTALLED = 127
 
@@ -15,11 +13,12 @@ NOT_INSTALLED = 127
 def wait_for_docker(host: Host) -> None:
     """Return once Docker answers and iptables is installed. Raises HostError."""
     begun = said = host.machine.now()
+    limit = host.graph.seconds.agent
     while (missing := _missing(host)) is not None:
         now = host.machine.now()
-        if now - begun >= BOOT_SECONDS:
+        if now - begun >= limit:
             raise HostError(
-                f"Docker was not ready within {BOOT_SECONDS} s ({missing}): look at "
+                f"Docker was not ready within {limit:g} s ({missing}): look at "
                 "`journalctl -u slipway-bootstrap -u docker` on the host."
             )
         if now - said >= SAY_SECONDS:

@@ -96,6 +96,8 @@ class Tls:
 class Seconds:
     """The limits of a release's steps."""
 
+    agent: float
+    """How long a first boot may take until Docker is ready; the gate waits as long for the agent."""
     pull: float
     once: float
     ready: float

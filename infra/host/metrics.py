@@ -19,7 +19,8 @@ LONGEST_GAP_SECONDS = 3600.0
 def publish(host: Host) -> None:
     """Measure and publish; while CloudWatch is away, say so and go on.
 
-    Events are counted since the last time that succeeded, so that a gap loses none.
+    Events are counted since the last successful call, at most an hour back; the last errors of a replaced edge are not
+    counted.
     """
     now = host.machine.now()
     last = _last(host)

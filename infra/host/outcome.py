@@ -53,11 +53,6 @@ class Verdict:
     log: str = ""
     seconds: Mapping[str, float] = field(default_factory=dict)
 
-    @property
-    def succeeded(self) -> bool:
-        """Whether the release serves."""
-        return not self.cause
-
     @classmethod
     def of(cls, failure: HostError, step: str, seconds: Mapping[str, float]) -> Verdict:
         """Return the verdict about a release that failed in a step."""

@@ -113,7 +113,10 @@ def free_addresses(taken: Collection[str]) -> Iterator[str]:
 
 
 def added_memory(made: Plan) -> int:
-    """Return the memory in MiB that the release's new containers may take at once: what runs once runs before."""
+    """Return the most memory, in MiB, that new containers use at once.
+
+    Services that run once end before the others start.
+    """
     limits = {name: placed.memory_mib for name, placed in made.start.items()}
     once = max((limits[name] for name in made.once), default=0)
     return max(once, sum(limit for name, limit in limits.items() if name not in made.once))

@@ -62,7 +62,7 @@ class Alarm:
     meaning: str
     """One sentence: what is wrong."""
     remedy: str
-    """One sentence: what to do."""
+    """One or two sentences: what to do."""
     reason: str
     """Why with these figures."""
     ec2_action: Literal["recover", "reboot"] | None = None
@@ -113,7 +113,7 @@ def _credits(instance_type: str) -> Iterator[Alarm]:
         yield _CREDITS_PAID
 
 
-def _disk(name: str, metric: Metric, what: str, remedy: str) -> Alarm:
+def _disk(name: str, metric: Metric, what: str, remedy: str, reason: str) -> Alarm:
     return Alarm(
         name=name,
         metric=metric,
@@ -126,7 +126,7 @@ def _disk(name: str, metric: Metric, what: str, remedy: str) -> Alarm:
         missing="missing",
         meaning=f"{what} has been 85 % full for 5 minutes.",
         remedy=remedy,
-        reason="A pull unpacks an image before it removes an old one, and passes 85 % for a moment.",
+        reason=reason,
     )
 
 
@@ -158,8 +158,8 @@ _ALWAYS = (
         threshold=1,
         missing="missing",
         meaning="The host is up, but its public port has not served the current release for 3 minutes.",
-        remedy="Ask the host for its status and for the log of the service that is down; `pulumi up` repairs what is "
-        "missing.",
+        remedy="Run `make status` and `make logs SERVICE=...` for the service that is down; `pulumi up` starts "
+        "what is missing.",
         reason="Docker restarts what crashes within seconds, and a release turns within one minute.",
     ),
     Alarm(
@@ -203,15 +203,17 @@ _ALWAYS = (
         threshold=90,
         missing="missing",
         meaning="The host has used 90 % of its memory for 5 minutes: the next release may be refused for lack of it.",
-        remedy="Look at the status for the service that grew and restart it, lower its memory_mib in product.yaml, or "
-        "set a larger host.instanceType.",
+        remedy="Look at `make status` for the service that grew and restart it, lower its memory_mib in product.yaml, "
+        "or set a larger host.instanceType.",
         reason="Two generations run side by side in a release, for less than 5 minutes.",
     ),
     _disk(
         "disk-root",
         ROOT_DISK,
         "The disk of the system and of images",
-        "Remove images that no release uses (`docker image prune --all` on the host), or raise host.rootVolumeGib.",
+        "Raise host.rootVolumeGib and run `pulumi up`. Each release already removes the images of releases that are "
+        "not kept; do not prune by hand, because a rollback needs the kept ones.",
+        "A release pulls its images before it removes old ones, and passes 85 % for a moment.",
     ),
     Alarm(
         name="server-errors",
@@ -225,7 +227,8 @@ _ALWAYS = (
         missing="notBreaching",
         meaning="At least 5 requests were answered with a status of 500 or more within 5 minutes.",
         remedy="Find them in the log group by their request ids; `reason` in the edge's line says what was away.",
-        reason="One error is noise; five mean that users are affected. Silence is another alarm's matter.",
+        reason="One error is noise; five mean that users are affected. The alarm `host-silent` covers a host that "
+        "sends nothing.",
     ),
     Alarm(
         name="release-failed",
@@ -238,8 +241,9 @@ _ALWAYS = (
         threshold=1,
         missing="notBreaching",
         meaning="The host refused a release; the release before it goes on serving.",
-        remedy="Read the cause in the output of `up`; the next good release replaces it.",
-        reason="Whoever runs `up` sees the failure; this tells everybody else, also if that terminal is gone.",
+        remedy="Read the cause in the output of `up`, or on the host in the last lines of the newest file in "
+        "/var/lib/slipway/journal; then deploy a corrected release.",
+        reason="The terminal of `up` shows the failure; this tells everybody else, also if that terminal is gone.",
     ),
 )
 _CREDITS_LOW = Alarm(
@@ -253,7 +257,7 @@ _CREDITS_LOW = Alarm(
     threshold=20,
     missing="missing",
     meaning="Fewer than 20 CPU credits are left; without credits the host has a fraction of its CPU.",
-    remedy="Find what uses the CPU (status, dashboard), or set a larger host.instanceType.",
+    remedy="Find what uses the CPU (`make status`, the dashboard), or set a larger host.instanceType.",
     reason="20 credits are 20 minutes of one busy CPU; EC2 publishes the balance every 5 minutes.",
 )
 _CREDITS_PAID = Alarm(
@@ -267,14 +271,16 @@ _CREDITS_PAID = Alarm(
     threshold=0,
     missing="missing",
     meaning="The host uses more CPU than its type includes, and AWS charges for it.",
-    remedy="Find what uses the CPU (status, dashboard), or set a larger host.instanceType.",
+    remedy="Find what uses the CPU (`make status`, the dashboard), or set a larger host.instanceType.",
     reason="This family is unlimited by default: it never becomes slow, but costs $0.05 for each vCPU-hour.",
 )
 _DATA_DISK = _disk(
     "disk-data",
     DATA_DISK,
     "The volume of the databases",
-    "Raise host.dataVolumeGib and run `pulumi up`; the file system grows at the next boot.",
+    "Raise host.dataVolumeGib and run `pulumi up`; the file system grows at the next boot, or at the next release that "
+    "mounts the volume.",
+    "A database stops when its disk is full; 85 % leaves time to grow the volume.",
 )
 _CERTIFICATE = Alarm(
     name="certificate",

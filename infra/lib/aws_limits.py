@@ -1,4 +1,4 @@
-"""What AWS sells, and the limits that it sets: each with its source."""
+"""AWS's regions, sizes, prices and limits: each with its source."""
 
 from collections.abc import Mapping
 from dataclasses import dataclass
@@ -37,20 +37,19 @@ Source: Amazon ECS developer guide, "Task definition parameters for Fargate", ta
 """
 
 MAX_STOP_TIMEOUT_SECONDS = 120
-"""The longest that Fargate waits between SIGTERM and SIGKILL; a Spot task gets as much notice."""
+"""Fargate's longest wait between SIGTERM and SIGKILL; a Spot task gets as much notice."""
 
 
 @dataclass(frozen=True)
 class InstanceType:
-    """An instance type that the API host may have: its memory, and the on-demand price of an hour of
-    Linux."""
+    """An instance type for the API host: its memory, and the on-demand price of an hour of Linux."""
 
     memory_mib: int
     usd_per_hour: float
 
     @property
     def usable_mib(self) -> int:
-        """Memory that Linux offers on it: 1,960 MiB of 2 GiB, for the kernel keeps the rest."""
+        """The memory that Linux offers on it: 1,960 MiB of 2 GiB, because the kernel keeps the rest."""
         return self.memory_mib * 1960 // 2048
 
 

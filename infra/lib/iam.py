@@ -1,4 +1,4 @@
-"""Who may do what: IAM policy documents, each allowing no more than one part of the product needs.
+"""IAM policy documents: each allows no more than one part of the product needs.
 
 All are canonical JSON, so that the same rights are the same string.
 
@@ -38,7 +38,7 @@ def _write_logs(log_group_arn: str) -> dict[str, Any]:
 
 
 def _work(queue_arn: str) -> dict[str, Any]:
-    """Take messages off a queue, hold them longer, delete them."""
+    """Return the statement to take messages off a queue, hold them longer and delete them."""
     return _allow(
         ["sqs:ChangeMessageVisibility", "sqs:DeleteMessage", "sqs:GetQueueAttributes", "sqs:ReceiveMessage"],
         [queue_arn],
@@ -46,7 +46,7 @@ def _work(queue_arn: str) -> dict[str, Any]:
 
 
 def _ssm_agent() -> dict[str, Any]:
-    """What the SSM agent needs for RunCommand and sessions: the way onto the host, for there is no SSH.
+    """Return the SSM agent's rights for RunCommand and sessions, which replace SSH.
 
     AWS's own AmazonSSMManagedInstanceCore has all of this, and besides the right to read every parameter of the
     account, the secrets of other stacks among them. None of these actions knows a resource.
@@ -64,7 +64,7 @@ def _ssm_agent() -> dict[str, Any]:
 
 
 def assume_role(service: str) -> str:
-    """The trust policy of a role for an AWS service, such as `ecs-tasks.amazonaws.com`."""
+    """Return the trust policy of a role for an AWS service, such as `ecs-tasks.amazonaws.com`."""
     return _document({"Effect": "Allow", "Principal": {"Service": service}, "Action": "sts:AssumeRole"})
 
 
@@ -95,7 +95,7 @@ def assume_role_by(role_arn: str) -> str:
 def service_policy(
     *, permissions: Collection[str], queue_arn: str | None, dead_letter_arn: str | None, verified_arn: str
 ) -> str:
-    """Return what a service of the host may do, given its permissions in product.yaml.
+    """Return the policy of a service of the host, given its permissions in product.yaml.
 
     Raises ValueError for a permission that is not known, or that needs a queue where there is none.
     """
@@ -131,7 +131,7 @@ def host_policy(
     metric_namespace: str,
     log_group_arn: str,
 ) -> str:
-    """Return what the API host may do.
+    """Return the policy of the API host.
 
     Its SSM agent takes commands. It reads its program, the SSM document, the parameter with the `release` and those of
     its services' `secrets`, pulls from the repositories, assumes the roles of its services, and writes its logs and
@@ -156,7 +156,7 @@ def host_policy(
 
 
 def worker_execution_policy(*, repository_arn: str, log_group_arn: str, parameter_arns: Sequence[str]) -> str:
-    """Return what ECS may do to start the worker: pull its image, read its secrets, write its logs."""
+    """Return the policy of ECS for the start of the worker: pull its image, read its secrets, write its logs."""
     return _document(
         *_pull([repository_arn]),
         *([_allow(["ssm:GetParameters"], parameter_arns)] if parameter_arns else []),
@@ -165,5 +165,5 @@ def worker_execution_policy(*, repository_arn: str, log_group_arn: str, paramete
 
 
 def worker_task_policy(*, queue_arn: str) -> str:
-    """Return what the worker's own code may do."""
+    """Return the policy of the worker's own code."""
     return _document(_work(queue_arn))

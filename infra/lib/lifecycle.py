@@ -1,7 +1,7 @@
-"""Which images ECR may delete: its lifecycle rules, which know nothing of what runs.
+"""ECR's lifecycle rules: the images that it may delete. ECR does not know which images run.
 
-So every rule counts images and none looks at their age: the newest stay however old they are. A rule of a
-lower priority never deletes what a rule before it was written for, whichever way that one decided.
+So the rules count images and ignore their age: the newest stay, however old they are. A rule of lower priority never
+deletes an image that an earlier rule selects, even if that rule keeps it.
 """
 
 from collections.abc import Sequence
@@ -10,13 +10,14 @@ from typing import Any
 from infra.lib.canonical_json import canonical_json
 
 PROMOTED_PREFIX = "release-"
-"""What the tags of promoted images start with (`release-<stack>.<n>`); no content tag does, for those are
-hex."""
+"""Prefix of the tags of promoted images (`release-<stack>.<n>`). No content tag has it, because those are hex."""
 
 
 def promoted_prefix(stack: str) -> str:
-    """What the tags of images promoted to `stack` start with. A stack's name has no dot: none is meant with `prod-eu`
-    where `prod` is."""
+    """Return the prefix of the tags of images promoted to `stack`.
+
+    Stack names cannot contain a dot, so the prefix for `prod` never matches tags of `prod-eu`.
+    """
     return f"{PROMOTED_PREFIX}{stack}."
 
 
@@ -30,11 +31,10 @@ def _expire_beyond(priority: int, count: int, description: str, **selection: Any
 
 
 def image_policy(*, keep_images: int, keep_promoted: int, promoted_to: Sequence[str]) -> str:
-    """The policy of a repository of images: the newest promoted ones are kept first, then the newest of
-    the rest.
+    """Return the policy of a repository of images: keep the newest promoted ones, then the newest of the rest.
 
-    Each stack of `promoted_to` has a count of its own, so that many promotions to one expire nothing that another
-    runs; stacks that are not named share one. (Several prefixes in one rule would mean all of them at once.)
+    Each stack of `promoted_to` has its own count, so that many promotions to one stack expire no image of another; the
+    other stacks share one. (A rule with several prefixes selects only images that have all of them.)
     """
     prefixes = [*(promoted_prefix(stack) for stack in promoted_to), PROMOTED_PREFIX]
     promoted = [
@@ -52,9 +52,9 @@ def image_policy(*, keep_images: int, keep_promoted: int, promoted_to: Sequence[
 
 
 def cache_policy(keep_caches: int) -> str:
-    """The policy of the repository of build caches.
+    """Return the policy of the repository of build caches.
 
-    Each image has one tag there, which moves with every build. What a tag names is never deleted, or an image
+    Each image has one tag there, which moves with every build. A tagged cache is never deleted: otherwise an image
     that is built once a month would lose its cache to one that is built every hour.
     """
     return canonical_json(

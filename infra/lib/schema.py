@@ -1,6 +1,6 @@
-"""How settings are declared: groups of them as models, each with what it may be, in words.
+"""Declare settings: models of groups, in which each setting has its legal values in words.
 
-The words serve twice: in the table of settings, and in the sentence that says what would be right.
+The words are used twice: in the table of settings, and in the error message for a wrong value.
 """
 
 import collections.abc
@@ -17,18 +17,18 @@ from pydantic_core import PydanticCustomError
 
 @dataclass(frozen=True)
 class Legal:
-    """What a setting may be, in words that complete "it must be ..."; metadata of its type."""
+    """The legal values of a setting, in words that complete "it must be ..."; metadata of its type."""
 
     text: str
     hide: bool = False
-    """Whether messages leave out what was given: a place where a secret is easily pasted by mistake."""
+    """Whether messages hide the value: for settings in which a secret is easily pasted by mistake."""
 
 
 def wrong(right: str, *, key: str = "", value: object = None) -> PydanticCustomError:
-    """The error of a validator: `right` completes "it must be ...".
+    """Return a validator's error: `right` completes "it must be ...".
 
-    `key` names the part of the value that is wrong, relative to where the validator stands (".memoryMib", or
-    "" for all of it); `value` is what that part is.
+    `key` names the wrong part relative to the validated value (".memoryMib", or "" for all of it); `value` is that
+    part.
     """
     context: dict[str, Any] = {"right": right}
     if key:
@@ -53,7 +53,7 @@ class Group(BaseModel):
     )
 
     def wrong(self, attribute: str, right: str) -> PydanticCustomError:
-        """The error of a validator of the whole group, for one of its attributes."""
+        """Return the error of a validator of the whole group, for one of its attributes."""
         value = getattr(self, attribute)
         if isinstance(value, BaseModel):
             value = value.model_dump(mode="json", exclude_unset=True)
@@ -61,8 +61,10 @@ class Group(BaseModel):
 
 
 def named(defaults: Mapping[str, object]) -> BeforeValidator:
-    """For a setting that maps fixed names to values: a name must be known, and one left out keeps its
-    default."""
+    """Return a validator for a setting that maps fixed names to values.
+
+    It refuses an unknown name, and gives a name that is left out its default.
+    """
 
     def fill(given: object) -> object:
         if not isinstance(given, Mapping):
@@ -77,30 +79,29 @@ def named(defaults: Mapping[str, object]) -> BeforeValidator:
 
 
 def key_of(model: type[BaseModel], attribute: str) -> str:
-    """An attribute's key in the YAML."""
+    """Return an attribute's key in the YAML."""
     return model.model_fields[attribute].alias or attribute
 
 
 def keys_of(model: type[BaseModel]) -> tuple[str, ...]:
-    """The keys of a group, in the order of its attributes."""
+    """Return the keys of a group, in the order of its attributes."""
     return tuple(key_of(model, attribute) for attribute in model.model_fields)
 
 
 def group_of(annotation: object) -> type[BaseModel] | None:
-    """A type, if it is a group of settings."""
+    """Return the type if it is a group of settings, else None."""
     return annotation if isinstance(annotation, type) and issubclass(annotation, BaseModel) else None
 
 
 class Place(NamedTuple):
-    """What stands at a location in the models: its type, and what goes with the type."""
+    """A location in the models: its type, and the metadata of the type."""
 
     annotation: Any
     metadata: tuple[object, ...]
 
 
 def place_at(model: type[BaseModel], location: Collection[int | str]) -> Place:
-    """The type at a location that pydantic names: keys, an item's number, `[key]` for a mapping's key
-    itself."""
+    """Return the place that pydantic's location names: keys, an item's number, `[key]` for a mapping's key."""
     place = mapping = Place(model, ())
     for part in location:
         group = group_of(place.annotation)
@@ -118,7 +119,7 @@ def place_at(model: type[BaseModel], location: Collection[int | str]) -> Place:
 
 
 def _unwrapped(annotation: Any, metadata: tuple[object, ...]) -> Place:
-    """A type without its `| None` and its Annotated."""
+    """Return a type without its `| None` and its Annotated."""
     while True:
         arguments = typing.get_args(annotation)
         if typing.get_origin(annotation) in (types.UnionType, typing.Union):
@@ -130,7 +131,7 @@ def _unwrapped(annotation: Any, metadata: tuple[object, ...]) -> Place:
 
 
 def legal_text(place: Place) -> str:
-    """What may stand there, in words that complete "it must be ..."."""
+    """Return the legal values at a place, in words that complete "it must be ..."."""
     for item in place.metadata:
         if isinstance(item, Legal):
             return item.text

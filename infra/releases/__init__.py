@@ -1,1 +1,1 @@
-"""Releases: the document that the host serves, the release file, and promotion from stack to stack."""
+"""Releases: the host's program and document, the gate that hands releases over, promotion, and rollback."""

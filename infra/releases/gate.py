@@ -15,7 +15,7 @@ from infra.lib.canonical_json import canonical_json
 from infra.lib.messages import LONGEST_OF_AWS, plain, printable
 from infra.releases import timeline
 from infra.releases.release import Release, parse, release_id
-from infra.releases.run_command import Host, HostAwayError, HostError
+from infra.releases.run_command import Host, HostAwayError, RunCommandError
 
 WAITING_SECONDS = 15
 """How often a wait that goes on is told."""
@@ -64,11 +64,11 @@ class Gate:
             self._check_account()
             self._wait_for_agent()
             self._submit(wanted, text)
-        except HostError as error:
+        except RunCommandError as error:
             raise GateError(f"The release {release_id(text)} was not verified: {error}") from None
 
-    def verify(self, text: str) -> Mapping[str, str]:
-        """Return the digest that serves behind each route, which is the release's. Raises GateError otherwise.
+    def verify(self, text: str) -> None:
+        """Check that the host serves a release. Raises GateError if it does not.
 
         If another release serves (an instance that was replaced, a host that came back late), it is handed over again.
         """
@@ -80,7 +80,7 @@ class Gate:
                 self.say(f"release: {report.get('problem') or report['state']}; handing it over again")
                 self.release(text)
                 report = self._serving(text)
-        except HostError as error:
+        except RunCommandError as error:
             raise GateError(f"What serves could not be asked: {error}") from None
         if report["state"] != "serving":
             raise GateError(
@@ -88,7 +88,6 @@ class Gate:
             )
         if certificate := report.get("certificate"):
             self.say(f"release: {printable(certificate)}")
-        return dict(report["serves"])
 
     def _serving(self, text: str) -> dict[str, Any]:
         return self._ask(parse(text), "verify", text, self.host.clock() + self.patience.release)
@@ -97,11 +96,11 @@ class Gate:
         try:
             found = self.sts.get_caller_identity()["Account"]
         except (BotoCoreError, ClientError) as error:
-            raise HostError(
+            raise RunCommandError(
                 f"AWS does not say whose credentials these are ({plain(str(error), LONGEST_OF_AWS)})."
             ) from None
         if found != self.account_id:
-            raise HostError(
+            raise RunCommandError(
                 f"the shell's credentials are of the account {found}, the stack is in {self.account_id}; "
                 "set AWS_PROFILE (or the credentials) to that account, and run `pulumi up` again."
             )
@@ -111,7 +110,7 @@ class Gate:
         while not self.host.is_online():
             now = self.host.clock()
             if now - started > self.patience.agent:
-                raise HostError(
+                raise RunCommandError(
                     f"the agent on {self.host.instance_id} did not come up within {self.patience.agent} s. "
                     f"Its console ends with:\n{self._console()}"
                 )
@@ -156,7 +155,8 @@ class Gate:
                 other = str(answer["busyWith"])
                 self._wait_for(wanted, other, deadline)
                 ended, said = self.host.clock(), -math.inf
-            # It has its verdict; a third release begins once the containers before it have ended.
+            # The other release has its verdict. The next one can begin only after the containers that it replaced have
+            # stopped.
             now = self.host.clock()
             if now - said >= WAITING_SECONDS:
                 said = now
@@ -186,14 +186,14 @@ class Gate:
             if report["state"] == "failed":
                 raise GateError(failure(followed, report["verdict"]))
             if report["state"] == "unknown":
-                raise HostError(f"the host knows nothing of {followed} any more; run `pulumi up` again.")
+                raise RunCommandError(f"the host knows nothing of {followed} any more; run `pulumi up` again.")
 
     def _ask(self, wanted: Release, command: str, argument: str, deadline: float) -> dict[str, Any]:
         """Ask the host until it answers: it may be restarting."""
         while True:
             try:
                 if self.host.clock() > deadline:
-                    raise HostError(
+                    raise RunCommandError(
                         f"the host gave no verdict within {self.patience.release} s. It goes on by itself; "
                         "`pulumi up` again waits for it."
                     )

@@ -93,6 +93,7 @@ def graph(settings: Settings, wiring: Wiring) -> dict[str, object]:
         "httpPort": settings.host.http_port,
         "memoryMib": containers_mib(settings),
         "seconds": {
+            "agent": times.agent_seconds,
             "pull": times.pull_seconds,
             "once": times.once_seconds,
             "ready": times.ready_seconds,
@@ -126,7 +127,10 @@ def _tls(settings: Settings) -> dict[str, object] | None:
 
 
 def single_services(settings: Settings) -> dict[str, dict[str, object]]:
-    """Return what the services are made from of which the host runs only one: a change of it restarts the service."""
+    """Return, for each service that runs only once, the values that its container is made from.
+
+    A change of one of them restarts the service.
+    """
     wiring = stand_in(settings)
     found = {}
     for name, service in settings.services.items():

@@ -12,7 +12,7 @@ from infra.lib.errors import InputError
 from infra.lib.messages import plain, shown
 from infra.outputs import StackOutputs
 from infra.releases import release
-from infra.releases.run_command import Host, HostAwayError, HostError
+from infra.releases.run_command import Host, HostAwayError, RunCommandError
 
 WAITING, TAKEN = "ApproximateNumberOfMessages", "ApproximateNumberOfMessagesNotVisible"
 """The attributes of a queue that count its messages."""
@@ -140,7 +140,7 @@ class LiveStack:
                 f"The host of stack {self.name} does not answer: {plain(str(away))} It may be starting: try again in a "
                 "minute; docs/runbook.md has what to do if it stays silent."
             ) from None
-        except HostError as error:
+        except RunCommandError as error:
             raise LiveError(str(error)) from None
 
     def _refused(self, error: Exception) -> LiveError:

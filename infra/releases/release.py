@@ -1,7 +1,7 @@
-"""What runs: the document that the API host is given, and the file through which digests are promoted.
+"""The release document that the API host gets, and the release file that promotes digests from stack to stack.
 
-The document is a pure function of its inputs (no time, no name of whoever released: SSM's history knows
-those), so the same release is the same string. The file is small and sorted, made for a reviewer's diff.
+The document is a pure function of its inputs (SSM's history has the time and the person), so the same release is the
+same string. The file is small and sorted, for a reviewer's diff.
 """
 
 import difflib
@@ -18,11 +18,11 @@ from infra.lib.errors import InputError
 from infra.lib.lifecycle import promoted_prefix
 
 SCHEMA = 2
-"""Of the release document."""
+"""Schema of the release document."""
 FILE_SCHEMA = 1
-"""Of release files."""
+"""Schema of release files."""
 MAX_PARAMETER_BYTES = 4096
-"""What a standard SSM parameter holds (API reference, PutParameter)."""
+"""Size limit of a standard SSM parameter (API reference, PutParameter)."""
 
 DIGEST = re.compile(r"sha256:[0-9a-f]{64}")
 REFERENCE = re.compile(r"[a-z0-9][a-z0-9.:/_-]*@sha256:[0-9a-f]{64}")
@@ -32,13 +32,12 @@ NAME = re.compile(r"[a-z][a-z0-9-]{0,63}")
 
 
 class ReleaseError(InputError):
-    """A release document or file cannot be used; the message is a sentence that says where, what and what
-    to do."""
+    """A release document or file cannot be used; the message is a sentence that says where, what and what to do."""
 
 
 @dataclass(frozen=True)
 class Release:
-    """What the API host is to run."""
+    """The release that the API host should run."""
 
     host: str
     """Name of the SSM document with the host's program and its graph of services."""
@@ -53,8 +52,7 @@ class Release:
 
 
 def render(release: Release) -> str:
-    """The document as canonical JSON within 4,096 bytes; raises ReleaseError where it is not, or is not
-    valid."""
+    """Return the document as canonical JSON. Raises ReleaseError if it is not valid or has more than 4,096 bytes."""
     text = canonical_json(
         {
             "schema": SCHEMA,
@@ -85,7 +83,7 @@ def release_id(text: str) -> str:
 
 
 def parse(text: str, where: str = "The release document") -> Release:
-    """The release that a document names; `where` is what the sentence of a ReleaseError begins with."""
+    """Return the release that a document names. The message of a ReleaseError begins with `where`."""
     check_size(text, where)
     document = _object(text, where, SCHEMA, ("schema", "host", "hostVersion", "program", "services", "secrets"))
     services = document["services"]
@@ -129,8 +127,7 @@ class ReleasedImage:
 
 @dataclass(frozen=True)
 class ReleaseFile:
-    """What `releases/<stack>.json` says: the images that a stack is to run, and the stack that they ran in
-    before."""
+    """The content of `releases/<stack>.json`: a stack's images, and the stack that they ran in before."""
 
     source: str
     """The stack that they were promoted from; `from` in the file."""
@@ -138,7 +135,7 @@ class ReleaseFile:
 
 
 def format_release_file(release: ReleaseFile) -> str:
-    """The file's text: sorted, one fact a line."""
+    """Return the file's text: sorted, one fact a line."""
     document = {
         "schema": FILE_SCHEMA,
         "from": release.source,
@@ -150,8 +147,7 @@ def format_release_file(release: ReleaseFile) -> str:
 
 
 def parse_release_file(text: str, where: str, images: Collection[str]) -> ReleaseFile:
-    """What a release file says; it must name exactly `images`. `where` is the file, for the sentence of an
-    error."""
+    """Return a parsed release file, which must name exactly `images`; errors name the file as `where`."""
     document = _object(text, where, FILE_SCHEMA, ("schema", "from", "images"))
     _check_name(where, "the stack", document["from"])
     entries = document["images"]
@@ -164,8 +160,7 @@ def parse_release_file(text: str, where: str, images: Collection[str]) -> Releas
 
 
 def read_release_file(path: Path, images: Collection[str]) -> ReleaseFile:
-    """What the release file at `path` says, which must name exactly `images`; raises ReleaseError
-    otherwise."""
+    """Read the release file at `path`. Raises ReleaseError if it does not name exactly `images`."""
     try:
         text = path.read_text("utf-8")
     except FileNotFoundError:
@@ -178,8 +173,7 @@ def read_release_file(path: Path, images: Collection[str]) -> ReleaseFile:
 
 
 def write_release_file(path: Path, release: ReleaseFile) -> bool:
-    """Write the file, whole or not at all, once it is known to be valid; False where it says the same
-    already."""
+    """Write a valid file, whole or not at all. Return False if the content is the same already."""
     text = format_release_file(release)
     parse_release_file(text, str(path), release.images.keys())
     if path.is_file() and path.read_bytes() == text.encode():
@@ -192,8 +186,7 @@ def write_release_file(path: Path, release: ReleaseFile) -> bool:
 
 
 def next_promoted_tag(stack: str, tags: Iterable[str]) -> str:
-    """The tag of the next promotion to `stack`, `release-<stack>.<n>`, given all tags that the
-    repositories have."""
+    """Return the tag of the next promotion to `stack`, `release-<stack>.<n>`, given the repositories' tags."""
     pattern = re.compile(rf"{re.escape(promoted_prefix(stack))}([1-9][0-9]*)")
     numbers = [int(match[1]) for match in map(pattern.fullmatch, tags) if match]
     return f"{promoted_prefix(stack)}{max(numbers, default=0) + 1}"

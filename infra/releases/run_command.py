@@ -21,17 +21,17 @@ SERVER_ERRORS = 500
 UNDELIVERED = ("Undeliverable", "Delivery Timed Out", "DeliveryTimedOut", "Terminated")
 """States in which the host never began the command."""
 PASSING = ("ThrottlingException", "Throttling", "RequestLimitExceeded", "InternalServerError", "ServiceUnavailable")
-"""Refusals of AWS's that asking again mends."""
+"""AWS errors for which a retry helps."""
 AGENTS_LAST_LINE = "failed to run commands:"
 """Beginning of the line that the agent adds to the standard error of a command that failed."""
 UNFINISHED = ("Pending", "InProgress", "Delayed", "Cancelling")
 
 
-class HostError(Exception):
+class RunCommandError(Exception):
     """The host could not be asked; the message is one sentence."""
 
 
-class HostAwayError(HostError):
+class HostAwayError(RunCommandError):
     """The host did not take the command: it may be starting, or have lost its network. Asking again may help."""
 
 
@@ -51,7 +51,7 @@ class Host:
         """Return the report of a command: the JSON object that the program prints.
 
         `version` is the document's, so the program's; `argument` is text that reaches the program as it is.
-        Raises HostAwayError if the host did not take the command, and HostError if the program gave no report.
+        Raises HostAwayError if the host did not take the command, and RunCommandError if the program gave no report.
         """
         command_id = self._send(version, command, argument)
         deadline = self.clock() + DELIVERY_SECONDS + RUN_SECONDS
@@ -73,7 +73,7 @@ class Host:
         except ClientError as error:
             if _code(error) == "InvalidInstanceId" or _passes(error):
                 return False
-            raise HostError(_refused("DescribeInstanceInformation", error)) from None
+            raise RunCommandError(_refused("DescribeInstanceInformation", error)) from None
         return any(each["PingStatus"] == "Online" for each in found)
 
     def _send(self, version: str, command: str, argument: str) -> str:
@@ -95,7 +95,7 @@ class Host:
                 raise HostAwayError(f"The agent on {self.instance_id} takes no commands.") from None
             if _passes(error):
                 raise HostAwayError(_refused("SendCommand", error)) from None
-            raise HostError(_refused("SendCommand", error)) from None
+            raise RunCommandError(_refused("SendCommand", error)) from None
         return str(sent["Command"]["CommandId"])
 
     def _invocation(self, command_id: str) -> dict[str, Any] | None:
@@ -107,7 +107,7 @@ class Host:
             # A command is there a moment later than SendCommand says so.
             if _code(error) == "InvocationDoesNotExist" or _passes(error):
                 return None
-            raise HostError(_refused("GetCommandInvocation", error)) from None
+            raise RunCommandError(_refused("GetCommandInvocation", error)) from None
         return found
 
 
@@ -119,17 +119,17 @@ def _report(command: str, invocation: dict[str, Any]) -> dict[str, Any]:
     report = _object(printed)
     if invocation["Status"] == "Success":
         if report is None:
-            raise HostError(f"The host's `{command}` printed no report, but {plain(printed.strip())!r}.")
+            raise RunCommandError(f"The host's `{command}` printed no report, but {plain(printed.strip())!r}.")
         return report
     if report is not None and isinstance(report.get("error"), str):
-        raise HostError(printable(report["error"]))
+        raise RunCommandError(printable(report["error"]))
     said = [
         line
         for line in invocation.get("StandardErrorContent", "").strip().splitlines()
         if not line.startswith(AGENTS_LAST_LINE)
     ]
     end = f": {plain(said[-1])}" if said else ""
-    raise HostError(f"The host's `{command}` ended as {status}, exit code {invocation.get('ResponseCode')}{end}.")
+    raise RunCommandError(f"The host's `{command}` ended as {status}, exit code {invocation.get('ResponseCode')}{end}.")
 
 
 def _object(printed: str) -> dict[str, Any] | None:

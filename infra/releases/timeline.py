@@ -10,6 +10,7 @@ PHASES = {
     "repair": "start",
     "verify": "verify",
     "steady": "verify",
+    "certificate": "verify",
     "turn": "switch",
     "watch": "switch",
 }

@@ -1,4 +1,4 @@
-"""Checks of single settings: each returns what it was given, or says what would be right."""
+"""Checks of single settings: each returns its input, or raises an error that names the legal values."""
 
 import difflib
 import ipaddress
@@ -13,7 +13,7 @@ from infra.lib.aws_limits import INSTANCE_TYPES, REGIONS
 from infra.lib.schema import wrong
 
 PRIVATE_NETWORKS = tuple(map(ipaddress.IPv4Network, ("10.0.0.0/8", "172.16.0.0/12", "192.168.0.0/16")))
-"""What RFC 1918 keeps for private networks."""
+"""The private networks of RFC 1918."""
 
 CERTIFICATE_MAX_LENGTH = 4096
 """Characters of a certificate: it is a part of the host's document."""
@@ -22,7 +22,7 @@ SECRET_MAX_LENGTH = 2048
 
 
 def registry_address(host: str) -> str:
-    """A registry's `host[:port]`, whose form is known to be right: its port must be one."""
+    """Check the port of a registry's `host[:port]`, whose form was checked before."""
     _, _, port = host.partition(":")
     if port and not 1 <= int(port) <= 65535:
         raise wrong("a registry's host with a port from 1 to 65535, such as 127.0.0.1:5000")
@@ -30,13 +30,13 @@ def registry_address(host: str) -> str:
 
 
 def ingress_cidr(text: str) -> str:
-    """A network that may come in."""
+    """Check a network that may reach the API."""
     _ipv4_network(text, "an IPv4 network such as 203.0.113.0/24")
     return text
 
 
 def vpc_cidr(text: str) -> str:
-    """A network of our own: private, as large as a VPC may be, and with room for a subnet in each zone."""
+    """Check the VPC's network: private, of a legal size, and with room for a subnet in each zone."""
     right = "a private IPv4 network from /16 to /24, such as 10.20.0.0/16"
     network = _ipv4_network(text, right)
     private = any(network.subnet_of(private_network) for private_network in PRIVATE_NETWORKS)
@@ -46,7 +46,7 @@ def vpc_cidr(text: str) -> str:
 
 
 def _ipv4_network(text: str, right: str) -> ipaddress.IPv4Network:
-    """`text` as a network; where its host bits are set, the sentence names the network that it lies in."""
+    """Return `text` as a network. If its host bits are set, the error names the network that contains it."""
     if re.fullmatch(r"[0-9]{1,3}(\.[0-9]{1,3}){3}/[0-9]{1,2}", text) is None:
         raise wrong(right)
     try:
@@ -59,7 +59,7 @@ def _ipv4_network(text: str, right: str) -> ipaddress.IPv4Network:
 
 
 def region(text: str) -> str:
-    """The name of a region; the sentence names the one that is most like it."""
+    """Check the name of a region; the error names the one that is most like it."""
     if text not in REGIONS:
         (like, *_) = (*difflib.get_close_matches(text, REGIONS, 1), REGIONS[0])
         raise wrong(f"an AWS region, such as {like}")
@@ -67,7 +67,7 @@ def region(text: str) -> str:
 
 
 def acme_directory(text: str) -> str:
-    """The https address of an ACME server's directory."""
+    """Check the https address of an ACME server's directory."""
     try:
         parts = urlsplit(text)
         right = re.fullmatch(r"https://[a-z0-9][a-z0-9.-]*(:[0-9]+)?/[A-Za-z0-9/._~-]*", text) and parts.port != 0
@@ -79,7 +79,7 @@ def acme_directory(text: str) -> str:
 
 
 def certificate(text: str) -> str:
-    """A certificate in PEM, whose form alone is checked."""
+    """Check the form of a certificate in PEM."""
     try:
         ssl.PEM_cert_to_DER_cert(text)
     except ValueError:
@@ -90,14 +90,14 @@ def certificate(text: str) -> str:
 
 
 def instance_type(text: str) -> str:
-    """The name of an instance type that the host can have: a short list, told whole."""
+    """Check the host's instance type; the error lists all legal ones."""
     if text not in INSTANCE_TYPES:
         raise wrong(f"one of {', '.join(INSTANCE_TYPES)}")
     return text
 
 
 def database_url(secret: SecretStr) -> SecretStr:
-    """The address of a PostgreSQL database, complete."""
+    """Check that the address of a PostgreSQL database is complete."""
     parts = _url(secret, ("postgresql",))
     if not (parts and parts.username and parts.password and len(parts.path) > 1):
         raise wrong("postgresql://user:password@host:port/name")
@@ -105,28 +105,28 @@ def database_url(secret: SecretStr) -> SecretStr:
 
 
 def redis_url(secret: SecretStr) -> SecretStr:
-    """The address of Redis; user, password and number are Redis's to ask for."""
+    """Check the address of Redis; user, password and number are optional."""
     if not _url(secret, ("redis", "rediss")):
         raise wrong("redis://host:port/number (or rediss://, for TLS)")
     return secret
 
 
 def api_key(secret: SecretStr) -> SecretStr:
-    """A key of an API, of whatever form."""
+    """Check the length of a key of an API, whose form is free."""
     if len(_secret_text(secret)) < 8:
         raise wrong("an API key of 8 or more characters")
     return secret
 
 
 def password(secret: SecretStr) -> SecretStr:
-    """A password, long enough that nobody guesses it."""
+    """Check that a password is too long to be guessed."""
     if len(_secret_text(secret)) < 12:
         raise wrong("a password of 12 or more characters")
     return secret
 
 
 def _url(secret: SecretStr, schemes: Collection[str]) -> SplitResult | None:
-    """The parts of an address with a host and one of `schemes`, or None; no message has any of them."""
+    """Return the parts of an address with a host and one of `schemes`, or None. No message may contain them."""
     text = _secret_text(secret)
     try:
         parts = urlsplit(text)

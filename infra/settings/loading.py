@@ -33,7 +33,7 @@ def load(
     secret_keys: Collection[str] = (),
     product: Product | None = None,
 ) -> Settings:
-    """The settings of a stack, from its configuration as Pulumi hands it over.
+    """Return a stack's settings from its configuration as Pulumi provides it.
 
     `values` maps each full key to its raw value: text for one setting, JSON for a group. Keys of other
     namespaces (`aws:region`) are left alone. `root` is the checkout, for folders that are relative to it.
@@ -67,7 +67,8 @@ def load(
         for error in errors
     ]
     if settings is not None:
-        problems += [*_pin_problems(settings), *_folder_problems(settings, root), *_model_problems(settings, root)]
+        problems += _base_version_problems(settings)
+        problems += [*_folder_problems(settings, root), *_model_problems(settings, root)]
         problems += [*memory.problems(settings), *_external_problems(settings), *_domain_problems(settings)]
         problems += hosted.problems(settings)
     if settings is None or problems:
@@ -76,10 +77,10 @@ def load(
 
 
 def load_file(path: Path, stack: str, root: Path = ROOT, unset: Collection[str] = ()) -> Settings:
-    """The settings of a stack from its YAML file alone, for checks without the engine.
+    """Return a stack's settings from its YAML file alone, for checks without Pulumi.
 
-    What is encrypted there (`secure:`) cannot be read without it, so it counts as set, and right; so do the secrets
-    `unset`, which a checker does not mind.
+    Encrypted values (`secure:`) cannot be read without Pulumi, so they count as set and right; so do the secrets
+    `unset`, which the checker need not have.
     """
     project = project_name(root / "Pulumi.yaml")
     values, encrypted = read_values(path, project)
@@ -96,14 +97,14 @@ def load_file(path: Path, stack: str, root: Path = ROOT, unset: Collection[str] 
 
 
 def _validated(model: type[Settings], data: Mapping[str, object]) -> tuple[Settings | None, list[ErrorDetails]]:
-    """Return the settings, or what is wrong with them: pydantic's own error, which holds secrets, is not raised."""
+    """Return the settings, or the errors in them: pydantic's own exception holds secrets, so it is not raised."""
     try:
         return model.model_validate(data, by_alias=True, by_name=False), []
     except ValidationError as error:
         return None, error.errors(include_url=False)
 
 
-def _pin_problems(settings: Settings) -> Iterator[str]:
+def _base_version_problems(settings: Settings) -> Iterator[str]:
     if settings.images.base_version is not None and settings.registry.address is not None:
         yield (
             f"{settings.project}:images.baseVersion is {shown(settings.images.base_version)}; it must be left out "
@@ -174,7 +175,7 @@ def _name_problems(what: str, name: str) -> Iterator[str]:
 
 
 def _keys_of_a_stack(model: type[Settings]) -> dict[str, type[BaseModel] | None]:
-    """The keys that a stack may set: the model of a group, or None for a single setting."""
+    """Return the keys that a stack may set: with the model of a group, or None for a single setting."""
     return {
         key_of(model, attribute): group_of(field.annotation)
         for attribute, field in model.model_fields.items()
@@ -183,7 +184,7 @@ def _keys_of_a_stack(model: type[Settings]) -> dict[str, type[BaseModel] | None]
 
 
 def _shown_json(raw: str) -> str:
-    """What stands where a group should: as it stands in the YAML, where it can be told."""
+    """Return a value that is no group, as it is written in the YAML if that can be read."""
     try:
         value = json.loads(raw)
     except (ValueError, RecursionError):

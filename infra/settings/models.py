@@ -1,4 +1,4 @@
-"""All that a stack may set, in groups: `slipway:worker: {memoryMib: 3072}` in its `Pulumi.<stack>.yaml`."""
+"""The settings of a stack, in groups: `slipway:worker: {memoryMib: 3072}` in its `Pulumi.<stack>.yaml`."""
 
 import ipaddress
 from collections.abc import Callable, Iterable, Mapping
@@ -27,7 +27,7 @@ from infra.settings.patterns import (
 )
 
 HOST_NUMBER = 11
-"""The host's place in its subnet: AWS keeps the first four addresses and the last for itself.
+"""The host's place in its subnet. AWS keeps the first four addresses and the last for itself.
 
 Hosts of before they had an interface of their own are at 10, which is taken until they are replaced.
 """
@@ -39,7 +39,7 @@ LETS_ENCRYPT = "https://acme-v02.api.letsencrypt.org/directory"
 
 
 class Registry(Group):
-    """Where images are kept."""
+    """The registry of the images."""
 
     owner: StackName = Field(
         description="Stack that owns the repositories; the others share them.",
@@ -128,8 +128,7 @@ class Network(Group):
 
     @property
     def subnet_cidrs(self) -> tuple[str, ...]:
-        """Addresses of the subnets, one a zone. Quarters, so that a third zone moves neither of the first
-        two."""
+        """The subnets' networks, one a zone: quarters, so that a third zone moves neither of the first two."""
         quarters = ipaddress.IPv4Network(self.cidr).subnets(prefixlen_diff=2)
         return tuple(str(subnet) for subnet, _ in zip(quarters, range(self.zones), strict=False))
 
@@ -139,8 +138,8 @@ class Network(Group):
         return str(ipaddress.IPv4Network(self.subnet_cidrs[0])[HOST_NUMBER])
 
 
-DRAIN_SECONDS = 150
-"""The longest request, which a release waits for before it stops what served."""
+EDGE_GRACE_SECONDS = 30
+"""Time that the host gives a container to stop beyond the longest request, as in infra/host/deploy.py."""
 
 
 class ReleaseTimes(Group):
@@ -171,12 +170,6 @@ class ReleaseTimes(Group):
         description="How long a release waits for the certificate of a domain that has none yet, in seconds; a first "
         "try that failed is repeated after 60.",
     )
-
-    @property
-    def total_seconds(self) -> int:
-        """How long an `up` waits for a release: another one may be under way, and comes to its end first."""
-        steps = self.pull_seconds + self.once_seconds + self.ready_seconds + self.steady_seconds + self.watch_seconds
-        return 2 * (steps + self.certificate_seconds + DRAIN_SECONDS)
 
 
 class Updates(Group):
@@ -217,8 +210,8 @@ class Host(Group):
         | None
     ) = Field(
         default=None,
-        description="Machine image of the instance, which a change replaces; empty for the Amazon Linux 2023 that is "
-        "current when the instance is first created, also for those that replace it.",
+        description="Machine image of the instance; a change replaces the instance. If empty: the Amazon Linux 2023 "
+        "that was current at the first `up`, also for replacements.",
     )
     root_volume_gib: Annotated[int, Field(ge=8, le=1000)] = Field(
         default=20, description="Volume of the system and its images, in GiB."
@@ -301,7 +294,7 @@ class Jobs(Group):
 
 
 def _memories(legal: tuple[int, ...]) -> str:
-    """The legal memories of one cpu; ECS's long lists go in equal steps."""
+    """Return the legal memories of one cpu in words; ECS's long lists go in equal steps."""
     if len(legal) <= 4:
         return f"one of {', '.join(map(str, legal))}"
     return f"{legal[0]} to {legal[-1]} in steps of {legal[1] - legal[0]}"
@@ -318,7 +311,8 @@ class Worker(Group):
     ] = Field(default=3072, description="Memory of a task, in MiB.")
     desired_tasks: Annotated[int, Field(ge=0, le=3)] = Field(
         default=1,
-        description="Tasks that the service starts with, and that the bill counts, in number of tasks.",
+        description="Tasks that the service starts with. A later change has no effect on a service that exists, but "
+        "the bill counts it.",
     )
 
     @model_validator(mode="after")
@@ -330,7 +324,7 @@ class Worker(Group):
 
 
 class Logs(Group):
-    """What CloudWatch Logs keeps."""
+    """The logs in CloudWatch Logs."""
 
     retention_days: Annotated[int, Legal(f"one of {', '.join(map(str, LOG_RETENTION_DAYS))}")] = Field(
         default=30, description="How long logs are kept, in days."
@@ -346,7 +340,7 @@ class Logs(Group):
 
 
 class Budget(Group):
-    """What a month may cost."""
+    """The budget of a month."""
 
     monthly_usd: Annotated[int, Field(ge=1, le=100_000)] = Field(
         default=50, description="Budget of a month, in US dollars."
@@ -357,7 +351,7 @@ class Budget(Group):
 
 
 class Alerts(Group):
-    """Who is told when something is wrong."""
+    """The person who is told when something is wrong."""
 
     email: EmailAddress | None = Field(
         default=None,
@@ -367,13 +361,13 @@ class Alerts(Group):
 
 
 class Settings(Group):
-    """All that one stack may set, and the project and stack that it is for.
+    """The settings of one stack, with its project and name.
 
     A product's secrets and variables are fields too, which `settings_model` adds.
     """
 
     product: ClassVar[Product]
-    """What is deployed."""
+    """The product that the stack deploys."""
 
     project: StackName = Field(description="Name of the Pulumi project.")
     stack: StackName = Field(description="Name of the stack.")
@@ -383,19 +377,19 @@ class Settings(Group):
     account_id: Annotated[str, Field(pattern="^[0-9]{12}$"), Legal("12 digits, in quotes")] | None = Field(
         default=None, description="AWS account; when set, any other account is refused."
     )
-    registry: Registry = Field(description="Where images are kept.", json_schema_extra={"default": "its defaults"})
+    registry: Registry = Field(description="The registry of the images.", json_schema_extra={"default": "its defaults"})
     images: Images = Field(default=Images(), description="What is built, or taken, to run.")
     network: Network = Field(default=Network(), description="The network of the stack, and who may reach it.")
     host: Host = Field(default=Host(), description="The machine that the API runs on.")
     jobs: Jobs = Field(default=Jobs(), description="The queue between the API and the worker.")
     worker: Worker = Field(default=Worker(), description="The tasks that do the machine learning.")
-    logs: Logs = Field(default=Logs(), description="What CloudWatch Logs keeps.")
-    budget: Budget = Field(default=Budget(), description="What a month may cost.")
-    alerts: Alerts = Field(default=Alerts(), description="Who is told when something is wrong.")
+    logs: Logs = Field(default=Logs(), description="The logs in CloudWatch Logs.")
+    budget: Budget = Field(default=Budget(), description="The budget of a month.")
+    alerts: Alerts = Field(default=Alerts(), description="The person who is told when something is wrong.")
 
     @property
     def prefix(self) -> str:
-        """What the name of everything but repositories and parameters starts with: `<project>-<stack>`."""
+        """The start of every name but those of repositories and parameters: `<project>-<stack>`."""
         return f"{self.project}-{self.stack}"
 
     @property
@@ -439,18 +433,37 @@ class Settings(Group):
             if services[name].unless is None or not self.is_set(str(services[name].unless))
         }
 
+    @property
+    def service_secrets(self) -> tuple[str, ...]:
+        """The secrets of the services that the host runs, sorted."""
+        return tuple(sorted({secret for service in self.services.values() for secret in service.secrets}))
+
+    @property
+    def release_seconds(self) -> int:
+        """How long an `up` waits for a release: another one may be under way, and ends first."""
+        times = self.host.release
+        services = self.services.values()
+        # Services start one after another. A database is stopped before its successor starts.
+        starts = sum(times.once_seconds if service.once else times.ready_seconds for service in services)
+        stop = self.product.longest_request_seconds + EDGE_GRACE_SECONDS
+        restarts = stop * sum(service.stateful for service in services)
+        # A service that is not steady has its readiness limit once more.
+        proof = times.ready_seconds + times.steady_seconds + times.watch_seconds + times.certificate_seconds
+        # The old edge stops first, then the other old containers together.
+        drain = 2 * stop
+        return 2 * (times.pull_seconds + starts + restarts + proof + drain)
+
     def variable(self, name: str) -> str:
         """Return the value of one of the product's variables."""
         return str(getattr(self, attribute_of(name)))
 
     @property
     def owns_registry(self) -> bool:
-        """Whether the repositories are this stack's; otherwise it uses those of the stack
-        `registry.owner`."""
+        """Whether the repositories are this stack's; otherwise it uses those of the stack `registry.owner`."""
         return self.registry.owner == self.stack
 
     def build_secrets(self, environment: Mapping[str, str]) -> dict[str, str]:
-        """The values of the build secrets; raises SettingsError where a variable that holds one is not set."""
+        """Return the values of the build secrets. Raises SettingsError if the variable of one is not set."""
         missing = [
             f"{self.project}:images.buildSecrets.{secret} names the environment variable {variable}, which is not set; "
             f"set it where Pulumi runs, or leave {secret} out."
@@ -468,7 +481,7 @@ CHECKS: Mapping[str, tuple[Callable[[SecretStr], SecretStr], str]] = {
     "api-key": (checks.api_key, "an API key of 8 or more characters"),
     "password": (checks.password, "a password of 12 or more characters"),
 }
-"""How a secret is checked, and what it may be in words, by the word that product.yaml has for it."""
+"""The check of a secret, and its legal values in words, by its word in product.yaml."""
 DEFAULT_PORTS: Mapping[str, int] = {"postgres-url": 5432, "redis-url": 6379}
 """The ports of addresses that name none, by the kind of secret."""
 _MODELS: dict[int, tuple[Product, type[Settings]]] = {}

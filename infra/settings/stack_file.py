@@ -1,4 +1,4 @@
-"""A stack's YAML file as the engine reads it, for checks without the engine."""
+"""Read a stack's YAML file as Pulumi does, for checks without Pulumi."""
 
 import json
 from pathlib import Path
@@ -8,7 +8,7 @@ from infra.lib.yaml_file import YamlError, read_mapping
 
 
 def project_name(path: Path) -> str:
-    """The project's name in its Pulumi.yaml; raises SettingsError where there is none."""
+    """Return the project's name in its Pulumi.yaml. Raises SettingsError if there is none."""
     name = _read(path).get("name")
     if not isinstance(name, str):
         raise SettingsError([f"{path} has {shown(name)} for the name; it must be the project's, such as slipway."])
@@ -16,10 +16,10 @@ def project_name(path: Path) -> str:
 
 
 def read_values(path: Path, project: str) -> tuple[dict[str, str], frozenset[str]]:
-    """What the engine would hand to the program, and the keys whose values are encrypted (`secure:`).
+    """Return the values that Pulumi would give to the program, and the keys of encrypted values (`secure:`).
 
-    An encrypted value can be read by the engine only: its key is in the second and not in the first, and what
-    is encrypted inside a group is left out of the group. Raises SettingsError for a file that cannot be read.
+    Only Pulumi can read an encrypted value: its key is only in the second result, and a group is returned without its
+    encrypted entries. Raises SettingsError for a file that cannot be read.
     """
     config = _read(path).get("config") or {}
     if not isinstance(config, dict):

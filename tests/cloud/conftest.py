@@ -237,6 +237,11 @@ class Checkout:
                 document["config"][key] = value
         file.write_text(yaml.safe_dump(document))
 
+    def setting(self, key: str, stack: str) -> dict[str, Any]:
+        """Return a group of a stack's settings file; empty if there is none."""
+        group: dict[str, Any] = yaml.safe_load((self.root / f"Pulumi.{stack}.yaml").read_text())["config"].get(key, {})
+        return group
+
     def set_secret(self, key: str, value: str, stack: str = "local") -> None:
         """Set a secret of a stack, encrypted, as a person does."""
         variables = self.cloud.variables(self.tools.bin, self.tools.pulumi_home)

@@ -58,6 +58,8 @@ ENTRIES: dict[str, dict[str, Any]] = {
     },
 }
 
+ROOMY = {"instanceType": "t2.medium"}
+
 
 @pytest.fixture(scope="module")
 def extended(checkout: Checkout, committed: dict[str, Any]) -> Iterator[Checkout]:
@@ -74,6 +76,9 @@ def extended(checkout: Checkout, committed: dict[str, Any]) -> Iterator[Checkout
     (checkout.root / "images" / "etl" / "Dockerfile").write_text(DOCKERFILE)
     (checkout.root / "images" / "etl" / "load.py").write_text("print('loaded')\n")
     checkout.configure({"slipway:sentryDsn": "a-dsn-of-ours"})
+    for stack in ("local", "dev", "prod"):
+        # The databases leave no memory of a t2.small for one more service.
+        checkout.configure({"slipway:host": checkout.setting("slipway:host", stack) | ROOMY}, stack)
     yield checkout
     checkout.restore()
 

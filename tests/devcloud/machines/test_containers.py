@@ -6,7 +6,7 @@ from itertools import pairwise
 
 import pytest
 
-from devcloud.machines.containers import Door, Place, Wanted, create, files, states
+from devcloud.machines.containers import Door, Place, Wanted, create, files, name_of, states, update
 from devcloud.machines.image import boot
 from devcloud.machines.reconcile import to_do
 
@@ -40,6 +40,13 @@ def test_a_host_has_what_amazon_linux_and_its_kernel_leave_of_the_memory_and_no_
     arguments = create(PLACE, WANTED)
     assert values(arguments, "--memory") == values(arguments, "--memory-swap") == ["1810m"]
     assert values(arguments, "--cpus") == ["1"]
+
+
+def test_an_instance_of_another_type_has_that_ones_limits() -> None:
+    arguments = update(PLACE, replace(WANTED, memory_mib=4096, cpus=2))
+    assert arguments[0] == "update"
+    assert (values(arguments, "--memory"), values(arguments, "--cpus")) == (["3858m"], ["2"])
+    assert arguments[-1] == name_of(PLACE, WANTED.id)
 
 
 def test_ports_are_published_on_the_elastic_address_alone() -> None:

@@ -251,13 +251,9 @@ def test_expired_credentials_are_one_sentence() -> None:
 
 def test_a_replaced_host_is_waited_for_before_it_is_asked() -> None:
     host = ScriptedHost([("verify", {"state": "serving", "serves": {"api": DIGEST}})], online_after=60)
-    assert gate(host).verify(TEXT) == {"api": DIGEST}
+    gate(host).verify(TEXT)
     assert host.now >= 60
-
-
-def test_what_serves_is_returned_by_service() -> None:
-    host = ScriptedHost([("verify", {"state": "serving", "serves": {"api": DIGEST}})])
-    assert gate(host).verify(TEXT) == {"api": DIGEST}
+    assert not host.answers
 
 
 def test_a_missing_certificate_is_said_at_every_up() -> None:
@@ -276,7 +272,7 @@ def test_a_host_that_serves_another_release_is_handed_ours_again() -> None:
             ("verify", {"state": "serving", "serves": {"api": DIGEST}}),
         ]
     )
-    assert gate(host).verify(TEXT) == {"api": DIGEST}
+    gate(host).verify(TEXT)
     assert not host.answers
 
 

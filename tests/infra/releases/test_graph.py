@@ -60,6 +60,7 @@ def test_the_stacks_names_and_limits_are_in_it() -> None:
         "updates": {"day": "Sun", "hour": 3},
         "backups": {"hour": 2, "keep": 7},
         "seconds": {
+            "agent": 600,
             "pull": 300,
             "once": 120,
             "ready": 45,

@@ -10,7 +10,7 @@ import pytest
 from botocore.exceptions import EndpointConnectionError
 from botocore.stub import Stubber
 
-from infra.releases.run_command import Host, HostAwayError, HostError
+from infra.releases.run_command import Host, HostAwayError, RunCommandError
 
 INSTANCE = "i-0123456789abcdef0"
 COMMAND = "11111111-2222-3333-4444-555555555555"
@@ -109,7 +109,9 @@ def test_a_command_that_never_ends_is_away(answers: Stubber, host: Host) -> None
 
 def test_a_refusal_of_aws_is_an_error_that_asking_again_does_not_mend(answers: Stubber, host: Host) -> None:
     answers.add_client_error("send_command", "AccessDeniedException", "not authorized to perform: ssm:SendCommand")
-    with pytest.raises(HostError, match="AWS refused SendCommand: AccessDeniedException: not authorized") as caught:
+    with pytest.raises(
+        RunCommandError, match="AWS refused SendCommand: AccessDeniedException: not authorized"
+    ) as caught:
         host.ask("7", "status")
     assert not isinstance(caught.value, HostAwayError)
 
@@ -118,14 +120,14 @@ def test_a_refusal_of_aws_is_an_error_that_asking_again_does_not_mend(answers: S
 def test_a_program_without_a_report_is_named(answers: Stubber, host: Host, printed: str) -> None:
     send(answers)
     invocation(answers, "Success", out=printed)
-    with pytest.raises(HostError, match="printed no report"):
+    with pytest.raises(RunCommandError, match="printed no report"):
         host.ask("7", "status")
 
 
 def test_a_program_that_failed_says_how(answers: Stubber, host: Host) -> None:
     send(answers)
     invocation(answers, "Failed", err="first line\nOSError: no space left\n", code=1)
-    with pytest.raises(HostError, match="ended as Failed, exit code 1: OSError: no space left"):
+    with pytest.raises(RunCommandError, match="ended as Failed, exit code 1: OSError: no space left"):
         host.ask("7", "status")
 
 
@@ -144,14 +146,14 @@ def test_the_programs_own_sentence_is_the_error(answers: Stubber, host: Host) ->
     send(answers)
     out = json.dumps({"error": "The release names no service."})
     invocation(answers, "Failed", out=out, err="failed to run commands: exit status 1", code=1)
-    with pytest.raises(HostError, match=r"^The release names no service\.$"):
+    with pytest.raises(RunCommandError, match=r"^The release names no service\.$"):
         host.ask("7", "status")
 
 
 def test_the_agents_own_line_does_not_hide_the_programs(answers: Stubber, host: Host) -> None:
     send(answers)
     invocation(answers, "Failed", err="OSError: no space left\nfailed to run commands: exit status 1", code=1)
-    with pytest.raises(HostError, match="exit code 1: OSError: no space left"):
+    with pytest.raises(RunCommandError, match="exit code 1: OSError: no space left"):
         host.ask("7", "status")
 
 

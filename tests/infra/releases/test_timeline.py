@@ -13,6 +13,7 @@ STEPS = {
     "caddy": 1.0,
     "verify": 0.5,
     "steady": 6.0,
+    "certificate": 2.0,
     "turn": 0.1,
     "watch": 5.0,
 }
@@ -21,7 +22,7 @@ STEPS = {
 def test_each_step_counts_to_one_phase_and_none_is_lost() -> None:
     found = timeline.phases(STEPS, ["migrate"])
     assert found == pytest.approx(
-        {"prepare": 0.5, "pull": 3.0, "migrate": 2.4, "start": 7.0, "verify": 6.5, "switch": 5.1}
+        {"prepare": 0.5, "pull": 3.0, "migrate": 2.4, "start": 7.0, "verify": 8.5, "switch": 5.1}
     )
     assert list(found) == ["prepare", "pull", "migrate", "start", "verify", "switch"]
     assert sum(found.values()) == pytest.approx(sum(STEPS.values()))
@@ -35,7 +36,7 @@ def test_the_line_says_all_of_it_and_is_read_again() -> None:
     found = timeline.phases(STEPS, ["migrate"])
     told = timeline.line(found)
     assert told == (
-        "took prepare 0.5 s, pull 3.0 s, migrate 2.4 s, start 7.0 s, verify 6.5 s, switch 5.1 s: 24.5 s in all"
+        "took prepare 0.5 s, pull 3.0 s, migrate 2.4 s, start 7.0 s, verify 8.5 s, switch 5.1 s: 26.5 s in all"
     )
     assert timeline.read(told) == pytest.approx(found)
 

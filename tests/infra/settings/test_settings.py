@@ -10,8 +10,9 @@ from typing import Any
 import pytest
 
 from infra import ROOT
+from infra.host.deploy import EDGE_GRACE_SECONDS
 from infra.lib.aws_limits import FARGATE_MEMORY_MIB
-from infra.settings import Settings, SettingsError, load, load_file
+from infra.settings import Settings, SettingsError, load, load_file, models
 from infra.settings import reference as module
 
 CERTIFICATE = "-----BEGIN CERTIFICATE-----\nMAA=\n-----END CERTIFICATE-----\n"
@@ -76,6 +77,20 @@ def test_a_worker_may_carry_several_models_the_first_of_which_it_uses() -> None:
     found = settings({"images": {"models": [WHEEL, RANDOM, HUB | {"name": "third", "export": "float32"}]}})
     assert [model.name for model in found.images.models] == ["m", "random-bert", "third"]
     assert [model.export for model in found.images.models] == ["int8", "int8", "float32"]
+
+
+def test_a_release_is_waited_for_as_long_as_two_may_take() -> None:
+    stop = settings().product.longest_request_seconds + EDGE_GRACE_SECONDS
+    proof_and_drain = 90 + 6 + 5 + 90 + 2 * stop
+    assert settings().release_seconds == 2 * (300 + 120 + 4 * 90 + proof_and_drain)
+    given = {"slipway:databasePassword": PASSWORD, "slipway:openaiApiKey": f"sk-{PASSWORD}"}
+    hosted = load("slipway", "dev", given, ROOT)
+    assert hosted.release_seconds == 2 * (300 + 120 + 6 * 90 + 2 * stop + proof_and_drain)
+    assert settings({"host": {"release": {"readySeconds": 100}}}).release_seconds == settings().release_seconds + 100
+
+
+def test_the_wait_for_a_release_counts_the_hosts_time_to_stop_a_container() -> None:
+    assert models.EDGE_GRACE_SECONDS == EDGE_GRACE_SECONDS
 
 
 @pytest.mark.parametrize(("zones", "expected"), [(2, 2), (3, 3)])

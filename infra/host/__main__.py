@@ -1,5 +1,0 @@
-"""Run a command of the host: `python -m infra.host COMMAND ARGUMENT`."""
-
-from infra.host.cli import main
-
-main()
