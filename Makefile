@@ -1,7 +1,8 @@
 # Slipway. `make up` and `make test` do all the set-up; README.md says more.
 #   STACK=local|dev|prod|...   the stack (default: local)
-#   CLOUD=default              the cloud on this machine that it runs on (status, logs, restart, open, promote, releases,
-#                              rollback: CLOUD=aws for the account that the shell's credentials and Pulumi's backend name)
+#   CLOUD=default              the cloud on this machine that it runs on (status, logs, restart, backup, backups,
+#                              restore, open, promote, releases, rollback: CLOUD=aws for the account that the shell's
+#                              credentials and Pulumi's backend name)
 #   ARGS=...                   more arguments for Pulumi, such as ARGS=--expect-no-changes
 #   V=1                        print each command that runs
 PYTHON ?= python3
@@ -19,9 +20,9 @@ SLOW = $(RUN) pytest -m '(cloud or services) and not soak'
 DEVCLOUD = $(RUN) devcloud --cloud $(CLOUD) --stack $(STACK)
 
 .DEFAULT_GOAL := help
-.PHONY: help up preview refresh build down clean status logs restart open cloud-status cloud-logs outputs env promote \
-	releases rollback builder validate cache clean-cache stop-builder toolchain test test-cloud test-services soak unit \
-	unit-half unit-rest contract check hooks format lock generate base base-version report dev bench
+.PHONY: help up preview refresh build down clean status logs restart backup backups restore open cloud-status \
+	cloud-logs outputs env promote releases rollback builder validate cache clean-cache stop-builder toolchain test \
+	test-cloud test-services soak unit unit-half unit-rest contract check hooks format lock generate base base-version report dev bench
 
 help: ## List the commands
 	@grep -hE '^[a-z-]+:.*## ' $(MAKEFILE_LIST) | sed -E 's/:.*## /\t/' | expand -t 16
@@ -50,6 +51,12 @@ logs: ## Show the end of every service's log on the stack's host, or more of one
 	$(DEVCLOUD) logs $(SERVICE)
 restart: ## Restart one service on the stack's host; its requests fail until it is back (SERVICE=api)
 	$(DEVCLOUD) restart $(SERVICE)
+backup: ## Dump the data of the stack's host now, beside the nightly dumps
+	$(DEVCLOUD) backup
+backups: ## List the dumps on the stack's host, the newest first
+	$(DEVCLOUD) backups
+restore: ## Replace the data on the stack's host by a dump, by default the newest (FROM=20261128T020000Z)
+	$(DEVCLOUD) restore --from "$(FROM)"
 open: ## Print the address of the stack's page, and open it if there is a browser
 	$(DEVCLOUD) open
 cloud-status: ## Show the processes of the cloud on this machine, and its stacks

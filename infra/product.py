@@ -124,6 +124,17 @@ class Probe(Entry):
     )
 
 
+class Backup(Entry):
+    """The commands that back up the data of a service, run in its container."""
+
+    dump: Annotated[Command, Field(min_length=1)] = Field(
+        description="Command that writes all data to its standard output."
+    )
+    restore: Annotated[Command, Field(min_length=1)] = Field(
+        description="Command that replaces the data, all of it or nothing, by a dump from its standard input."
+    )
+
+
 class Service(Entry):
     """A container of the API host."""
 
@@ -189,6 +200,10 @@ class Service(Entry):
         "that gives a database the password of the container's environment.",
     )
 
+    backup: Backup | None = Field(
+        default=None, description="How its data is dumped each night and restored; empty for no backup."
+    )
+
     @model_validator(mode="after")
     def _is_one_thing(self) -> Self:
         if (self.image is None) == (self.external is None):
@@ -207,6 +222,8 @@ class Service(Entry):
             raise self.wrong("check", "left out of what runs once or answers HTTP, which has ready and probes")
         if self.once and self.on_start:
             raise self.wrong("on_start", "left out of what runs once")
+        if self.backup and (self.once or self.volume is None):
+            raise self.wrong("backup", "left out of what has no volume or runs once")
         if stranger := next((name for name in self.secret_variables if name not in self.secrets), None):
             raise self.wrong("secret_variables", f"variables of its own secrets, but {stranger} is none of them")
         return self

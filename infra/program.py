@@ -211,7 +211,7 @@ def _watched(settings: Settings) -> alarms.Watched:
         # Certificates are on the data volume too.
         data_volume=settings.host.domain is not None or any(service.volume for service in settings.services.values()),
         certificate=settings.host.domain is not None,
-        backup=False,
+        backup=any(service.backup for service in settings.services.values()),
     )
 
 

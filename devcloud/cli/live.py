@@ -103,6 +103,43 @@ def restart(command: Command, service: str) -> None:
     say(f"{service} of stack {stack.name} was restarted")
 
 
+@cli.command()
+def backup(command: Command) -> None:
+    """Dump the data of the stack's host now, beside the nightly dumps."""
+    stack = live(command, command.stack_name)
+    say(f"stack {stack.name} has the dump {stack.backup()}")
+
+
+@cli.command()
+def backups(command: Command) -> None:
+    """List the dumps on the stack's host, the newest first."""
+    stack = live(command, command.stack_name)
+    for subject, text in dumped(stack.backups()):
+        row(subject, text)
+
+
+def dumped(report: Mapping[str, Any]) -> Iterator[tuple[str, str]]:
+    """Yield the rows of a host's report on its dumps."""
+    for name, size in sorted(report["dumps"].items(), reverse=True):
+        made = datetime.strptime(name, "%Y%m%dT%H%M%SZ").replace(tzinfo=UTC).timestamp()
+        age = max(0.0, report["now"] - made)
+        yield name, f"{size / 1e6:.2f} MB, {age / 3600:.1f} hours old"
+    if not report["dumps"]:
+        yield "dumps", "none yet"
+    if report["underWay"]:
+        yield "under way", "a backup or a restore"
+    if (last := report["last"]) and last["error"]:
+        yield "FAILED", f"the last {last['work']}, of {last['dump']}: {last['error']}"
+
+
+@cli.command()
+@click.option("--from", "dump", metavar="DUMP", default="", help="Name of the dump, as `backups` lists it.")
+def restore(command: Command, dump: str) -> None:
+    """Replace the data on the stack's host by a dump, by default the newest."""
+    stack = live(command, command.stack_name)
+    say(f"stack {stack.name} has the data of the dump {stack.restore(dump)}")
+
+
 @cli.command("open")
 def open_page(command: Command) -> None:
     """Print the address of the stack's page, and open it if there is a browser."""

@@ -11,7 +11,7 @@ from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import Any
 
-from infra.host import boot, commands, graph, updates
+from infra.host import backups, boot, commands, graph, updates
 from infra.host.aws import METADATA, Client
 from infra.host.host import Host
 from infra.host.machine import Linux
@@ -24,6 +24,9 @@ WITH_ARGUMENT: dict[str, Callable[[Host, str], dict[str, Any]]] = {
     "verify": commands.verify,
     "logs": commands.logs,
     "restart": commands.restart,
+    "backup": backups.backup,
+    "backups": backups.backups,
+    "restore": backups.restore,
 }
 PUBLIC = tuple(sorted([*WITH_ARGUMENT, "status"]))
 """The commands that RunCommand may send: the SSM document, which names them too, refuses any other."""
@@ -32,6 +35,8 @@ INTERNAL: dict[str, Callable[[Host], None]] = {
     "boot": boot.boot,
     "tend": boot.tend,
     "update": updates.update,
+    "dump": backups.dump,
+    "load": backups.load,
 }
 """The commands that units of systemd run: they report by their exit code, so that systemd starts them again."""
 

@@ -146,7 +146,9 @@ def restart(host: Host, argument: str) -> dict[str, Any]:
     service = str(_object(argument, "service")["service"])
     with host.store.lock(wait=False) as free:
         if not free:
-            raise HostError(f"{service} was not restarted, because a release is under way: try again after it.")
+            raise HostError(
+                f"{service} was not restarted, because a release or a backup is under way: try again after it."
+            )
         container = _container(host, service)
         seconds = min(round(host.graph.seconds.request), RESTART_SECONDS)
         host.must(docker.restart(container, seconds), f"Restarting {service}", seconds=RESTART_PATIENCE)

@@ -80,9 +80,12 @@ def run(container: Container) -> list[str]:
     return [*command, container.image, *container.command]
 
 
-def execute(name: str, command: Sequence[str]) -> list[str]:
-    """Return the command that runs another one in a container, with the container's user and environment."""
-    return ["docker", "exec", name, *command]
+def execute(name: str, command: Sequence[str], *, interactive: bool = False) -> list[str]:
+    """Return the command that runs another one in a container, with the container's user and environment.
+
+    An interactive one reads the standard input.
+    """
+    return ["docker", "exec", *(["--interactive"] if interactive else []), name, *command]
 
 
 def promote(names: Sequence[str]) -> list[str]:

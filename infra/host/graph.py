@@ -61,6 +61,10 @@ class Service:
     on_start: tuple[str, ...] = ()
     """The command that is run in its container each time that it was started and is ready."""
     tmpfs: tuple[str, ...] = ()
+    dump: tuple[str, ...] = ()
+    """The command that writes all its data to the standard output; empty if it is not backed up."""
+    restore: tuple[str, ...] = ()
+    """The command that replaces its data by a dump from the standard input."""
 
     @property
     def health_path(self) -> str:
@@ -115,6 +119,16 @@ class Updates:
 
 
 @dataclass(frozen=True)
+class Backups:
+    """The nightly dump."""
+
+    hour: int
+    """In UTC."""
+    keep: int
+    """How many dumps are kept."""
+
+
+@dataclass(frozen=True)
 class Graph:
     """All services of a stack's host."""
 
@@ -132,6 +146,7 @@ class Graph:
     seconds: Seconds
     updates: Updates | None
     """None if they are off."""
+    backups: Backups
     data_volume: DataVolume
     services: Mapping[str, Service]
     tls: Tls | None
@@ -170,6 +185,7 @@ def parse(document: Mapping[str, Any]) -> Graph:
         memory_mib=document["memoryMib"],
         seconds=Seconds(**document["seconds"]),
         updates=Updates(**document["updates"]) if document["updates"] else None,
+        backups=Backups(**document["backups"]),
         data_volume=DataVolume(**document["dataVolume"]),
         services={name: _service(name, entry) for name, entry in sorted(document["services"].items())},
         tls=Tls(**document["tls"]) if document["tls"] else None,
@@ -209,4 +225,6 @@ def _service(name: str, entry: Mapping[str, Any]) -> Service:
         check=tuple(entry["check"]),
         on_start=tuple(entry["onStart"]),
         tmpfs=tuple(entry["tmpfs"]),
+        dump=tuple(entry["dump"]),
+        restore=tuple(entry["restore"]),
     )

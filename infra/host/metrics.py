@@ -5,7 +5,7 @@ from __future__ import annotations
 import json
 from collections.abc import Iterator
 
-from infra.host import commands, data, docker, tls
+from infra.host import backups, commands, data, docker, tls
 from infra.host.aws import AwsError, Datum
 from infra.host.host import Host
 from infra.host.outcome import HostError
@@ -41,6 +41,8 @@ def measure(host: Host, since: float, until: float) -> Iterator[Datum]:
     if data.is_mounted(host):
         used = host.machine.disk_used_percent(str(data.FOLDER))
         yield Datum("DiskUsedPercent", used, "Percent", {"Volume": "data"})
+    if any(service.dump for service in host.graph.services.values()):
+        yield Datum("BackupAgeHours", backups.age_hours(host), "None")
     yield Datum("FailedReleases", sum(1 for verdict in host.store.verdicts(since, until) if verdict["cause"]))
     try:
         serving, errors, restarts = _serves(host), _server_errors(host, since, until), _restarts(host)

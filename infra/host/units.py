@@ -5,7 +5,7 @@ from __future__ import annotations
 import sys
 from collections.abc import Mapping
 
-from infra.host.graph import Updates
+from infra.host.graph import Backups, Updates
 from infra.host.host import Host
 from infra.host.outcome import HostError
 
@@ -13,6 +13,9 @@ RELEASE_UNIT = "slipway-release"
 START_TRIES = 10
 RUNNING_STATES = ("active", "activating")
 UPDATE_SERVICE, UPDATE_TIMER = "slipway-update.service", "slipway-update.timer"
+BACKUP_SERVICE, BACKUP_TIMER = "slipway-backup.service", "slipway-backup.timer"
+BACKUP_UNIT = "slipway-data"
+"""Of a backup or restore by hand."""
 
 
 def texts(python: str, program: str) -> Mapping[str, str]:
@@ -88,6 +91,36 @@ WantedBy=timers.target
     }
 
 
+def backup_texts(python: str, program: str, backups: Backups) -> Mapping[str, str]:
+    """Return the unit files of the nightly dump by name."""
+    return {
+        BACKUP_SERVICE: f"""[Unit]
+Description=Slipway: dump the data
+After=docker.service
+# A release or a boot may be under way: tries for two hours.
+StartLimitIntervalSec=7200
+StartLimitBurst=12
+
+[Service]
+Type=oneshot
+ExecStart={python} {program} dump
+Restart=on-failure
+RestartSec=600
+""",
+        BACKUP_TIMER: f"""[Unit]
+Description=Slipway: dump the data each night
+
+[Timer]
+OnCalendar=*-*-* {backups.hour:02}:00:00 UTC
+# A host that was stopped at that hour makes up for it.
+Persistent=true
+
+[Install]
+WantedBy=timers.target
+""",
+    }
+
+
 def run_release(python: str, program: str) -> list[str]:
     """Return the command that carries out the open release in a unit of its own.
 
@@ -105,16 +138,16 @@ def run_release(python: str, program: str) -> list[str]:
     return ["systemd-run", "--collect", "--unit", RELEASE_UNIT, *options, python, program, "resume"]
 
 
-def is_active() -> list[str]:
-    """Return the command that prints the state of the release's unit."""
-    return ["systemctl", "is-active", RELEASE_UNIT]
+def is_running(host: Host, unit: str) -> bool:
+    """Return True if a unit runs, or waits for its restart."""
+    return host.machine.run(["systemctl", "is-active", unit]).stdout.strip() in RUNNING_STATES
 
 
 def start_release(host: Host) -> None:
     """Carry out the open release in its unit, unless that runs already. Raises HostError."""
     for attempt in range(START_TRIES):
         # A unit that waits for its restart is `activating`, and goes on by itself; systemd-run would refuse its name.
-        if host.machine.run(is_active()).stdout.strip() in RUNNING_STATES:
+        if is_running(host, RELEASE_UNIT):
             return
         # The unit of the release before may still be ending.
         done = host.machine.run(run_release(sys.executable, host.store.open_program() or host.program))
@@ -134,13 +167,20 @@ def install(host: Host) -> None:
         host.must(["systemctl", "daemon-reload"], "Reloading systemd")
         host.must(["systemctl", "enable", "slipway-boot.service"], "Enabling the start at boot")
         host.must(["systemctl", "enable", "--now", "slipway-tend.timer"], "Enabling the timer")
-    if updates is None:
-        _remove_updates(host)
-    elif _write(host, update_texts(python, program, updates)):
+    _set_timer(host, UPDATE_TIMER, update_texts(python, program, updates) if updates else {}, "security updates")
+    dumped = any(service.dump for service in host.graph.services.values())
+    _set_timer(host, BACKUP_TIMER, backup_texts(python, program, host.graph.backups) if dumped else {}, "backups")
+
+
+def _set_timer(host: Host, timer: str, units: Mapping[str, str], purpose: str) -> None:
+    """Have a timer and its service run as in their unit files, or not at all without those. Raises HostError."""
+    if not units:
+        _remove(host, timer, purpose)
+    elif _write(host, units):
         host.must(["systemctl", "daemon-reload"], "Reloading systemd")
-        host.must(["systemctl", "enable", UPDATE_TIMER], "Enabling security updates")
+        host.must(["systemctl", "enable", timer], f"Enabling {purpose}")
         # A timer that runs keeps its old time otherwise.
-        host.must(["systemctl", "restart", UPDATE_TIMER], "Starting the timer of security updates")
+        host.must(["systemctl", "restart", timer], f"Starting the timer of {purpose}")
 
 
 def _write(host: Host, units: Mapping[str, str]) -> bool:
@@ -155,12 +195,12 @@ def _write(host: Host, units: Mapping[str, str]) -> bool:
     return changed
 
 
-def _remove_updates(host: Host) -> None:
-    """Turn security updates off, if they were on. Raises HostError."""
-    files = [host.store.units / name for name in (UPDATE_TIMER, UPDATE_SERVICE)]
+def _remove(host: Host, timer: str, purpose: str) -> None:
+    """Remove a timer and its service, if they are there. Raises HostError."""
+    files = [host.store.units / name for name in (timer, timer.replace(".timer", ".service"))]
     if not any(file.exists() for file in files):
         return
-    host.must(["systemctl", "disable", "--now", UPDATE_TIMER], "Disabling security updates")
+    host.must(["systemctl", "disable", "--now", timer], f"Disabling {purpose}")
     for file in files:
         file.unlink(missing_ok=True)
     host.must(["systemctl", "daemon-reload"], "Reloading systemd")

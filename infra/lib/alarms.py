@@ -307,6 +307,6 @@ _BACKUP = Alarm(
     threshold=30,
     missing="missing",
     meaning="The last good backup of the database is at least 30 hours old.",
-    remedy="Run the command `backup` of the host and read its error.",
+    remedy="`make backups` has the last error; free the volume or correct the cause, then run `make backup`.",
     reason="Backups are nightly: 24 hours, and six for one that runs late.",
 )

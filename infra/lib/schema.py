@@ -54,7 +54,10 @@ class Group(BaseModel):
 
     def wrong(self, attribute: str, right: str) -> PydanticCustomError:
         """Return the error of a validator of the whole group, for one of its attributes."""
-        return wrong(right, key=f".{key_of(type(self), attribute)}", value=getattr(self, attribute))
+        value = getattr(self, attribute)
+        if isinstance(value, BaseModel):
+            value = value.model_dump(mode="json", exclude_unset=True)
+        return wrong(right, key=f".{key_of(type(self), attribute)}", value=value)
 
 
 def named(defaults: Mapping[str, object]) -> BeforeValidator:

@@ -78,7 +78,7 @@ def stand_in(settings: Settings) -> Wiring:
 
 def graph(settings: Settings, wiring: Wiring) -> dict[str, object]:
     """Return the graph as the host's program is packed with it."""
-    times, updates = settings.host.release, settings.host.updates
+    times, updates, backups = settings.host.release, settings.host.updates, settings.host.backups
     # Without digests these are the repositories, and the whole references of images from outside.
     images = references(settings, wiring.repositories)
     return {
@@ -103,6 +103,7 @@ def graph(settings: Settings, wiring: Wiring) -> dict[str, object]:
             "request": settings.product.longest_request_seconds,
         },
         "updates": {"day": updates.day, "hour": updates.hour} if updates.enabled else None,
+        "backups": {"hour": backups.hour, "keep": backups.keep},
         "dataVolume": {"id": wiring.data_volume_id, "device": DATA_DEVICE},
         "tls": _tls(settings),
         "services": {name: {"image": images[name], **_service(settings, wiring, name)} for name in settings.services},
@@ -158,6 +159,8 @@ def _service(settings: Settings, wiring: Wiring, name: str) -> dict[str, object]
         "check": list(service.check),
         "onStart": list(service.on_start),
         "tmpfs": list(service.tmpfs),
+        "dump": list(service.backup.dump) if service.backup else [],
+        "restore": list(service.backup.restore) if service.backup else [],
         "user": service.user,
         "ready": _ready(service),
         "health": service.health,

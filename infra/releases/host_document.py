@@ -20,7 +20,7 @@ MAX_DOCUMENT_BYTES = 64 * 1024
 """SSM's limit, which also counts the parameters of each run (API reference, CreateDocument)."""
 PARAMETER_BYTES = 4 * -(-MAX_PARAMETER_BYTES // 3) + 200
 """The largest release in base64, which a run adds to the document, with the names of the parameters."""
-COMMANDS = ("follow", "logs", "restart", "status", "submit", "verify")
+COMMANDS = ("backup", "backups", "follow", "logs", "restart", "restore", "status", "submit", "verify")
 """The program's commands for whoever may use the document; its others are for systemd's units on the host."""
 LINE = 4096
 """Characters of base64 on one line of the script."""

@@ -1,5 +1,6 @@
 """Ask a stack that is up: its host by RunCommand, the worker's service, and the queue."""
 
+import time
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from typing import Any
@@ -15,6 +16,7 @@ from infra.releases.run_command import Host, HostAwayError, RunCommandError
 
 WAITING, TAKEN = "ApproximateNumberOfMessages", "ApproximateNumberOfMessagesNotVisible"
 """The attributes of a queue that count its messages."""
+BACKUP_POLL_SECONDS = 2
 
 
 class LiveError(InputError):
@@ -60,6 +62,34 @@ class LiveStack:
     def restart(self, service: str) -> None:
         """Restart a service, whose requests fail until it is back. Raises LiveError."""
         self._ask(self._with(service), "restart", {"service": service})
+
+    def backups(self) -> dict[str, Any]:
+        """Return the dumps of the host and how the last backup or restore ended. Raises LiveError."""
+        return self._ask(self._release(), "backups", {})
+
+    def backup(self) -> str:
+        """Make a dump, wait for its end and return its name. Raises LiveError."""
+        return self._finished("backup", {})
+
+    def restore(self, dump: str) -> str:
+        """Restore a dump, the newest if none is named, wait for the end and return its name. Raises LiveError."""
+        return self._finished("restore", {"dump": dump})
+
+    def _finished(self, command: str, argument: Mapping[str, object]) -> str:
+        """Start a backup or restore and wait until the host reports its end. Raises LiveError."""
+        began = self._ask(self._release(), command, argument)["at"]
+        while True:
+            report = self.backups()
+            last = report["last"]
+            if last and last["work"] == command and last["at"] >= began:
+                if last["error"]:
+                    raise LiveError(f"The {command} of {last['dump']} failed on the host: {last['error']}")
+                return str(last["dump"])
+            if not report["underWay"]:
+                raise LiveError(
+                    f"The {command} ended without a result: read `journalctl -u slipway-data` in a shell on the host."
+                )
+            time.sleep(BACKUP_POLL_SECONDS)
 
     def worker(self) -> Worker | None:
         """Return the counts of the worker and its queue; None for a stack without one. Raises LiveError."""

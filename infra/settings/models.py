@@ -188,6 +188,15 @@ class Updates(Group):
     )
 
 
+class Backups(Group):
+    """The nightly dump of the databases on the host."""
+
+    hour: Annotated[int, Field(ge=0, le=23)] = Field(default=2, description="Hour in which the dump begins, in UTC.")
+    keep: Annotated[int, Field(ge=1, le=60)] = Field(
+        default=7, description="How many dumps are kept, on the data volume."
+    )
+
+
 class Host(Group):
     """The machine that the API runs on."""
 
@@ -251,6 +260,7 @@ class Host(Group):
     updates: Updates = Field(
         default=Updates(), description="The weekly window in which the host installs security updates."
     )
+    backups: Backups = Field(default=Backups(), description="The nightly dump of the databases on the host.")
 
     @model_validator(mode="after")
     def _port_is_free(self) -> Self:

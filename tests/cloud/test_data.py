@@ -139,6 +139,26 @@ def test_a_new_password_is_in_use_after_one_up_and_the_rows_are_there(database: 
     assert "password authentication failed" in database.host(login.format("local-dummy-password", container)).said
 
 
+def test_a_restored_dump_has_the_rows_up_to_it_also_on_a_replaced_host(database: Database) -> None:
+    first, checkout = database.add(), database.checkout
+    done = checkout.run("backup")
+    assert done.code == 0, done.said
+    name = done.said.split()[-1]
+    assert name in checkout.run("backups").said
+    second = database.add()
+    checkout.up("local", "--replace", "**::host")
+    replaced = Database(checkout, checkout.outputs())
+    assert replaced.has(first, second)
+    done = checkout.run("restore", "--from", name)
+    assert done.code == 0, done.said
+    assert replaced.has(first)
+    assert not replaced.has(second)
+    assert replaced.ready() == httpx.codes.UNAUTHORIZED
+    refused = checkout.run("restore", "--from", "20200101T000000Z")
+    assert refused.code == 1
+    assert "The host has no dump 20200101T000000Z; it has" in refused.said
+
+
 def test_a_replaced_host_finds_the_volume_and_its_rows(database: Database) -> None:
     row = database.add()
     database.checkout.up("local", "--replace", "**::host")

@@ -145,6 +145,19 @@ BAD: dict[str, tuple[Change, str]] = {
         'services.api.check is ["true"]; it must be left out of what runs once or answers HTTP, which has ready and '
         "probes.",
     ),
+    "a route of the edge": (
+        lambda data: data["services"]["caddy"].update(route={"path": "/edge"}),
+        'services.caddy.route is {"path": "/edge"}; it must be left out of the edge, which routes to the others.',
+    ),
+    "a backup without a volume": (
+        lambda data: data["services"]["redis"].update(backup={"dump": ["a"], "restore": ["b"]}),
+        'services.redis.backup is {"dump": ["a"], "restore": ["b"]}; it must be left out of what has no volume or runs '
+        "once.",
+    ),
+    "a backup that cannot be restored": (
+        lambda data: data["services"]["postgres"].update(backup={"dump": ["a"]}),
+        "services.postgres.backup.restore",
+    ),
     "a variable of another's secret": (
         lambda data: data["services"]["redis"].update(secret_variables={"database-url": "URL"}),
         'services.redis.secret_variables is {"database-url": "URL"}; it must be variables of its own secrets, but '

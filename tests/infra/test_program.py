@@ -616,3 +616,8 @@ def test_a_preview_can_compare_what_databases_on_the_host_are_made_from(run: Run
 def test_a_domain_is_watched_for_its_certificate(run: Run) -> None:
     added = {asked.name for asked in run("dev", {"slipway:host": {"domain": "labs.example.com"}})[0].all(ALARM)}
     assert added - {asked.name for asked in run()[0].all(ALARM)} == {"alarm-certificate", "alarm-disk-data"}
+
+
+def test_a_database_on_the_host_is_watched_for_its_backup(run: Run) -> None:
+    added = {asked.name for asked in run("dev", HOSTED)[0].all(ALARM)}
+    assert added - {asked.name for asked in run("dev")[0].all(ALARM)} == {"alarm-backup-old", "alarm-disk-data"}

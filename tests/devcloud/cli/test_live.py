@@ -35,6 +35,7 @@ class Stack(LiveStack):
 
     report: ClassVar[dict[str, Any]] = REPORT
     restarted: ClassVar[list[str]] = []
+    restored: ClassVar[list[str]] = []
 
     def status(self) -> dict[str, Any]:
         return self.report
@@ -46,6 +47,16 @@ class Stack(LiveStack):
         if service not in self.report["services"]:
             raise LiveError(f"no {service}")
         self.restarted.append(service)
+
+    def backup(self) -> str:
+        return "20270115T080000Z"
+
+    def restore(self, dump: str) -> str:
+        self.restored.append(dump)
+        return dump or self.backup()
+
+    def backups(self) -> dict[str, Any]:
+        return {"dumps": {self.backup(): 2_500_000}, "now": NOW + 7200, "underWay": False, "last": None}
 
     def worker(self) -> Worker | None:
         return Worker(desired=1, running=1, waiting=3, taken=1, dead=0)
@@ -120,6 +131,27 @@ def test_a_service_is_restarted_by_its_name(
     assert run(monkeypatch, "restart", "cache") == 1
     assert capsys.readouterr().err.endswith("\nno cache\n")
     assert run(monkeypatch, "restart") == 2
+
+
+def test_dumps_are_made_listed_and_restored(
+    monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    for arguments in (["backup"], ["backups"], ["restore"], ["restore", "--from", "20270114T080000Z"]):
+        assert run(monkeypatch, *arguments) == 0
+    said = capsys.readouterr().err
+    assert "stack local has the dump 20270115T080000Z\n" in said
+    assert "2.50 MB, 2.0 hours old\n" in said
+    assert said.endswith("stack local has the data of the dump 20270114T080000Z\n")
+    assert Stack.restored == ["", "20270114T080000Z"]
+
+
+def test_what_failed_and_what_is_under_way_is_listed() -> None:
+    last = {"work": "backup", "dump": "20270115T080000Z", "at": NOW, "error": "The volume is full."}
+    assert list(live.dumped({"dumps": {}, "now": NOW, "underWay": True, "last": last})) == [
+        ("dumps", "none yet"),
+        ("under way", "a backup or a restore"),
+        ("FAILED", "the last backup, of 20270115T080000Z: The volume is full."),
+    ]
 
 
 def test_the_page_is_opened_if_there_is_a_display(

@@ -62,6 +62,8 @@ def service(**changes: Any) -> dict[str, Any]:
         "check": [],
         "onStart": [],
         "tmpfs": [],
+        "dump": [],
+        "restore": [],
     }
     assert changes.keys() <= plain.keys()
     return {**plain, **changes}
@@ -108,6 +110,7 @@ def graph_json(services: Mapping[str, Any] | None = None, **changes: Any) -> dic
             "request": 130,
         },
         "updates": {"day": "Sun", "hour": 3},
+        "backups": {"hour": 2, "keep": 3},
         "tls": None,
         "dataVolume": {"id": VOLUME, "device": "/dev/sdf"},
         "services": {
@@ -247,6 +250,7 @@ class FakeAws:
 
 DATA_COMMANDS = (
     *("mountpoint", "test", "wipefs", "mkfs.ext4", "mkdir", "mount", "resize2fs", "install", "touch", "rm"),
+    *("bash", "find", "mv", "sync"),
 )
 OPTIONS_ALONE = {"--detach", "--read-only"}
 
@@ -304,6 +308,13 @@ class FakeMachine:
     """The device with the data."""
     folders: set[str] = field(default_factory=set)
     """Folders on the data volume."""
+    files: dict[str, str] = field(default_factory=dict)
+    """Dumps on the data volume: the data of their time, by path."""
+    content: str = ""
+    """The data of the services that are dumped."""
+    full: bool = False
+    """Whether the data volume has no room."""
+    backup_unit: bool = False
     updates: list[str] = field(default_factory=list)
     """Packages with security updates."""
     needs_restart: bool = False
@@ -512,7 +523,8 @@ class FakeMachine:
             return Done(1, "", f"Error response from daemon: Container {name} is not running")
         one.executed.append(words)
         if one.behaviour.failing == words[0] or self.time < one.started + one.behaviour.ready_after:
-            return Done(2, "", f"{words[0]}: no attempt")
+            more = "\nCommand was: DROP" if words[0] == "pg_restore" else ""
+            return Done(2, "", f"{words[0]}: no attempt{more}")
         return Done(0, "", "")
 
     def _ps(self, command: list[str]) -> Done:
@@ -608,7 +620,7 @@ class FakeMachine:
         if command[0] == "iptables":
             return self._iptables(command)
         if command[0] in DATA_COMMANDS:
-            return self._data(command)
+            return self._dumps(command) or self._data(command)
         if command[0] == sys.executable and self.other_program:
             self.other_program(command)
             return Done(0, "", "")
@@ -617,6 +629,9 @@ class FakeMachine:
         if command[0] == "dnf":
             return self._dnf(command[1:])
         assert command[0] == "systemd-run", command
+        if "slipway-data" in command:
+            taken, self.backup_unit = self.backup_unit, True
+            return Done(1, "", "Unit slipway-data.service already exists.") if taken else Done(0, "", "")
         if self.unit_active or self.unit_restarts_at is not None:
             return Done(1, "", "Failed to start transient service unit: Unit slipway-release.service already exists.")
         self.unit_active = True
@@ -642,10 +657,42 @@ class FakeMachine:
             return Done(1 if self.restarts_fail else 0, "", "Failed to talk to init daemon." * self.restarts_fail)
         if command[1] != "is-active":
             return Done(0, "", "")
+        if command[2] == "slipway-data":
+            return Done(0, "active\n", "") if self.backup_unit else Done(3, "inactive\n", "")
         if self.unit_restarts_at is not None and self.time >= self.unit_restarts_at:
             self.unit_active, self.unit_restarts_at = True, None
         state = "active" if self.unit_active else "activating" if self.unit_restarts_at else "inactive"
         return Done(0 if self.unit_active else 3, f"{state}\n", "")
+
+    def _dumps(self, command: list[str]) -> Done | None:
+        """Answer a command about dumps; None for any other."""
+        folder, last = f"{DATA}/.backups", command[-1]
+        if command[0] == "find":
+            lines = [f"{path.removeprefix(folder)[1:]} {len(text)}\n" for path, text in self.files.items()]
+            return Done(0, "".join(lines), "")
+        if command[0] == "bash":
+            script, file, *inner = command[2:]
+            assert self.mounted
+            assert inner[:2] == ["docker", "exec"]
+            if "<" in script:
+                assert inner.pop(2) == "--interactive"
+            done = self._exec(inner[2:])
+            if done.code == 0 and "<" in script:
+                self.content = self.files[file]
+            elif "dd of=" in script:
+                self.files[file] = self.content if done.code == 0 and not self.full else ""
+                if self.full:
+                    return Done(1, "", f"dd: error writing '{file}': No space left on device\n")
+            return done
+        if command[0] == "mv":
+            self.files = {path.replace(command[-2], last, 1): text for path, text in self.files.items()}
+        elif command[0] == "rm" and last.startswith(folder):
+            self.files = {path: text for path, text in self.files.items() if not path.startswith(f"{last}/")}
+        elif command[0] == "test" and last.startswith(folder):
+            return Done(0 if last in self.files else 1, "", "")
+        elif command[0] != "sync":
+            return None
+        return Done(0, "", "")
 
     def _data(self, command: list[str]) -> Done:
         """Answer a command about the data volume."""

@@ -281,7 +281,7 @@ def test_a_bad_command_line_is_one_sentence(tmp_path: Path) -> None:
     code, answer = cli.run(host, ["deploy"])
     assert code == 2
     assert answer is not None
-    assert answer["error"].startswith('The host\'s program has no command "deploy"; it has boot, follow,')
+    assert answer["error"].startswith('The host\'s program has no command "deploy"; it has backup, backups, boot, ')
     assert cli.run(host, ["submit", "***"]) == (
         1,
         {"error": "The argument of the command is not base64 of UTF-8."},

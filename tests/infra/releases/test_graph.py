@@ -58,6 +58,7 @@ def test_the_stacks_names_and_limits_are_in_it() -> None:
         "httpPort": 8080,
         "memoryMib": 1510,
         "updates": {"day": "Sun", "hour": 3},
+        "backups": {"hour": 2, "keep": 7},
         "seconds": {
             "agent": 600,
             "pull": 300,
@@ -109,6 +110,8 @@ def test_a_service_is_told_what_it_needs_and_no_more() -> None:
         "check": [],
         "onStart": [],
         "tmpfs": [],
+        "dump": [],
+        "restore": [],
         "environment": {
             "SERVICE_TYPE": "api",
             "AWS_REGION": "us-east-1",
@@ -230,7 +233,7 @@ def test_the_names_of_roles_are_short_enough_for_iam() -> None:
 def test_the_document_has_room_for_this_product() -> None:
     assert host.__file__
     hosted = settings_of("dev", HOSTED)
-    assert len(host_document.render(graph(hosted, stand_in(hosted)))) < 56 * 1024
+    assert len(host_document.render(graph(hosted, stand_in(hosted)))) < 58 * 1024
 
 
 def test_a_database_on_the_host_is_told_how_it_runs_and_the_worker_reaches_it() -> None:
@@ -240,6 +243,8 @@ def test_a_database_on_the_host_is_told_how_it_runs_and_the_worker_reaches_it() 
     assert postgres["check"] == ["pg_isready", "--quiet", "--host=127.0.0.1"]
     assert postgres["secrets"] == {"POSTGRES_PASSWORD": "database-password"}
     assert (postgres["stateful"], postgres["published"], postgres["tmpfs"]) == (True, True, ["/var/run/postgresql"])
+    assert (postgres["dump"][0], postgres["restore"][0]) == ("pg_dump", "pg_restore")
+    assert [name for name, one in found.items() if one["dump"]] == ["postgres"]
     assert found["migrate"]["after"] == {"postgres": "healthy"}
     # Nobody but the host's own services reaches Redis.
     assert [name for name, one in found.items() if one["published"]] == ["postgres"]

@@ -50,7 +50,7 @@ def test_a_document_over_the_limit_is_refused() -> None:
         host_document.render(noise)
 
 
-@pytest.mark.parametrize("command", ["resume", "boot", "tend", "submitx", "xfollow", ""])
+@pytest.mark.parametrize("command", ["resume", "boot", "tend", "dump", "load", "submitx", "xfollow", ""])
 def test_run_command_may_not_send_what_only_systemd_runs(command: str) -> None:
     pattern = json.loads(host_document.render(graph_json()))["parameters"]["Command"]["allowedPattern"]
     assert host_document.COMMANDS == cli.PUBLIC

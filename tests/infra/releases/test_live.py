@@ -65,6 +65,28 @@ def test_the_program_of_the_current_release_is_asked(ssm: Any) -> None:
         stubber.assert_no_pending_responses()
 
 
+def test_a_restore_is_waited_for_and_its_error_is_told(ssm: Any, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("infra.releases.live.time.sleep", lambda _: None)
+
+    def told(under_way: bool, **last: Any) -> str:
+        entry = {"work": "restore", "dump": "20270115T080000Z", "at": 5.5, "error": "", **last}
+        return json.dumps({"dumps": {}, "now": 6, "underWay": under_way, "last": entry})
+
+    def run(stubber: Stubber, *reports: str) -> str:
+        answers(stubber, "restore", {"dump": ""}, StandardOutputContent='{"state": "started", "at": 5.0}')
+        for report in reports:
+            answers(stubber, "backups", {}, StandardOutputContent=report)
+        return stack_of(ssm).restore("")
+
+    with Stubber(ssm) as stubber:
+        assert run(stubber, told(True, at=4.0), told(True, work="backup"), told(False)) == "20270115T080000Z"
+        with pytest.raises(LiveError, match="The restore of 20270115T080000Z failed on the host: It broke"):
+            run(stubber, told(False, error="It broke."))
+        with pytest.raises(LiveError, match="ended without a result"):
+            run(stubber, told(False, at=4.0))
+        stubber.assert_no_pending_responses()
+
+
 def test_a_service_that_is_none_is_refused_before_the_host_is_asked(ssm: Any) -> None:
     with Stubber(ssm) as stubber:
         stubber.add_response("get_parameter", {"Parameter": {"Value": RELEASE}}, None)
