@@ -67,8 +67,9 @@ def update_texts(python: str, program: str, updates: Updates) -> Mapping[str, st
 Description=Slipway: install security updates, and restart the host if they need it
 Wants=network-online.target
 After=network-online.target
-# A release may be under way. Two hours of tries, and none in the day after.
-StartLimitIntervalSec=7200
+# A release may be under way: twelve tries in two hours, then none for the rest of the day. systemd counts the tries of
+# this time from the first one, so it has to be longer than they take, and shorter than a day.
+StartLimitIntervalSec=72000
 StartLimitBurst=12
 
 [Service]
@@ -97,8 +98,8 @@ def backup_texts(python: str, program: str, backups: Backups) -> Mapping[str, st
         BACKUP_SERVICE: f"""[Unit]
 Description=Slipway: dump the data
 After=docker.service
-# A release or a boot may be under way: tries for two hours.
-StartLimitIntervalSec=7200
+# A release or a boot may be under way: twelve tries, as for updates.
+StartLimitIntervalSec=72000
 StartLimitBurst=12
 
 [Service]

@@ -23,10 +23,16 @@ PARAMETER_BYTES = 4 * -(-MAX_PARAMETER_BYTES // 3) + 200
 COMMANDS = ("backup", "backups", "follow", "logs", "restart", "restore", "status", "submit", "verify")
 """The program's commands for whoever may use the document; its others are for systemd's units on the host."""
 LINE = 4096
-"""Characters of base64 on one line of the script."""
+"""Characters of the pack on one line of the script."""
+BRACE, STAND_IN = "{", ","
+"""A character of base85 that SSM would read as a parameter's beginning if it came twice, and one in its place."""
 EPOCH = (1980, 1, 1, 0, 0, 0)
 """The earliest date of a ZIP file: the date of every file in the pack."""
-UNPACK = "import base64, bz2, sys; sys.stdout.buffer.write(bz2.decompress(base64.b64decode(sys.stdin.read())))"
+UNPACK = (
+    "import base64, bz2, sys; "
+    f'text = "".join(sys.stdin.read().split()).replace("{STAND_IN}", "{BRACE}"); '
+    "sys.stdout.buffer.write(bz2.decompress(base64.b85decode(text)))"
+)
 MAIN = b"from infra.host.cli import main\n\nmain()\n"
 
 SCRIPT = """#!/bin/sh
@@ -86,7 +92,8 @@ def render(graph: Mapping[str, object]) -> str:
     """Return the document as canonical JSON. Raises HostDocumentError if SSM would refuse it."""
     packed = pack(graph)
     # bzip2: the smallest for source code, and its output never changed between versions of the library.
-    text = base64.b64encode(bz2.compress(packed)).decode()
+    # And base85, a twentieth smaller than base64; it has no character that a quoted shell text or JSON has to escape.
+    text = base64.b85encode(bz2.compress(packed)).decode().replace(BRACE, STAND_IN)
     lines = "\n".join(text[start : start + LINE] for start in range(0, len(text), LINE))
     script = SCRIPT.format(name=_name(packed), unpack=UNPACK, pack=lines)
     script += "".join(PARAMETER.format(name=name) for name in ("Command", "Argument")) + NO_ARGUMENT + RUN

@@ -2,13 +2,14 @@
 
 from __future__ import annotations
 
+import re
 from dataclasses import replace
 from pathlib import Path
 
 import pytest
 
 from infra.host import boot, cli, commands, units
-from infra.host.graph import Updates
+from infra.host.graph import Backups, Updates
 from infra.host.host import Host
 from infra.host.outcome import HostError
 from infra.host.updates import update
@@ -132,3 +133,18 @@ def test_updates_can_be_turned_off_and_on(tmp_path: Path) -> None:
     assert machine.commands == []
     units.install(host)
     assert (host.store.units / "slipway-update.timer").is_file()
+
+
+def test_a_lasting_failure_is_tried_for_two_hours_and_then_no_more_on_that_day() -> None:
+    # systemd counts from the first try: with a shorter time the thirteenth one would begin a new count, for ever.
+    for texts in (
+        units.update_texts("python3", "/p", Updates("Sun", 3)),
+        units.backup_texts("python3", "/p", Backups(2, 7)),
+    ):
+        text = "".join(texts.values())
+        interval, burst, pause = (
+            int(re.findall(rf"{key}=(\d+)", text)[0])
+            for key in ("StartLimitIntervalSec", "StartLimitBurst", "RestartSec")
+        )
+        assert burst * pause < interval / 2
+        assert interval < 24 * 3600
