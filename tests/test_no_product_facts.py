@@ -82,6 +82,7 @@ OWN_NAMES: dict[str, str] = {
     "infra/lib/alarms.py": "the host's folder of journals",
     "infra/releases/bootstrap.py": "the host's folders and units",
     "infra/releases/host_document.py": "the host's folder of programs",
+    "infra/releases/live.py": "a unit of the host",
     "infra/releases/run_command.py": "the comment on each command",
     "infra/settings": "examples, and the builder that `make builder` makes",
 }
