@@ -104,7 +104,7 @@ def prepared(command: Command, wants_bake: bool) -> Bench:
         buildx=buildx,
         address=cloud.buildkit_address,
         builder=BUILDER,
-        environment=cloud.variables(tools.bin, tools.pulumi_home),
+        environment=command.variables(),
     )
     return Bench(command.services, build_tools, Checkout(cloud.folder / "checkout"), Store(cloud.folder / "registry"))
 

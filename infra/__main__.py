@@ -1,5 +1,6 @@
 """The entry point that Pulumi runs: the settings first, then the program."""
 
+import os
 import sys
 from pathlib import Path
 
@@ -30,7 +31,7 @@ def stack_settings() -> Settings:
     """The settings of the stack that runs. Raises SettingsError."""
     values = {key: str(value) for key, value in pulumi_config.CONFIG.get().items()}
     secret_keys = [key for key in values if pulumi.runtime.is_config_secret(key)]
-    return load(pulumi.get_project(), pulumi.get_stack(), values, ROOT, secret_keys)
+    return load(pulumi.get_project(), pulumi.get_stack(), values, ROOT, secret_keys, environment=os.environ)
 
 
 main()

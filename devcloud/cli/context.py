@@ -38,10 +38,13 @@ class Command:
         """The cloud's processes."""
         return Services(self.cloud, self.toolchain)
 
+    def variables(self) -> dict[str, str]:
+        """Return the variables that aim a program at the cloud."""
+        return self.cloud.variables(self.toolchain.bin, self.toolchain.pulumi_home) | stack_config.stand_ins(self.cloud)
+
     def environment(self) -> dict[str, str]:
         """Return the environment that aims a program at the cloud."""
-        variables = self.cloud.variables(self.toolchain.bin, self.toolchain.pulumi_home)
-        return self.cloud.environment(variables)
+        return self.cloud.environment(self.variables())
 
     def stack(self, name: str | None = None) -> Stack:
         """Return a stack, by default the one that the call names, aimed at the cloud."""

@@ -63,7 +63,7 @@ def env(command: Command) -> None:
     for name in sorted(os.environ):
         if name.startswith(STRIPPED_ENV_PREFIXES):
             print(f"unset {name}")
-    for name, value in command.cloud.variables(command.toolchain.bin, command.toolchain.pulumi_home).items():
+    for name, value in command.variables().items():
         print(f"export {name}={shlex.quote(value)}")
 
 

@@ -2,10 +2,11 @@
 
 Any stack but `local` is rehearsed from a copy of its file in the cache folder: the same settings, but what exists only
 outside this machine (a pinned image on Docker Hub, a model hub, real secrets, a real account) is taken from the local
-stack's file, and managed databases are the cloud's own. `local` has a copy only if its host runs stand-ins for images
-from outside. The committed files name no emulator, and are not changed.
+stack's file, and managed databases are the cloud's own. Images from outside that a host runs are named by the
+environment. The committed files name no emulator, and are not changed.
 """
 
+import json
 import re
 from collections.abc import Mapping
 from pathlib import Path
@@ -23,6 +24,7 @@ from devcloud.util.files import replace_text
 from infra.lib.yaml_file import read_mapping
 from infra.product import product_of
 from infra.settings import hosted
+from infra.settings.loading import UPSTREAM
 from infra.settings.models import attribute_of, key_of_secret
 from infra.settings.stack_file import project_name, read_values
 
@@ -82,11 +84,9 @@ def database_name(stack: str) -> str:
 def config_file(cloud: Cloud, stack: str) -> Path:
     """Return the settings file to run a stack on a cloud with. If it is a copy, write it."""
     committed = committed_file(stack)
-    own = read_mapping(committed)
-    document = own if stack == LOCAL else rehearsed(own, read_mapping(committed_file(LOCAL)), stack)
-    document = with_stand_ins(document, cloud)
-    if stack == LOCAL and document == own:
+    if stack == LOCAL:
         return committed
+    document = rehearsed(read_mapping(committed), read_mapping(committed_file(LOCAL)), stack)
     copy = cloud.folder / "config" / committed.name
     if "encryptionsalt" not in document and copy.exists() and (salt := read_mapping(copy).get("encryptionsalt")):
         document["encryptionsalt"] = salt
@@ -113,10 +113,10 @@ def rehearsed(committed: Mapping[str, Any], local: Mapping[str, Any], stack: str
     return {**{name: value for name, value in committed.items() if name not in BACKEND_KEYS}, "config": config}
 
 
-def with_stand_ins(document: Mapping[str, Any], cloud: Cloud) -> dict[str, Any]:
-    """Return settings whose host runs this cloud's stand-ins for images from outside, if the cloud has any."""
+def stand_ins(cloud: Cloud) -> dict[str, str]:
+    """Return the environment by which hosts run this cloud's stand-ins for images from outside, if it has any."""
     if not cloud.was_started:
-        return dict(document)
+        return {}
     there = database_standins.published(cloud.cache, f"127.0.0.1:{cloud.ports.registry}")
     product = product_of()
     parents = {
@@ -124,11 +124,7 @@ def with_stand_ins(document: Mapping[str, Any], cloud: Cloud) -> dict[str, Any]:
         for name in {service.external for service in product.services.values() if service.external}
         if (image := re.split("[:@]", product.upstream[name].rpartition("/")[2])[0]) in there
     }
-    if not parents:
-        return dict(document)
-    images = _group(document, "config", key("images"))
-    images["parents"] = {**_group(images, "parents"), **parents}
-    return {**document, "config": {**_group(document, "config"), key("images"): images}}
+    return {UPSTREAM: json.dumps(parents, sort_keys=True)} if parents else {}
 
 
 def managed_addresses(stack: str) -> dict[str, str]:

@@ -23,6 +23,11 @@ from infra.settings.stack_file import project_name, read_values
 
 # The project and the stack have names from elsewhere.
 NOT_SET_BY_A_STACK = ("project", "stack")
+UPSTREAM = "SLIPWAY_UPSTREAM"
+"""Environment variable: a JSON object of images that stand in on this machine for those of product.yaml, by name.
+
+The images of a stack's own `images.parents` come first.
+"""
 
 
 def load(
@@ -32,13 +37,14 @@ def load(
     root: Path = ROOT,
     secret_keys: Collection[str] = (),
     product: Product | None = None,
+    environment: Mapping[str, str] | None = None,
 ) -> Settings:
     """Return a stack's settings from its configuration as Pulumi provides it.
 
     `values` maps each full key to its raw value: text for one setting, JSON for a group. Keys of other
     namespaces (`aws:region`) are left alone. `root` is the checkout, for folders that are relative to it.
-    Values under `secret_keys` are never shown. `product` is this checkout's unless it is given. Raises SettingsError
-    with every problem that there is, and ProductError for a wrong product.
+    Values under `secret_keys` are never shown. `product` is this checkout's unless it is given. `environment` may have
+    UPSTREAM. Raises SettingsError with every problem that there is, and ProductError for a wrong product.
     """
     model = settings_model(product or product_of())
     problems = [*_name_problems("project", project), *_name_problems("stack", stack)]
@@ -60,6 +66,9 @@ def load(
         else:
             state = "(a secret, not shown) is not right" if hidden else f"is {_shown_json(raw)}"
             problems.append(f"{key} {state}; it must be {legal_text(place_at(model, (name,)))}.")
+    if (upstream := _upstream(environment or {})) and isinstance(images := data.setdefault("images", {}), dict):
+        parents = images.get("parents", {})
+        images["parents"] = {**upstream, **parents} if isinstance(parents, dict) else parents
     data["registry"] = {"owner": stack, "namespace": project, **data["registry"]}
     settings, errors = _validated(model, {**data, "project": project, "stack": stack})
     problems += [
@@ -102,6 +111,15 @@ def _validated(model: type[Settings], data: Mapping[str, object]) -> tuple[Setti
         return model.model_validate(data, by_alias=True, by_name=False), []
     except ValidationError as error:
         return None, error.errors(include_url=False)
+
+
+def _upstream(environment: Mapping[str, str]) -> dict[str, object]:
+    """Return the images that UPSTREAM names. Raises SettingsError if it is no JSON object."""
+    text = environment.get(UPSTREAM, "{}")
+    found = _json_object(text)
+    if found is None:
+        raise SettingsError([f"{UPSTREAM} is {shown(text)}; it must be a JSON object of images by name, or not set."])
+    return found
 
 
 def _base_version_problems(settings: Settings) -> Iterator[str]:

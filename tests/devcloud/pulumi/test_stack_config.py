@@ -14,6 +14,7 @@ from devcloud.toolchain import database_standins
 from devcloud.util.console import UserError
 from infra.lib.errors import InputError
 from infra.lib.yaml_file import read_mapping
+from infra.settings.loading import UPSTREAM
 
 LOCAL: dict[str, Any] = {
     "config": {
@@ -96,15 +97,16 @@ def test_a_host_runs_the_stand_ins_that_its_cloud_has(tmp_path: Path) -> None:
     for number, standin in enumerate(database_standins.of(tmp_path)):
         standin.mark.parent.mkdir(parents=True)
         standin.mark.write_text(json.dumps({registry: f"sha256:{number:064x}", "127.0.0.1:1": "sha256:other"}))
-    config = read_mapping(stack_config.config_file(cloud, "local"))
-    parents = config["config"]["slipway:images"]["parents"]
+    parents = json.loads(stack_config.stand_ins(cloud)[UPSTREAM])
     place = f"{cloud.registry_address}/ecr-public/docker/library"
     assert parents == {
         "postgres": f"{place}/postgres:15-bookworm@sha256:{0:064x}",
         "redis": f"{place}/redis:7.0-bookworm@sha256:{1:064x}",
     }
-    config["config"]["slipway:images"].pop("parents")
-    assert config == read_mapping(ROOT / "Pulumi.local.yaml")
+
+
+def test_a_cloud_that_never_started_has_no_stand_ins(tmp_path: Path) -> None:
+    assert stack_config.stand_ins(Cloud("default", tmp_path)) == {}
 
 
 def test_a_copy_stands_in_the_cache_and_keeps_its_salt(tmp_path: Path) -> None:

@@ -1,12 +1,15 @@
 """Databases on the host: which secrets a stack sets, and the addresses that the program composes."""
 
+import json
 from typing import Any
 
 import pytest
 
+from infra import ROOT
 from infra.product import product_of
-from infra.settings import Settings, SettingsError, hosted
-from tests.infra.conftest import HOSTED, settings_of
+from infra.settings import Settings, SettingsError, hosted, load
+from infra.settings.loading import UPSTREAM
+from tests.infra.conftest import HOSTED, SECRETS, settings_of
 
 
 def problems(values: dict[str, Any]) -> tuple[str, ...]:
@@ -82,3 +85,29 @@ def test_a_wrong_password_is_refused_and_never_shown(password: str) -> None:
 )
 def test_a_stack_needs_no_more_than_the_password_of_what_the_host_runs(given: set[str], needed: set[str]) -> None:
     assert hosted.needed(product_of(), "slipway", given) == needed
+
+
+REDIS = f"127.0.0.1:5000/library/redis:7@sha256:{'a' * 64}"
+
+
+def loaded(text: str, images: str = "{}") -> Settings:
+    """Return the settings of a stack whose environment names images."""
+    values = {key: value for key, value in SECRETS.items() if key != "slipway:redisUrl"} | {"slipway:images": images}
+    return load("slipway", "dev", values, ROOT, environment={UPSTREAM: text})
+
+
+def test_an_image_of_the_environment_takes_the_place_of_the_products() -> None:
+    assert loaded(json.dumps({"redis": REDIS})).images.parents["redis"] == REDIS
+    assert loaded("{}").images.parents["redis"] != REDIS
+
+
+def test_a_stacks_own_image_comes_before_that_of_the_environment() -> None:
+    own = REDIS.replace("a" * 64, "b" * 64)
+    images = json.dumps({"parents": {"redis": own}})
+    assert loaded(json.dumps({"redis": REDIS}), images).images.parents["redis"] == own
+
+
+@pytest.mark.parametrize("text", ["[]", "redis", '{"redis"'])
+def test_an_environment_without_an_object_is_a_sentence(text: str) -> None:
+    with pytest.raises(SettingsError, match=r"SLIPWAY_UPSTREAM is .* it must be a JSON object of images by name"):
+        loaded(text)
