@@ -58,7 +58,10 @@ ENTRIES: dict[str, dict[str, Any]] = {
     },
 }
 
-ROOMY = {"instanceType": "t2.medium"}
+
+def roomy(checkout: Checkout, stack: str) -> None:
+    """Give a stack a host with more memory."""
+    checkout.configure({"slipway:host": checkout.setting("slipway:host", stack) | {"instanceType": "t2.medium"}}, stack)
 
 
 @pytest.fixture(scope="module")
@@ -78,8 +81,12 @@ def extended(checkout: Checkout, committed: dict[str, Any]) -> Iterator[Checkout
     checkout.configure({"slipway:sentryDsn": "a-dsn-of-ours"})
     for stack in ("local", "dev", "prod"):
         # The databases leave no memory of a t2.small for one more service.
-        checkout.configure({"slipway:host": checkout.setting("slipway:host", stack) | ROOMY}, stack)
+        roomy(checkout, stack)
     yield checkout
+    # First the service goes, then the memory: a release needs its own beside that of what runs.
+    checkout.restore()
+    roomy(checkout, "local")
+    checkout.up()
     checkout.restore()
 
 
