@@ -20,6 +20,7 @@ BACK_SECONDS = 10
 BOOT_SECONDS = 120
 TEND_SECONDS = 150
 """The host looks after its services each minute."""
+DRAIN_SECONDS = 120
 PAUSE_SECONDS = 0.3
 TABLE = "kept"
 DEVICE = "/dev/sdf"
@@ -86,6 +87,17 @@ def wait_until(true: Callable[[], bool], seconds: float) -> float:
     return time.monotonic() - begun
 
 
+def when_free(checkout: Checkout, *command: str) -> Done:
+    """Run a command that has to succeed, once no release is under way: one that serves still stops what it replaced."""
+    done = checkout.run(*command)
+    deadline = time.monotonic() + DRAIN_SECONDS
+    while "A release is under way" in done.said and time.monotonic() < deadline:
+        time.sleep(2)
+        done = checkout.run(*command)
+    assert done.code == 0, done.said
+    return done
+
+
 def test_a_killed_database_is_back_with_its_rows(database: Database, note: Callable[[str], None]) -> None:
     row = database.add()
     pid = "$(docker inspect --format '{{.State.Pid}}' $(docker ps -q --filter label=slipway.service=postgres))"
@@ -141,16 +153,13 @@ def test_a_new_password_is_in_use_after_one_up_and_the_rows_are_there(database: 
 
 def test_a_restored_dump_has_the_rows_up_to_it_also_on_a_replaced_host(database: Database) -> None:
     first, checkout = database.add(), database.checkout
-    done = checkout.run("backup")
-    assert done.code == 0, done.said
-    name = done.said.split()[-1]
+    name = when_free(checkout, "backup").said.split()[-1]
     assert name in checkout.run("backups").said
     second = database.add()
     checkout.up("local", "--replace", "**::host")
     replaced = Database(checkout, checkout.outputs())
     assert replaced.has(first, second)
-    done = checkout.run("restore", "--from", name)
-    assert done.code == 0, done.said
+    when_free(checkout, "restore", "--from", name)
     assert replaced.has(first)
     assert not replaced.has(second)
     assert replaced.ready() == httpx.codes.UNAUTHORIZED
