@@ -57,10 +57,14 @@ def _finish_open_release(host: Host) -> None:
 
 def tend(host: Host) -> None:
     """Publish metrics, renew credentials, keep the rule of the public port, continue a release, and send logs."""
-    metrics.publish(host)
-    _renew_credentials(host)
-    _keep_serving(host)
-    log_shipping.ship(host)
+    problems = []
+    for job in (metrics.publish, _renew_credentials, _keep_serving, log_shipping.ship):
+        try:
+            job(host)
+        except Exception as error:  # noqa: BLE001 - what a container shows or logs must not keep the other jobs from their turn
+            problems.append(error.cause if isinstance(error, HostError) else f"{type(error).__name__}: {error}")
+    if problems:
+        raise HostError(" ".join(problems))
 
 
 def _renew_credentials(host: Host) -> None:

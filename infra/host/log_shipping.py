@@ -40,13 +40,14 @@ def ship(host: Host, containers: Sequence[str] | None = None) -> None:
         fcntl.flock(lock, fcntl.LOCK_EX)
         sent: dict[str, str] = json.loads(file.read_text("utf-8")) if file.exists() else {}
         every = host.containers()
-        try:
-            for name in every if containers is None else containers:
+        for name in every if containers is None else containers:
+            try:
                 for batch, last in batches(_lines(host, name, sent.get(name, ""))):
                     host.aws.put_log_events(host.graph.log_group, name, batch)
                     sent[name] = last
-        except AwsError as error:
-            host.say(f"logs were not sent: AWS {error}")
+            # A container can write a line that looks like one of Docker's with an impossible time: that stops its own.
+            except (AwsError, ValueError) as error:
+                host.say(f"logs of {name} were not sent: {error}")
         write(file, json.dumps({name: last for name, last in sent.items() if name in every}))
 
 

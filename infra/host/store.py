@@ -17,6 +17,8 @@ from infra.host.journal import Journal
 from infra.host.release import Release
 
 KEPT_RELEASES = 3
+YOUNG_SECONDS = 3600
+"""Age below which a packed program stays: a command that has just brought it may still read it."""
 
 
 @dataclass(frozen=True)
@@ -77,9 +79,9 @@ class Store:
         return [generation for _, generation in found[:KEPT_RELEASES]]
 
     def remove_programs(self, kept: Collection[str]) -> None:
-        """Remove the packed programs that no kept release uses."""
+        """Remove the packed programs that no kept release uses, but for those that a command has just brought."""
         for program in (self.root / "programs").glob("*.pyz"):
-            if str(program) not in kept:
+            if str(program) not in kept and time.time() - program.stat().st_mtime > YOUNG_SECONDS:
                 program.unlink()
 
     def journal_file(self, release: str) -> Path:

@@ -3,12 +3,14 @@
 from __future__ import annotations
 
 import json
+import os
 from pathlib import Path
 
 import pytest
 
 from infra.host import boot, log_shipping, metrics
 from infra.host.aws import AwsError, Client, Datum, LogEvent
+from infra.host.outcome import HostError
 from tests.infra.host.fake import Behaviour, docker_time, image, make, release_text
 from tests.infra.host.test_deploy import deployed
 
@@ -219,3 +221,44 @@ def test_a_stream_is_made_with_its_first_lines(calls: Calls) -> None:
     calls.put_log_events("/s/api", "api-1", [LogEvent(2000, "again")])
     assert calls.made == ["logs PutLogEvents", "logs CreateLogStream", "logs PutLogEvents", "logs PutLogEvents"]
     assert json.loads(calls.bodies[-1])["logEvents"] == [{"timestamp": 2000, "message": "again"}]
+
+
+def test_a_line_with_an_impossible_time_stops_the_logs_of_its_own_container_alone(tmp_path: Path) -> None:
+    host, machine, aws = make(tmp_path)
+    deployed(host, release_text(1))
+    log_shipping.ship(host)
+    for one in machine.containers.values():
+        machine.logged[one.name] = [f"{docker_time(machine.time + 1)} a line"]
+    bad = sorted(machine.logged)[0]
+    machine.logged[bad].append("2999-99-99T99:99:99.999999999Z a line of a program that knows Docker's")
+    log_shipping.ship(host)
+    assert {name for name, lines in aws.logs.items() if "a line" in lines} == set(machine.logged) - {bad}
+    # Nor does it hold up the next release.
+    assert deployed(host, release_text(2))["cause"] == ""
+
+
+def test_a_job_of_the_minute_that_fails_leaves_the_others_their_turn(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    host, machine, _ = make(tmp_path)
+    deployed(host, release_text(1))
+    machine.doors.clear()
+
+    def fail(_host: object) -> None:
+        raise RecursionError("too deep")
+
+    monkeypatch.setattr(metrics, "publish", fail)
+    with pytest.raises(HostError, match="RecursionError: too deep"):
+        boot.tend(host)
+    assert machine.doors, "the rule of the public port is back"
+
+
+def test_a_program_that_a_command_has_just_brought_outlasts_the_end_of_a_release(tmp_path: Path) -> None:
+    host, _, _ = make(tmp_path)
+    folder = host.store.root / "programs"
+    young, old = folder / f"{'a' * 16}.pyz", folder / f"{'b' * 16}.pyz"
+    for file in (young, old):
+        file.touch()
+    os.utime(old, (0, 0))
+    deployed(host, release_text(1))
+    assert (young.exists(), old.exists()) == (True, False)
