@@ -9,6 +9,8 @@ from tests.cloud.conftest import Checkout, Done
 
 pytestmark = pytest.mark.cloud
 
+DRAIN_SECONDS = 120
+
 RESTART_SECONDS = 180
 UPDATE = "slipway-update.service"
 
@@ -21,7 +23,9 @@ def instance_of(up: Checkout) -> str:
 def test_an_up_ends_with_where_its_time_went(first_up: Done) -> None:
     table = first_up.said.partition("\ntime\n")[2]
     phases = [line.split()[0] for line in table.splitlines() if line.startswith("  ")]
-    assert phases[:9] == ["build", "push", "prepare", "pull", "migrate", "start", "verify", "switch", "total"]
+    # A run that was ended may have left its images, which are not built again.
+    of_host = [phase for phase in phases if phase not in ("build", "push")]
+    assert of_host[:7] == ["prepare", "pull", "migrate", "start", "verify", "switch", "total"]
 
 
 def test_the_status_is_that_of_the_product(up: Checkout) -> None:
@@ -42,7 +46,10 @@ def test_logs_are_a_services_and_another_name_is_refused_in_a_sentence(up: Check
 
 def test_a_service_is_restarted(up: Checkout) -> None:
     before = up.on_host("dashboard", "inspect", "--format", "{{.State.StartedAt}}", "{}").said
-    assert up.run("restart", "dashboard").code == 0
+    deadline = time.monotonic() + DRAIN_SECONDS
+    while "is under way" in (done := up.run("restart", "dashboard")).said and time.monotonic() < deadline:
+        time.sleep(2)  # a release that serves still stops what it replaced
+    assert done.code == 0, done.said
     assert up.on_host("dashboard", "inspect", "--format", "{{.State.StartedAt}}", "{}").said != before
 
 
