@@ -48,6 +48,8 @@ def ship(host: Host, containers: Sequence[str] | None = None) -> None:
             # A container can write a line that looks like one of Docker's with an impossible time: that stops its own.
             except (AwsError, ValueError) as error:
                 host.say(f"logs of {name} were not sent: {error}")
+                if isinstance(error, AwsError) and not error.code:
+                    break  # AWS is away: each further call would only wait for it
         write(file, json.dumps({name: last for name, last in sent.items() if name in every}))
 
 

@@ -262,3 +262,15 @@ def test_a_program_that_a_command_has_just_brought_outlasts_the_end_of_a_release
     os.utime(old, (0, 0))
     deployed(host, release_text(1))
     assert (young.exists(), old.exists()) == (True, False)
+
+
+def test_while_aws_is_away_one_call_is_enough_to_know(tmp_path: Path) -> None:
+    host, machine, aws = make(tmp_path)
+    deployed(host, release_text(1))
+    log_shipping.ship(host)
+    for one in machine.containers.values():
+        machine.logged[one.name] = [f"{docker_time(machine.time + 1)} a line"]
+    aws.away = True
+    asked = len(aws.asked)
+    log_shipping.ship(host)
+    assert len(aws.asked) == asked + 1
