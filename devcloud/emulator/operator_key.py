@@ -1,6 +1,6 @@
 """The key of this machine's operator: made once for each cloud, and known to nobody else.
 
-Whoever has it is an administrator of the cloud, as the person who runs `pulumi up` is on AWS.
+Its holder is an administrator of the cloud, as the person who runs `pulumi up` is on AWS.
 """
 
 import argparse

@@ -83,12 +83,15 @@ class Machine(Protocol):
         """Return a variable of the program's environment."""
 
 
-def _any_certificate() -> ssl.SSLContext:
-    """Return a TLS client that believes every certificate: the host asks itself, not a stranger."""
+def _secured(connection: socket.socket, domain: str) -> ssl.SSLSocket:
+    """Return a connection by TLS, whatever certificate it shows: the host asks itself, not a stranger.
+
+    A handshake that fails closes the connection.
+    """
     context = ssl.SSLContext(ssl.PROTOCOL_TLS_CLIENT)
     context.check_hostname = False
     context.verify_mode = ssl.CERT_NONE
-    return context
+    return context.wrap_socket(connection, server_hostname=domain)
 
 
 @dataclass(frozen=True)
@@ -121,9 +124,7 @@ class Linux:
         return Answer(response.status, {name.lower(): value for name, value in response.getheaders()}, body)
 
     def certificate(self, address: str, port: int, domain: str, seconds: float) -> bytes:
-        # A handshake that fails closes the connection.
-        plain = socket.create_connection((address, port), seconds)
-        with _any_certificate().wrap_socket(plain, server_hostname=domain) as secure:
+        with _secured(socket.create_connection((address, port), seconds), domain) as secure:
             return secure.getpeercert(binary_form=True) or b""
 
     def connects(self, address: str, port: int, seconds: float) -> bool:
@@ -195,8 +196,7 @@ def _exchange(address: str, port: int, request: bytes, seconds: float, domain: s
     received = b""
     connection = socket.create_connection((address, port), seconds)
     if domain:
-        # A handshake that fails closes the connection.
-        connection = _any_certificate().wrap_socket(connection, server_hostname=domain)
+        connection = _secured(connection, domain)
     with connection:
         connection.sendall(request)
         while len(received) < ANSWER_BYTES:

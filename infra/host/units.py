@@ -11,6 +11,10 @@ from infra.host.outcome import HostError
 
 RELEASE_UNIT = "slipway-release"
 START_TRIES = 10
+TRIES = """# A release or a boot may be under way: twelve tries in two hours, then none for the rest of the day. systemd
+# counts the tries of this time from the first one, so it has to be longer than they take, and shorter than a day.
+StartLimitIntervalSec=72000
+StartLimitBurst=12"""
 RUNNING_STATES = ("active", "activating")
 UPDATE_SERVICE, UPDATE_TIMER = "slipway-update.service", "slipway-update.timer"
 BACKUP_SERVICE, BACKUP_TIMER = "slipway-backup.service", "slipway-backup.timer"
@@ -67,10 +71,7 @@ def update_texts(python: str, program: str, updates: Updates) -> Mapping[str, st
 Description=Slipway: install security updates, and restart the host if they need it
 Wants=network-online.target
 After=network-online.target
-# A release may be under way: twelve tries in two hours, then none for the rest of the day. systemd counts the tries of
-# this time from the first one, so it has to be longer than they take, and shorter than a day.
-StartLimitIntervalSec=72000
-StartLimitBurst=12
+{TRIES}
 
 [Service]
 Type=oneshot
@@ -98,9 +99,7 @@ def backup_texts(python: str, program: str, backups: Backups) -> Mapping[str, st
         BACKUP_SERVICE: f"""[Unit]
 Description=Slipway: dump the data
 After=docker.service
-# A release or a boot may be under way: twelve tries, as for updates.
-StartLimitIntervalSec=72000
-StartLimitBurst=12
+{TRIES}
 
 [Service]
 Type=oneshot
