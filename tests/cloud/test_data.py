@@ -13,7 +13,7 @@ import pytest
 
 from tests.cloud.conftest import Checkout, Done
 
-pytestmark = pytest.mark.cloud
+pytestmark = [pytest.mark.cloud, pytest.mark.usefixtures("committed")]
 
 BACK_SECONDS = 10
 """The bar for a database that was killed."""
@@ -73,9 +73,9 @@ class Database:
 
 
 @pytest.fixture
-def database(checkout: Checkout, committed: dict[str, Any]) -> Database:
-    """Return the database of the stack as it was committed."""
-    return Database(checkout, committed)
+def database(checkout: Checkout) -> Database:
+    """Return the database on the host that the stack has now: a test before this one may have replaced it."""
+    return Database(checkout, checkout.outputs())
 
 
 def wait_until(true: Callable[[], bool], seconds: float) -> float:
