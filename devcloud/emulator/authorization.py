@@ -2,11 +2,13 @@
 
 The operator's key is an administrator. Every other key must be that of a session of a role, made by AssumeRole, by the
 metadata service or for a task, and the policies that the program declared for the role decide. IAM's users and a
-federation's tokens are unknown keys here. What a policy has that cannot be judged is refused, by name.
+federation's tokens are unknown keys here. What a policy has that cannot be judged is refused, by name. Paths that are
+devcloud's own or moto's (`/_tasks`, `/moto-api`) are the operator's alone, whatever a role's policies say.
 """
 
 import datetime
 import io
+import re
 import sys
 import time
 from collections.abc import Iterable, Mapping
@@ -27,6 +29,7 @@ from devcloud.emulator.signatures import Request, Signed
 WITHOUT_PERMISSION = {"sts:GetCallerIdentity"}
 """Calls that everybody may make, whatever policies say."""
 ASSUME = "sts:AssumeRole"
+REGION = re.compile(r"[a-z]+(-[a-z]+)+-\d+")
 
 
 class RefusedError(Exception):
@@ -48,7 +51,7 @@ class Authorization:
         request = _request(environ)
         claim = signatures.signed(request)
         service = claim.service if claim else ""
-        asked = call_targets.asked(service, request.target, request.headers, request.body)
+        asked = call_targets.asked(service, request.method, request.target, request.headers, request.body)
         try:
             self._check(request, claim, asked)
         except RefusedError as error:
@@ -57,6 +60,7 @@ class Authorization:
             status, headers, body = answer(error.refusal, service, json="x-amz-target" in request.headers)
             start_response(status, headers)
             return [body]
+        _leave_one_reading(environ, request)
         return self.application(environ, start_response)
 
     def _check(self, request: Request, claim: Signed | None, asked: Asked) -> None:
@@ -78,6 +82,11 @@ class Authorization:
             self._check_operator(claim, asked)
         elif roles.has_ended(session):
             raise RefusedError(Kind.ENDED)
+        elif not REGION.fullmatch(claim.region):
+            # moto finds a service by the host's name that it makes of the region: `sts.s3.amazonaws.com` is S3.
+            raise RefusedError(Kind.WRONG_SIGNATURE, "Credential should be scoped to a valid region.")
+        elif not asked.operation:
+            raise RefusedError(Kind.DENIED, _no_call(session.arn, request))
         else:
             check_session(session, asked, claim.region)
 
@@ -143,6 +152,14 @@ def _not_judged(who: str, call: Call, error: NotJudgedError) -> str:
     )
 
 
+def _no_call(who: str, request: Request) -> str:
+    path = request.target.partition("?")[0]
+    return (
+        f"User: {who} is not authorized to perform: {request.method} {path}: a role may make calls of AWS's JSON and "
+        "query protocols, which are requests to POST /. devcloud's emulator judges no others."
+    )
+
+
 def _context(principal_arn: str, account: str) -> Mapping[str, str | None]:
     """Return the condition keys that are known of every caller. Only AWS's own services have a source."""
     return {
@@ -164,3 +181,16 @@ def _request(environ: WSGIEnvironment) -> Request:
         if name.startswith("HTTP_") or name in ("CONTENT_TYPE", "CONTENT_LENGTH")
     }
     return Request(environ["REQUEST_METHOD"], environ.get("REQUEST_URI") or environ["PATH_INFO"], headers, body)
+
+
+def _leave_one_reading(environ: WSGIEnvironment, request: Request) -> None:
+    """Leave moto no other way to read a request than the one that was judged.
+
+    moto takes `&Action=...` in a text of a JSON body for a parameter of the query protocol, which comes before the
+    body's own, and `region/...` in the User-Agent for the region. No issue of moto's is known.
+    """
+    environ.pop("HTTP_USER_AGENT", None)
+    if request.headers.get("content-type", "").startswith(call_targets.JSON):
+        body = request.body.replace(b"&", rb"\u0026")  # the same to JSON, which has it in texts only
+        environ["wsgi.input"] = io.BytesIO(body)
+        environ["CONTENT_LENGTH"] = str(len(body))

@@ -17,6 +17,8 @@ IAM_PREFIXES = {"monitoring": "cloudwatch"}
 """Services that policies call by another name than signatures do."""
 IAM_ACTIONS = {"sqs:SendMessageBatch": "sqs:SendMessage", "sqs:DeleteMessageBatch": "sqs:DeleteMessage"}
 """Calls that need the permission of another one."""
+JSON, FORM = "application/x-amz-json-1.", "application/x-www-form-urlencoded"
+"""How the content types of the two protocols begin."""
 Parameters = Mapping[str, Any]
 
 
@@ -39,25 +41,26 @@ class Asked:
     service: str
     """By which it was signed: `monitoring`."""
     operation: str
-    """Empty for the protocols that put it into method and path."""
+    """Empty for a request that is no call of AWS's JSON or query protocols."""
     parameters: Parameters
 
 
-def asked(service: str, path: str, headers: Mapping[str, str], body: bytes) -> Asked:
+def asked(service: str, method: str, path: str, headers: Mapping[str, str], body: bytes) -> Asked:
     """Return what a request asks for. `path` is with its query, `headers` are by lower-case name.
 
-    A request that could be read in two ways asks for nothing: moto might read it in the other one.
+    AWS's JSON and query protocols are known, which send everything to `POST /`. Any other request asks for nothing, and
+    so does one that could be read in two ways: moto might read it in the other one.
     """
     nothing = Asked(service, "", {})
     target = headers.get("x-amz-target", "").rpartition(".")[2]
-    is_form = headers.get("content-type", "").startswith("application/x-www-form-urlencoded")
-    if "?" in path or (target and is_form):
+    content_type = headers.get("content-type", "")
+    if (method, path) != ("POST", "/"):
         return nothing
     try:
-        if target:
-            content = json.loads(body or b"{}")
-            return Asked(service, target, content if isinstance(content, dict) else {})
-        if is_form:
+        if target and content_type.startswith(JSON):
+            content = json.loads(body)
+            return Asked(service, target, content) if isinstance(content, dict) else nothing
+        if not target and content_type.startswith(FORM):
             pairs = urllib.parse.parse_qsl(body.decode(), keep_blank_values=True)
             fields = dict(pairs)
             return Asked(service, fields.get("Action", ""), fields) if len(fields) == len(pairs) else nothing

@@ -87,15 +87,20 @@ class Handler(MotoRequestHandler):
         """Nothing: `Log` writes the line."""
 
 
+def application(operator: OperatorKey) -> WSGIApplication:
+    """Return AWS as it answers at the emulator's addresses."""
+    service = TaskApi(RegistryApi(Retries(Constraints(DomainDispatcherApplication(create_backend_app)))))
+    # Machines ask all the time: what they ask is not logged.
+    return Callers(MachineApi(Log(Authorization(service, operator))))
+
+
 def serve(addresses: list[tuple[str, int]], operator: OperatorKey) -> None:
     """Serve on each address, from one state, until SIGTERM or SIGINT: SystemExit then.
 
     Raise SystemExit with a sentence where an address cannot be had.
     """
-    service = TaskApi(RegistryApi(Retries(Constraints(DomainDispatcherApplication(create_backend_app)))))
-    # Machines ask all the time: what they ask is not logged.
-    application = Callers(MachineApi(Log(Authorization(service, operator))))
-    servers = [listener(host, port, application) for host, port in addresses]
+    served = application(operator)
+    servers = [listener(host, port, served) for host, port in addresses]
     for server in servers:
         threading.Thread(target=server.serve_forever, daemon=True).start()
     threading.Thread(target=cloudwatch.evaluate_for_ever, daemon=True).start()

@@ -16,14 +16,15 @@ QUEUE = "http://127.0.0.1:4566/123456789012/jobs"
 
 def of_json(service: str, operation: str, **parameters: Any) -> Call:
     """Return the call of a request of AWS's JSON protocols."""
-    request = asked(service, "/", {"x-amz-target": f"Prefix_1.{operation}"}, json.dumps(parameters).encode())
+    headers = {"content-type": "application/x-amz-json-1.1", "x-amz-target": f"Prefix_1.{operation}"}
+    request = asked(service, "POST", "/", headers, json.dumps(parameters).encode())
     return call_of(request, SCOPE, {})
 
 
 def of_query(service: str, **fields: str) -> Call:
     """Return the call of a request of AWS's query protocols."""
     headers = {"content-type": "application/x-www-form-urlencoded; charset=utf-8"}
-    return call_of(asked(service, "/", headers, urllib.parse.urlencode(fields).encode()), SCOPE, {})
+    return call_of(asked(service, "POST", "/", headers, urllib.parse.urlencode(fields).encode()), SCOPE, {})
 
 
 @pytest.mark.parametrize(
@@ -97,11 +98,19 @@ def test_metrics_are_judged_by_their_namespace() -> None:
 
 @pytest.mark.parametrize("body", [b"\xff", b"[1]", b"{", b"[" * 100_000])
 def test_a_body_that_cannot_be_read_asks_for_nothing_on_any_resource(body: bytes) -> None:
-    call = call_of(asked("ssm", "/", {"x-amz-target": "AmazonSSM.GetParameter"}, body), SCOPE, {})
+    call = call_of(
+        asked("ssm", "POST", "/", {"content-type": JSON, "x-amz-target": "AmazonSSM.GetParameter"}, body), SCOPE, {}
+    )
     assert call.resources is None
 
 
-FORM = "application/x-www-form-urlencoded"
+JSON, FORM = "application/x-amz-json-1.1", "application/x-www-form-urlencoded"
+WHO = {"content-type": JSON, "x-amz-target": "X.GetCallerIdentity"}
+
+
+def test_a_call_is_a_post_to_the_root() -> None:
+    assert asked("sts", "POST", "/", WHO, b"{}").operation == "GetCallerIdentity"
+    assert asked("sts", "POST", "/", {"content-type": f"{FORM}; charset=utf-8"}, b"Action=A&B=").parameters["B"] == ""
 
 
 @pytest.mark.parametrize(
@@ -110,11 +119,23 @@ FORM = "application/x-www-form-urlencoded"
         ("/", {"content-type": FORM}, b"Action=AssumeRole&Action=GetCallerIdentity"),
         ("/?Action=AssumeRole", {"content-type": FORM}, b"Action=GetCallerIdentity"),
         ("/", {"content-type": FORM, "x-amz-target": "X.GetCallerIdentity"}, b"Action=AssumeRole"),
-        ("/?Action=AssumeRole", {"x-amz-target": "X.GetCallerIdentity"}, b"{}"),
+        ("/?Action=AssumeRole", WHO, b"{}"),
         ("/", {"content-type": "text/plain"}, b"Action=GetCallerIdentity"),
+        ("/", {**WHO, "content-type": FORM.title()}, b'"&Action=AssumeRole&"'),
+        ("/", {"x-amz-target": "X.GetCallerIdentity"}, b"{}"),
+        ("/", WHO, b'"&Action=AssumeRole&"'),
+        ("/", {**WHO, "action": "AssumeRole"}, b""),
+        ("/_tasks/credentials", WHO, b"{}"),
+        ("/moto-api/reset", WHO, b"{}"),
+        ("//", WHO, b"{}"),
     ],
 )
 def test_a_request_that_can_be_read_in_two_ways_asks_for_nothing(
     path: str, headers: dict[str, str], body: bytes
 ) -> None:
-    assert asked("sts", path, headers, body).operation == ""
+    assert asked("sts", "POST", path, headers, body).operation == ""
+
+
+@pytest.mark.parametrize("method", ["GET", "PUT", "DELETE", "HEAD"])
+def test_another_method_asks_for_nothing(method: str) -> None:
+    assert asked("sts", method, "/", WHO, b"{}").operation == ""
