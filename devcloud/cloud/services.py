@@ -174,6 +174,7 @@ class Services:
                     "--registry-address",
                     self.cloud.registry_address,
                     "--machines",
+                    gateway,
                 ),
                 priority=2,
                 restart=False,  # its state is gone with it: a new one would be another account
@@ -213,6 +214,7 @@ class Services:
                 *("--network", cloud.network, "--gateway", gateway, "--logs", str(cloud.logs)),
                 *("--volumes", str(cloud.folder / VOLUMES)),
                 *("--aws-port", str(cloud.ports.aws), "--registry-port", str(cloud.ports.ecr)),
+                *("--operator", str(cloud.operator_file)),
             ],
             priority=4,
             environment={**environment, **docker},

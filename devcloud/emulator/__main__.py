@@ -19,7 +19,9 @@ def main() -> None:
         "--registry-address", metavar="HOST:PORT", help="where users push to and pull from: registry_proxy's address"
     )
     parser.add_argument(
-        "--machines", action="store_true", help="`python -m devcloud.machines` runs the instances; else none runs"
+        "--machines",
+        metavar="ADDRESS",
+        help="`python -m devcloud.machines` runs the instances, which see this machine at ADDRESS; else none runs",
     )
     arguments = parser.parse_args()
     moto_overrides.require_moto()
@@ -28,8 +30,8 @@ def main() -> None:
     # Only now: importing the additions binds them to moto's internals.
     from devcloud.emulator import server
 
-    server.install(arguments.registry, arguments.registry_address, machines=arguments.machines)
-    server.serve(arguments.listen, arguments.operator)
+    server.install(arguments.registry, arguments.registry_address, machines=bool(arguments.machines))
+    server.serve(arguments.listen, arguments.operator, arguments.machines)
 
 
 if __name__ == "__main__":

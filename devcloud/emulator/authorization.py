@@ -190,7 +190,8 @@ def _leave_one_reading(environ: WSGIEnvironment, request: Request) -> None:
     body's own, and `region/...` in the User-Agent for the region. No issue of moto's is known.
     """
     environ.pop("HTTP_USER_AGENT", None)
-    if request.headers.get("content-type", "").startswith(call_targets.JSON):
+    is_json = request.headers.get("content-type", "").startswith(call_targets.JSON)
+    if is_json and "content-encoding" not in request.headers:
         body = request.body.replace(b"&", rb"\u0026")  # the same to JSON, which has it in texts only
         environ["wsgi.input"] = io.BytesIO(body)
         environ["CONTENT_LENGTH"] = str(len(body))

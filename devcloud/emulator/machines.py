@@ -5,6 +5,7 @@ plane an instance is running as soon as it is asked for, as in moto.
 """
 
 import datetime
+import secrets
 import threading
 import time
 from collections.abc import Iterable, Iterator
@@ -38,6 +39,8 @@ class Machine:
 
     address: str = ""
     """Its address on the cloud's network."""
+    token: str = field(default_factory=lambda: secrets.token_urlsafe(32), repr=False)
+    """The secret by which the emulator knows its agent."""
     console: str = ""
     console_at: datetime.datetime | None = None
     reboots: int = 0
@@ -59,6 +62,8 @@ class Machines:
 
     managed: bool = False
     """Whether a data plane runs the instances."""
+    metadata_port: int = 0
+    """The port of the metadata service, at the address of this machine that the instances see."""
     found: dict[str, Machine] = field(default_factory=dict)
     changed: threading.Condition = field(default_factory=threading.Condition)
     """Notified when there is something new for an agent."""
@@ -88,6 +93,8 @@ class Machines:
             "privateAddress": instance.private_ip,
             "publish": published(instance),
             "inbound": inbound(instance),
+            "token": machine.token,
+            "metadataPort": self.metadata_port,
             "hopLimit": instance.metadata_options.http_put_response_hop_limit,
             "reboots": machine.reboots - machine.rebooted,
             "volumes": [

@@ -18,8 +18,9 @@ from devcloud.emulator.authorization import Authorization
 from devcloud.emulator.callers import Callers
 from devcloud.emulator.constraints import Constraints, signed_for
 from devcloud.emulator.idempotency import Retries, attempt
-from devcloud.emulator.machine_api import MachineApi
+from devcloud.emulator.machine_api import MachineApi, data_plane
 from devcloud.emulator.machines import MACHINES
+from devcloud.emulator.metadata_api import MetadataApi
 from devcloud.emulator.operator_key import OperatorKey
 from devcloud.emulator.registry_api import RegistryApi
 from devcloud.emulator.task_api import TaskApi
@@ -91,16 +92,25 @@ def application(operator: OperatorKey) -> WSGIApplication:
     """Return AWS as it answers at the emulator's addresses."""
     service = TaskApi(RegistryApi(Retries(Constraints(DomainDispatcherApplication(create_backend_app)))))
     # Machines ask all the time: what they ask is not logged.
-    return Callers(MachineApi(Log(Authorization(service, operator))))
+    return Callers(MachineApi(Log(Authorization(service, operator)), Authorization(data_plane, operator)))
 
 
-def serve(addresses: list[tuple[str, int]], operator: OperatorKey) -> None:
+def metadata() -> WSGIApplication:
+    """Return the metadata service as it answers at its own port."""
+    return Callers(MetadataApi())
+
+
+def serve(addresses: list[tuple[str, int]], operator: OperatorKey, machines: str | None) -> None:
     """Serve on each address, from one state, until SIGTERM or SIGINT: SystemExit then.
 
+    `machines` is this machine's address as the instances see it: their metadata service is there, at a free port.
     Raise SystemExit with a sentence where an address cannot be had.
     """
     served = application(operator)
     servers = [listener(host, port, served) for host, port in addresses]
+    if machines:
+        servers.append(listener(machines, 0, metadata()))
+        MACHINES.metadata_port = servers[-1].port
     for server in servers:
         threading.Thread(target=server.serve_forever, daemon=True).start()
     threading.Thread(target=cloudwatch.evaluate_for_ever, daemon=True).start()
@@ -108,7 +118,7 @@ def serve(addresses: list[tuple[str, int]], operator: OperatorKey) -> None:
         for number in (signal.SIGTERM, signal.SIGINT):
             signal.signal(number, _leave)
         print(
-            f"{time.strftime('%H:%M:%S')} listening on {', '.join(f'{host}:{port}' for host, port in addresses)}",
+            f"{time.strftime('%H:%M:%S')} listening on {', '.join(f'{each.host}:{each.port}' for each in servers)}",
             file=sys.stderr,
             flush=True,
         )

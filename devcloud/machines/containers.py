@@ -7,7 +7,7 @@ all of it is held to the instance's memory and CPU.
 import hashlib
 import json
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 
 from devcloud.machines.inbound import Rule
 from devcloud.machines.volumes import Volume
@@ -23,7 +23,8 @@ shared/reviews/host-and-worker.md): without them a rehearsed host would have mor
 STOP_SECONDS = 30
 """How long a host may take to shut down before its power is cut."""
 
-
+SETTINGS = "etc/devcloud/machine.json"
+"""The file by which a host knows itself. It has the agent's token, so only root may read it."""
 DROPPED = ("SYS_RESOURCE", "SYS_MODULE", "SYS_RAWIO", "SYS_TIME", "SYSLOG", "MAC_ADMIN", "MAC_OVERRIDE", "WAKE_ALARM")
 """Capabilities that a host has no use for, and that would reach the machine's own kernel, clock and ports."""
 LOOP_DEVICES = "b 7:* rwm"
@@ -65,6 +66,10 @@ class Wanted:
     hop_limit: int
     reboots: int
     """How many reboots were asked for and not done."""
+    token: str = field(repr=False)
+    """The secret by which the emulator knows its agent."""
+    metadata_port: int
+    """The port at `Place.gateway` where the emulator serves it its metadata."""
     inbound: tuple[Rule, ...] = ()
     """The rules of its security groups."""
     volumes: tuple[Volume, ...] = ()
@@ -83,6 +88,8 @@ class Wanted:
             doors=tuple(Door(door["address"], door["port"]) for door in fields["publish"]),
             hop_limit=fields["hopLimit"],
             reboots=fields["reboots"],
+            token=fields["token"],
+            metadata_port=fields["metadataPort"],
             inbound=tuple(Rule.parse(each) for each in fields["inbound"]),
             volumes=tuple(Volume(each["id"], each["device"], each["sizeGib"]) for each in fields["volumes"]),
         )
@@ -143,13 +150,15 @@ def files(place: Place, wanted: Wanted) -> dict[str, str]:
     settings = {
         "instance": wanted.id,
         "privateAddress": wanted.private_address,
+        "token": wanted.token,
         "hopLimit": wanted.hop_limit,
         "gateway": place.gateway,
         "aws": aws,
+        "metadataPort": wanted.metadata_port,
         "registryPort": place.registry_port,
     }
     return {
-        "etc/devcloud/machine.json": json.dumps(settings, indent=1) + "\n",
+        SETTINGS: json.dumps(settings, indent=1) + "\n",
         # Every unit finds the emulator where on AWS it would find AWS.
         "etc/systemd/system.conf.d/10-devcloud.conf": f"[Manager]\nDefaultEnvironment=AWS_ENDPOINT_URL={aws}\n",
         # Without one, systemd takes each boot for the first, and enables every unit.

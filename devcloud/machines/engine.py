@@ -11,6 +11,7 @@ from devcloud.machines.containers import (
     CLOUD_LABEL,
     GROUPS_LABEL,
     INSTANCE_LABEL,
+    SETTINGS,
     STOP_SECONDS,
     Place,
     Wanted,
@@ -43,7 +44,7 @@ class Engine:
         self.remove(wanted.id)
         self._docker(*create(self.place, wanted))
         with tempfile.TemporaryDirectory() as folder:
-            _write(Path(folder), files(self.place, wanted))
+            write(Path(folder), files(self.place, wanted))
             self._docker("cp", f"{folder}/.", f"{name_of(self.place, wanted.id)}:/")
 
     def start(self, wanted: Wanted) -> str:
@@ -110,7 +111,10 @@ def cgroup_version(docker: Path) -> int:
     return int(output([str(docker), "info", "--format", "{{.CgroupVersion}}"]).strip() or 1)
 
 
-def _write(folder: Path, content: Mapping[str, str]) -> None:
+def write(folder: Path, content: Mapping[str, str]) -> None:
+    """Write a host's files to a folder, with the modes that `docker cp` gives them on the host."""
     for path, text in content.items():
         (folder / path).parent.mkdir(parents=True, exist_ok=True)
         (folder / path).write_text(text)
+        if path == SETTINGS:
+            (folder / path).chmod(0o600)

@@ -11,12 +11,17 @@ from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
 
+from botocore.auth import SigV4Auth
+from botocore.awsrequest import AWSRequest
+from botocore.credentials import Credentials
+
 from devcloud.machines.containers import Wanted
 from devcloud.machines.engine import Engine
 from devcloud.machines.inbound import Members, chain
 from devcloud.machines.volumes import Volume, Volumes
 from devcloud.util.console import UserError
 
+REGION = "us-east-1"
 PAUSE_SECONDS = 0.5
 DOCKER_SECONDS = 3.0
 """How often Docker is asked what runs if the emulator says nothing new."""
@@ -28,11 +33,12 @@ POWER_OFF_CODES = (0, 130)
 
 
 class Emulator:
-    """The emulator's endpoint for the data plane."""
+    """The emulator's endpoint for the data plane, which shows the operator's key."""
 
-    def __init__(self, endpoint: str) -> None:
-        parts = urllib.parse.urlsplit(endpoint)
-        self._host, self._port = parts.hostname or "", parts.port or 80
+    def __init__(self, endpoint: str, key: Credentials) -> None:
+        self._endpoint = endpoint
+        self._address = urllib.parse.urlsplit(endpoint).netloc
+        self._signer = SigV4Auth(key, "devcloud", REGION)
 
     def volumes(self) -> set[str]:
         """Return the ids of all volumes, attached or not."""
@@ -48,9 +54,13 @@ class Emulator:
         self._call("POST", f"instances/{instance_id}", content)
 
     def _call(self, method: str, path: str, content: Mapping[str, object] | None) -> dict[str, Any]:
-        connection = http.client.HTTPConnection(self._host, self._port, timeout=30)
+        path = f"/_devcloud/{path}"
+        body = json.dumps(content).encode() if content is not None else b""
+        request = AWSRequest(method, f"{self._endpoint}{path}", data=body)
+        self._signer.add_auth(request)
+        connection = http.client.HTTPConnection(self._address, timeout=30)
         try:
-            connection.request(method, f"/_devcloud/{path}", json.dumps(content) if content is not None else None)
+            connection.request(method, path, body, dict(request.headers.items()))
             response = connection.getresponse()
             text = response.read()
         except http.client.HTTPException as error:

@@ -36,15 +36,16 @@ OUTPUT_BYTES = 1_000_000
 class Api:
     """The cloud's endpoint for agents. Each request has a connection of its own, since the server closes it."""
 
-    def __init__(self, endpoint: str) -> None:
+    def __init__(self, endpoint: str, token: str) -> None:
         parts = urllib.parse.urlsplit(endpoint)
         self._host, self._port = parts.hostname or "", parts.port or 80
+        self._headers = {"X-Devcloud-Token": token}
 
     def post(self, path: str, body: dict[str, Any]) -> dict[str, Any]:
         """Send a request. Raise OSError if it is not answered or refused."""
         connection = http.client.HTTPConnection(self._host, self._port, timeout=ANSWER_SECONDS)
         try:
-            connection.request("POST", f"/_devcloud/agent/{path}", json.dumps(body))
+            connection.request("POST", f"/_devcloud/agent/{path}", json.dumps(body), self._headers)
             response = connection.getresponse()
             text = response.read().decode()
         except http.client.HTTPException as error:
@@ -171,4 +172,5 @@ def _text(file: Any) -> str:
 
 if __name__ == "__main__":
     print("devcloud's stand-in for the SSM agent starts", flush=True)
-    Agent(Api(json.loads(SETTINGS.read_text())["aws"])).serve()
+    settings = json.loads(SETTINGS.read_text())
+    Agent(Api(settings["aws"], settings["token"])).serve()

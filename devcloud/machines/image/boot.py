@@ -27,15 +27,16 @@ def addresses(settings: dict[str, Any]) -> list[list[str]]:
 def rules(settings: dict[str, Any]) -> list[list[str]]:
     """Return the rules that lead to the metadata service.
 
-    A response may travel `hopLimit` hops: with one, a container on the host gets no token.
+    A response may travel `hopLimit` hops: with one, a container on the host gets no token, at neither address.
     """
-    endpoint = settings["aws"].rpartition("/")[2]
-    to_metadata = ["-d", METADATA, "-p", "tcp", "--dport", "80", "-j", "DNAT", "--to-destination", endpoint]
+    gateway, port = settings["gateway"], str(settings["metadataPort"])
+    to_metadata = ["-d", METADATA, "-p", "tcp", "--dport", "80", "-j", "DNAT", "--to-destination", f"{gateway}:{port}"]
     commands = [["-t", "nat", "-A", "OUTPUT", *to_metadata]]
     if settings["hopLimit"] > 1:
         commands.append(["-t", "nat", "-A", "PREROUTING", *to_metadata])
     else:
         commands.append(["-t", "raw", "-A", "PREROUTING", "-d", METADATA, "-j", "DROP"])
+        commands.append(["-t", "raw", "-A", "PREROUTING", "-d", gateway, "-p", "tcp", "--dport", port, "-j", "DROP"])
     return [["iptables", "--wait", *command] for command in commands]
 
 

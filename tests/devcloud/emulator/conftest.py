@@ -69,13 +69,17 @@ class Emulator:
 
     def post(self, path: str) -> None:
         """Send a request that only the operator may send."""
-        url = f"{self.aws}{path}"
-        request = AWSRequest("POST", url)
+        self.send("POST", path).raise_for_status()
+
+    def send(self, method: str, path: str, content: object = None) -> httpx.Response:
+        """Send a request that the operator signs, with content as JSON."""
+        url, body = f"{self.aws}{path}", json.dumps(content).encode() if content is not None else b""
+        request = AWSRequest(method, url, data=body)
         SigV4Auth(Credentials(self.operator.access_key, self.operator.secret_key), "moto", "us-east-1").add_auth(
             request
         )
         headers = dict(request.headers.items())
-        httpx.post(url, headers=headers, trust_env=False, timeout=30).raise_for_status()
+        return httpx.request(method, url, content=body, headers=headers, trust_env=False, timeout=30)
 
 
 def free_ports(count: int) -> list[int]:

@@ -1,26 +1,31 @@
-"""What a role's key, a container and a local process can ask of the emulator: AWS's API, and nothing of devcloud's own.
+"""A role's key, a container and a local process reach AWS's API at the emulator, and nothing of devcloud's own.
 
 The whole application, in this process.
 """
 
+import contextlib
+import gzip
 import json
 import threading
 import uuid
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, field
 from typing import Any
+from wsgiref.types import WSGIApplication
 
-import boto3
 import httpx
 import pytest
 from botocore.auth import SigV4Auth
 from botocore.awsrequest import AWSRequest
-from botocore.config import Config
 from botocore.credentials import Credentials
 from botocore.exceptions import ClientError
 
+from devcloud.cloud.aws import AwsClients
 from devcloud.emulator import server
+from devcloud.emulator.machine_api import AGENT_ACTIONS, TOKEN_HEADER
 from devcloud.emulator.operator_key import OperatorKey
+from devcloud.machines import reconcile
+from devcloud.machines.image import agent
 
 ACCOUNT = "123456789012"
 JSON = {"Content-Type": "application/x-amz-json-1.1"}
@@ -49,33 +54,29 @@ class Edge:
             return Credentials(self.operator.access_key, self.operator.secret_key)
         return Credentials(self.key["AccessKeyId"], self.key["SecretAccessKey"], self.key["SessionToken"])
 
-    def client(self, service: str) -> Any:
+    def client(self, service: str, region: str = "us-east-1") -> Any:
         """Return a boto3 client with that key."""
         key = self.credentials
-        return boto3.client(
-            service,
-            endpoint_url=self.url,
-            region_name="us-east-1",
-            aws_access_key_id=key.access_key,
-            aws_secret_access_key=key.secret_key,
-            aws_session_token=key.token,
-            config=Config(proxies={}, retries={"max_attempts": 0}),
-        )
+        variables = {"AWS_ACCESS_KEY_ID": key.access_key, "AWS_SECRET_ACCESS_KEY": key.secret_key}
+        if key.token:
+            variables["AWS_SESSION_TOKEN"] = key.token
+        return AwsClients(self.url, variables).client(service, region)
 
     def send(
         self,
         method: str,
         path: str,
-        body: str = "",
+        body: str | bytes = "",
         headers: Mapping[str, str] | None = None,
         service: str = "sts",
         region: str = "us-east-1",
     ) -> httpx.Response:
         """Send a signed request of any form."""
-        request = AWSRequest(method, f"{self.url}{path}", data=body.encode(), headers=dict(headers or {}))
+        content = body.encode() if isinstance(body, str) else body
+        request = AWSRequest(method, f"{self.url}{path}", data=content, headers=dict(headers or {}))
         SigV4Auth(self.credentials, service, region).add_auth(request)
         signed = dict(request.headers.items())
-        return httpx.request(method, f"{self.url}{path}", content=body.encode(), headers=signed, trust_env=False)
+        return httpx.request(method, f"{self.url}{path}", content=content, headers=signed, trust_env=False)
 
     def as_role(self, *statements: Mapping[str, Any]) -> "Edge":
         """Return the edge as a session of a new role sees it."""
@@ -89,16 +90,30 @@ class Edge:
         return Edge(self.url, self.operator, given)
 
 
+@contextlib.contextmanager
+def serving(application: WSGIApplication) -> Iterator[str]:
+    """Serve an application on a port of its own. Yield its address."""
+    listener = server.listener("127.0.0.1", 0, application)
+    thread = threading.Thread(target=listener.serve_forever)
+    thread.start()
+    yield f"http://127.0.0.1:{listener.port}"
+    listener.shutdown()
+    thread.join()
+
+
 @pytest.fixture(scope="module")
 def edge() -> Iterator[Edge]:
     """Serve the application until the module's tests are done."""
     operator = OperatorKey.new()
-    listener = server.listener("127.0.0.1", 0, server.application(operator))
-    thread = threading.Thread(target=listener.serve_forever)
-    thread.start()
-    yield Edge(f"http://127.0.0.1:{listener.port}", operator)
-    listener.shutdown()
-    thread.join()
+    with serving(server.application(operator)) as url:
+        yield Edge(url, operator)
+
+
+@pytest.fixture(scope="module")
+def metadata() -> Iterator[str]:
+    """Serve the metadata service. Return its address."""
+    with serving(server.metadata()) as url:
+        yield url
 
 
 @pytest.fixture
@@ -121,6 +136,12 @@ def test_a_role_gets_no_credentials_of_a_task(edge: Edge, other: str, path: str,
         assert answer.status_code in (400, 403)
     given = edge.send("POST", "/_tasks/credentials", body, service="ecs-tasks")
     assert given.json()["AWS_SECRET_ACCESS_KEY"]
+
+
+def test_the_operators_key_asks_for_the_registry(edge: Edge) -> None:
+    body = json.dumps({"token": "t&t", "operation": "", "repository": "", "region": "us-east-1"})
+    answer = edge.send("POST", "/_registry/allows", body, {"Content-Type": "application/json"}, "ecr")
+    assert answer.json() == {"known": False, "problem": None}
 
 
 @pytest.mark.parametrize(
@@ -179,15 +200,7 @@ def test_a_parameter_is_the_one_that_was_judged(edge: Edge) -> None:
 
 
 def test_the_region_is_the_one_that_was_judged(edge: Edge) -> None:
-    elsewhere = boto3.client(
-        "ssm",
-        endpoint_url=edge.url,
-        region_name="eu-west-1",
-        aws_access_key_id=edge.operator.access_key,
-        aws_secret_access_key=edge.operator.secret_key,
-        config=Config(proxies={}),
-    )
-    elsewhere.put_parameter(Name="/place", Type="String", Value="elsewhere", Overwrite=True)
+    edge.client("ssm", "eu-west-1").put_parameter(Name="/place", Type="String", Value="elsewhere", Overwrite=True)
     edge.client("ssm").put_parameter(Name="/place", Type="String", Value="here", Overwrite=True)
     here = f"arn:aws:ssm:us-east-1:{ACCOUNT}:parameter/place"
     role = edge.as_role({"Effect": "Allow", "Action": "ssm:GetParameter", "Resource": here})
@@ -207,6 +220,126 @@ def test_a_text_with_ampersands_arrives_as_it_was(edge: Edge) -> None:
     assert ssm.get_parameter(Name="/text")["Parameter"]["Value"] == text
 
 
+def test_a_compressed_body_is_for_the_operator_alone(edge: Edge) -> None:
+    edge.client("ssm").put_parameter(Name="/packed", Type="String", Value="x", Overwrite=True)
+    # Some of these have the byte of `&`, which must stay.
+    for number in range(300):
+        packed = gzip.compress(json.dumps({"Name": "/packed", "unknown": str(number)}).encode())
+        if b"&" in packed:
+            break
+    headers = {**PARAMETER, "Content-Encoding": "gzip"}
+    assert edge.send("POST", "/", packed, headers, "ssm").json()["Parameter"]["Value"] == "x"
+    role = edge.as_role({"Effect": "Allow", "Action": "*", "Resource": "*"})
+    assert role.send("POST", "/", packed, headers, "ssm").status_code == 400
+
+
 def test_a_protocol_that_is_not_judged_is_refused(edge: Edge) -> None:
     with pytest.raises(ClientError, match="is not authorized to perform: GET /"):
         edge.as_role({"Effect": "Allow", "Action": "s3:*", "Resource": "*"}).client("s3").list_buckets()
+
+
+class Host:
+    """An instance of a role, at an address of this machine's loopback."""
+
+    def __init__(self, edge: Edge, address: str) -> None:
+        self.edge = edge
+        self.address = address
+        iam, name = edge.client("iam"), f"h-{uuid.uuid4().hex[:10]}"
+        trusted = {"Effect": "Allow", "Principal": {"Service": "ec2.amazonaws.com"}, "Action": "sts:AssumeRole"}
+        iam.create_role(RoleName=name, AssumeRolePolicyDocument=policy(trusted))
+        rights = {"Effect": "Allow", "Action": list(AGENT_ACTIONS), "Resource": "*"}
+        iam.put_role_policy(RoleName=name, PolicyName="p", PolicyDocument=policy(rights))
+        iam.create_instance_profile(InstanceProfileName=name)
+        iam.add_role_to_instance_profile(InstanceProfileName=name, RoleName=name)
+        started = edge.client("ec2").run_instances(
+            ImageId="ami-12c6146b", MinCount=1, MaxCount=1, IamInstanceProfile={"Name": name}
+        )
+        self.id = str(started["Instances"][0]["InstanceId"])
+        edge.send("POST", f"/_devcloud/instances/{self.id}", json.dumps({"address": address})).raise_for_status()
+
+    @property
+    def token(self) -> str:
+        """The secret that the data plane is given for it."""
+        listed = self.edge.send("GET", "/_devcloud/instances").json()["instances"]
+        return str(next(each["token"] for each in listed if each["id"] == self.id))
+
+    def ask(self, method: str, url: str, headers: Mapping[str, str] | None = None, body: Any = None) -> httpx.Response:
+        """Send a request from the instance's address."""
+        with httpx.Client(transport=httpx.HTTPTransport(local_address=self.address), timeout=5) as client:
+            return client.request(method, url, headers=dict(headers or {}), json=body)
+
+
+@pytest.fixture
+def host(edge: Edge) -> Iterator[Host]:
+    """Start an instance, and terminate it."""
+    host = Host(edge, "127.0.0.9")
+    yield host
+    edge.client("ec2").terminate_instances(InstanceIds=[host.id])
+
+
+@pytest.mark.parametrize(
+    ("method", "path"), [("GET", "instances"), ("GET", "volumes"), ("POST", "instances/{id}"), ("GET", "nothing")]
+)
+def test_only_the_operators_key_plays_the_data_plane(edge: Edge, host: Host, method: str, path: str) -> None:
+    url = f"{edge.url}/_devcloud/{path.format(id=host.id)}"
+    answer = httpx.request(method, url, json={"address": "127.0.0.1"}, trust_env=False)
+    assert answer.status_code == 403
+    assert "MissingAuthenticationToken" in answer.text
+    stranger = Edge(edge.url, OperatorKey.new())
+    assert stranger.send(method, f"/_devcloud/{path.format(id=host.id)}", "{}").status_code == 403
+    assert host.ask("PUT", url, body={}).status_code == 403
+
+
+def test_commands_are_given_to_the_agent_that_has_its_instances_token(edge: Edge, host: Host) -> None:
+    url, body = f"{edge.url}/_devcloud/agent/begin", {"commandId": str(uuid.uuid4())}
+    others = Host(edge, "127.0.0.10")
+    for headers in ({}, {TOKEN_HEADER: ""}, {TOKEN_HEADER: "guessed"}, {TOKEN_HEADER: others.token}):
+        refused = host.ask("POST", url, headers, body)
+        assert (refused.status_code, refused.json()["problem"]) == (
+            403,
+            "127.0.0.9 is the address of no instance with this token.",
+        )
+    # The token is good at its instance's address alone.
+    assert others.ask("POST", url, {TOKEN_HEADER: host.token}, body).status_code == 403
+    assert host.ask("POST", url, {TOKEN_HEADER: host.token}, body).json() == {"run": False}
+
+
+def test_a_header_does_not_lead_to_the_metadata_service(edge: Edge, host: Host) -> None:
+    for name in ("169.254.169.254", "169.254.169.254:80"):
+        headers = {"Host": name, "X-aws-ec2-metadata-token-ttl-seconds": "60"}
+        answer = host.ask("PUT", f"{edge.url}/latest/api/token", headers)
+        assert answer.status_code == 403
+        assert "MissingAuthenticationToken" in answer.text
+
+
+def test_the_metadata_service_gives_an_instance_its_role_at_an_address_of_its_own(
+    edge: Edge, host: Host, metadata: str
+) -> None:
+    own = {"Host": "169.254.169.254"}
+    ttl = {**own, "X-aws-ec2-metadata-token-ttl-seconds": "60"}
+    token = {**own, "X-aws-ec2-metadata-token": host.ask("PUT", f"{metadata}/latest/api/token", ttl).text}
+    folder = f"{metadata}/latest/meta-data/iam/security-credentials/"
+    role = host.ask("GET", folder, token).text
+    found = host.ask("GET", folder + role, token).json()
+    key = {"AccessKeyId": found["AccessKeyId"], "SecretAccessKey": found["SecretAccessKey"]}
+    session = Edge(edge.url, edge.operator, {**key, "SessionToken": found["Token"]})
+    assert session.client("sts").get_caller_identity()["Arn"].endswith(f"/{role}/{host.id}")
+    # Another process of this machine is no instance, and devcloud's own paths are elsewhere.
+    assert httpx.put(f"{metadata}/latest/api/token", headers=ttl, trust_env=False).status_code == 404
+    assert Edge(metadata, edge.operator).send("GET", "/_devcloud/instances").status_code == 404
+    assert host.ask("GET", f"{metadata}/_devcloud/instances", token).status_code == 404
+
+
+def test_the_data_plane_and_the_agent_show_what_they_are_asked_for(edge: Edge, host: Host) -> None:
+    wrong = reconcile.Emulator(edge.url, Credentials(edge.operator.access_key, "guessed"))
+    with pytest.raises(OSError, match="the emulator answered 403"):
+        wrong.instances()
+    plane = reconcile.Emulator(edge.url, edge.credentials)
+    wanted = plane.instances()[host.id]
+    plane.report(host.id, address="127.0.0.1", console="Welcome & hello \x1b[0m")
+    assert all(each.startswith("vol-") for each in plane.volumes())
+    assert wanted.token == host.token
+    begin = {"commandId": str(uuid.uuid4())}
+    assert agent.Api(edge.url, wanted.token).post("begin", begin) == {"run": False}
+    with pytest.raises(OSError, match="of no instance with this token"):
+        agent.Api(edge.url, "guessed").post("begin", begin)

@@ -84,7 +84,7 @@ def place(emulator: Emulator) -> Iterator[Place]:
     ssm.create_document(Name=NAME, DocumentType="Command", Content=json.dumps(DOCUMENT))
     started = ec2.run_instances(ImageId="ami-12c6146b", MinCount=1, MaxCount=1, IamInstanceProfile={"Name": "host"})
     instance = str(started["Instances"][0]["InstanceId"])
-    agent, ended = Agent(emulator.aws, instance), threading.Event()
+    agent, ended = Agent(emulator, instance), threading.Event()
     agent.register()
     thread = threading.Thread(target=serve, args=(agent, ended))
     thread.start()

@@ -3,7 +3,6 @@
 from collections.abc import Iterator
 from typing import Any
 
-import httpx
 import pytest
 from botocore.exceptions import ClientError
 
@@ -15,7 +14,7 @@ pytestmark = pytest.mark.cloud
 @pytest.fixture(scope="module")
 def managed(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Emulator]:
     """Start an emulator whose instances a data plane runs: these tests."""
-    with running(tmp_path_factory.mktemp("machines"), "--machines") as emulator:
+    with running(tmp_path_factory.mktemp("machines"), "--machines", "127.0.0.1") as emulator:
         yield emulator
 
 
@@ -63,12 +62,12 @@ def instance(ec2: Any, interface: str) -> str:
 
 def report(managed: Emulator, instance: str, **content: object) -> None:
     """Report as the data plane."""
-    httpx.post(f"{managed.aws}/_devcloud/instances/{instance}", json=content, trust_env=False).raise_for_status()
+    managed.send("POST", f"/_devcloud/instances/{instance}", content).raise_for_status()
 
 
 def wanted(managed: Emulator, instance: str) -> dict[str, Any] | None:
     """Return what the data plane is told of an instance."""
-    said = httpx.get(f"{managed.aws}/_devcloud/instances", trust_env=False).json()["instances"]
+    said = managed.send("GET", "/_devcloud/instances").json()["instances"]
     return next((each for each in said if each["id"] == instance), None)
 
 
@@ -91,6 +90,7 @@ def test_the_data_plane_is_told_size_address_and_open_ports(managed: Emulator, e
     assert (said["memoryMib"], said["cpus"], said["privateAddress"]) == (2048, 1, "10.20.0.10")
     assert said["publish"] == [{"address": found["PublicIpAddress"], "port": 80}]
     assert found["Placement"]["AvailabilityZone"] == "us-east-1b"
+    assert said["metadataPort"] > 0
 
 
 def test_it_stops_and_starts_when_the_data_plane_says_so(managed: Emulator, ec2: Any, instance: str) -> None:

@@ -9,6 +9,8 @@ import httpx
 import pytest
 from botocore.exceptions import ClientError
 
+from devcloud.emulator.machine_api import TOKEN_HEADER
+
 from .conftest import Emulator
 from .refusals import refusal
 
@@ -36,22 +38,33 @@ def instance(ec2: Any, iam: Any, name: str) -> Iterator[str]:
 class Agent:
     """An agent at an address that the data plane has reported: this process's."""
 
-    def __init__(self, endpoint: str, instance: str) -> None:
-        self.endpoint = f"{endpoint}/_devcloud"
+    def __init__(self, emulator: Emulator, instance: str) -> None:
+        self.emulator = emulator
         self.instance = instance
+
+    @property
+    def headers(self) -> dict[str, str]:
+        """The instance's token, which the data plane is given."""
+        listed = self.emulator.send("GET", "/_devcloud/instances").json()["instances"]
+        return {TOKEN_HEADER: next(each["token"] for each in listed if each["id"] == self.instance)}
 
     def register(self) -> None:
         """Let the instance have this address, and ask for commands; do not wait for one."""
-        httpx.post(f"{self.endpoint}/instances/{self.instance}", json={"address": "127.0.0.1"}, trust_env=False)
+        self.emulator.send("POST", f"/_devcloud/instances/{self.instance}", {"address": "127.0.0.1"}).raise_for_status()
         with contextlib.suppress(httpx.ReadTimeout):
-            httpx.post(f"{self.endpoint}/agent/poll", json={}, timeout=0.3, trust_env=False)
+            self.ask("poll", {}, timeout=0.3)
 
     def post(self, path: str, body: dict[str, Any]) -> dict[str, Any]:
         """Send a request as the agent does."""
-        answer = httpx.post(f"{self.endpoint}/agent/{path}", json=body, timeout=30, trust_env=False)
+        answer = self.ask(path, body)
         assert answer.status_code == 200, answer.text
         content: dict[str, Any] = answer.json()
         return content
+
+    def ask(self, path: str, body: dict[str, Any], timeout: float = 30) -> httpx.Response:
+        """Send a request that may be refused."""
+        url = f"{self.emulator.aws}/_devcloud/agent/{path}"
+        return httpx.post(url, json=body, headers=self.headers, timeout=timeout, trust_env=False)
 
 
 def managed(ssm: Any) -> list[str]:
@@ -121,7 +134,7 @@ def test_an_association_lives_from_create_to_delete(ssm: Any, name: str) -> None
 
 def test_an_instance_without_a_role_is_not_managed(ec2: Any, ssm: Any, emulator: Emulator) -> None:
     started = ec2.run_instances(ImageId="ami-12c6146b", MinCount=1, MaxCount=1)["Instances"][0]["InstanceId"]
-    Agent(emulator.aws, started).register()
+    Agent(emulator, started).register()
     assert started not in managed(ssm)
     ec2.terminate_instances(InstanceIds=[started])
 
@@ -130,9 +143,10 @@ def test_an_agent_whose_role_does_not_let_it_takes_no_commands(
     iam: Any, ssm: Any, emulator: Emulator, instance: str, name: str
 ) -> None:
     iam.detach_role_policy(RoleName=name, PolicyArn=f"arn:aws:iam::aws:policy/{AGENT_POLICY}")
-    Agent(emulator.aws, instance).register()
+    agent = Agent(emulator, instance)
+    agent.register()
     assert instance not in managed(ssm)
-    refused = httpx.post(f"{emulator.aws}/_devcloud/agent/poll", json={}, trust_env=False)
+    refused = agent.ask("poll", {})
     assert refused.status_code == 403
     assert refused.json()["problem"] == (
         f"The role {name} does not allow ssm:UpdateInstanceInformation, which the agent needs."
@@ -142,7 +156,7 @@ def test_an_agent_whose_role_does_not_let_it_takes_no_commands(
 @pytest.fixture
 def agent(emulator: Emulator, instance: str) -> Agent:
     """The agent of the instance, which has asked for commands once."""
-    agent = Agent(emulator.aws, instance)
+    agent = Agent(emulator, instance)
     agent.register()
     return agent
 

@@ -3,10 +3,12 @@
 import json
 from dataclasses import replace
 from itertools import pairwise
+from pathlib import Path
 
 import pytest
 
 from devcloud.machines.containers import Door, Place, Wanted, create, files, name_of, states, update
+from devcloud.machines.engine import write
 from devcloud.machines.image import boot
 from devcloud.machines.reconcile import to_do
 
@@ -28,6 +30,8 @@ WANTED = Wanted(
     doors=(Door("127.5.6.7", 80),),
     hop_limit=1,
     reboots=0,
+    token="secret of i-1",
+    metadata_port=34567,
 )
 
 
@@ -82,7 +86,22 @@ def test_with_one_hop_no_container_of_the_host_reaches_the_metadata_service() ->
     ]
     two = boot.rules({**settings, "hopLimit": 2})
     assert [rule[5] for rule in two] == ["OUTPUT", "PREROUTING"]
-    assert all(rule[-1] == "172.19.0.1:4566" for rule in two)
+    assert all(rule[-1] == "172.19.0.1:34567" for rule in two)
+
+
+def test_with_one_hop_no_container_reaches_the_metadata_service_where_the_host_does() -> None:
+    settings = json.loads(files(PLACE, WANTED)["etc/devcloud/machine.json"])
+    drop = ["-t", "raw", "-A", "PREROUTING", "-d", "172.19.0.1", "-p", "tcp", "--dport", "34567", "-j", "DROP"]
+    assert drop in [rule[2:] for rule in boot.rules(settings)]
+
+
+def test_the_agents_token_is_for_the_hosts_root_alone(tmp_path: Path) -> None:
+    written = files(PLACE, WANTED)
+    assert json.loads(written["etc/devcloud/machine.json"])["token"] == WANTED.token
+    assert WANTED.token not in repr(WANTED)
+    assert WANTED.token not in " ".join(create(PLACE, WANTED))
+    write(tmp_path, written)
+    assert (tmp_path / "etc/devcloud/machine.json").stat().st_mode & 0o777 == 0o600
 
 
 def test_states_are_read_by_instance() -> None:
