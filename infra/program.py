@@ -75,7 +75,7 @@ def deploy(settings: Settings) -> None:
         default_tags={"tags": {"Project": settings.project, "Stack": settings.stack}},
     )
     zones = zones_of(settings, provider)
-    rolled_back = active_rollback.find(settings, provider, plans) if settings.images.builds else None
+    rolled_back = active_rollback.find(settings, plans) if settings.images.builds else None
     taken = released.images if released else rolled_back.images if rolled_back else None
     if taken is None:
         # Only now: a rollback builds nothing, so it works without a builder too.
