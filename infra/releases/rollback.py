@@ -58,7 +58,7 @@ def check_images(settings: Settings, target: VerifiedRelease, ecr: Any) -> str |
             if not isinstance(error, ClientError) or error.response["Error"]["Code"] not in GONE:
                 return (
                     f"The registry does not say whether it has the images of the release {target.id} ({error}). The "
-                    "rollback goes on: the host needs none for its last three releases, but the worker's tasks always pull."
+                    "rollback goes on: the host needs none for its last three releases; the worker's tasks always pull."
                 )
             raise ReleaseError(
                 f"The release {target.id} cannot be gone back to: its image {name} ({images[name].digest}) is no "
