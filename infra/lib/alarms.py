@@ -81,7 +81,7 @@ DATA_DISK = Metric("DiskUsedPercent", {"Volume": "data"})
 SERVER_ERRORS = Metric("ServerErrors")
 FAILED_RELEASES = Metric("FailedReleases")
 RESTARTS = Metric("Restarts")
-CERTIFICATE = Metric("CertificateDaysLeft")
+CERTIFICATE = Metric("CertificateLifeLeftPercent")
 BACKUP = Metric("BackupAgeHours")
 
 
@@ -290,11 +290,12 @@ _CERTIFICATE = Alarm(
     periods=3,
     to_alarm=3,
     comparison=BELOW,
-    threshold=14,
+    threshold=16,
     missing="missing",
-    meaning="The domain has no certificate, or one that ends in less than 14 days.",
+    meaning="The domain has no certificate, or one with less than 16 % of its life left.",
     remedy="Run `pulumi up`, which says why (DNS, port 80, limits of the authority).",
-    reason="The edge renews with 30 of 90 days left: the renewal has failed for two weeks.",
+    reason="The edge renews with a third of the life left, so the renewal has failed for half of that time. In days, the "
+    "figure would suit only one length of life, and Let's Encrypt has certificates of 90, 45 and 6 days.",
 )
 _BACKUP = Alarm(
     name="backup-old",
