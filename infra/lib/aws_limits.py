@@ -53,6 +53,8 @@ class InstanceType:
         return self.memory_mib * 1960 // 2048
 
 
+BURSTABLE = ("t2.", "t3.", "t3a.", "t4g.")
+"""Families with CPU credits. AWS refuses a credit option for any other (hashicorp/terraform-provider-aws#5067)."""
 INSTANCE_TYPES: Mapping[str, InstanceType] = MappingProxyType(
     {
         "t2.small": InstanceType(2048, 0.023),

@@ -7,12 +7,15 @@ from typing import Any
 import pulumi
 import pytest
 
-from infra import program
+from infra import placement, program
 from infra.builds import base_version
 from infra.builds.plan import plan_builds
+from infra.lib import cost
+from infra.lib.aws_limits import INSTANCE_TYPES, InstanceType
 from infra.lib.zones import ZoneError
 from infra.releases import graph, host_document
 from infra.releases.release import ReleasedImage, ReleaseFile, release_id, write_release_file
+from infra.settings import checks, memory
 from tests.infra.conftest import (
     ACCOUNT,
     CLOUDS,
@@ -353,6 +356,23 @@ def test_the_host_is_a_t2_small_with_imdsv2_and_an_encrypted_disk(run: Run) -> N
     assert host["metadataOptions"]["httpTokens"] == "required"
     assert host["rootBlockDevice"]["encrypted"] is True
     assert "keyName" not in host
+
+
+@pytest.mark.parametrize("instance_type", ["t2.small", "t3.small", "t3a.small"])
+def test_a_burstable_host_never_costs_more_than_its_price(run: Run, instance_type: str) -> None:
+    host = {"slipway:host": {"instanceType": instance_type}}
+    cloud, _ = run("dev", host, offers={instance_type: ["us-east-1a"]})
+    assert cloud.one(INSTANCE).inputs["creditSpecification"] == {"cpuCredits": "standard"}
+
+
+def test_a_type_without_credits_is_asked_for_without_them(run: Run, monkeypatch: pytest.MonkeyPatch) -> None:
+    # AWS refuses them for another family: InstanceCreditSpecification.NotSupported.
+    types = {**INSTANCE_TYPES, "m5.large": InstanceType(8192, 0.096)}
+    for module in (checks, memory, placement, cost):
+        monkeypatch.setattr(module, "INSTANCE_TYPES", types)
+    host = {"slipway:host": {"instanceType": "m5.large"}}
+    cloud, _ = run("dev", host, offers={"m5.large": ["us-east-1a"]}, anew=True)
+    assert "creditSpecification" not in cloud.one(INSTANCE).inputs
 
 
 def test_the_hosts_addresses_and_groups_are_an_interfaces_which_outlasts_the_instance(run: Run) -> None:

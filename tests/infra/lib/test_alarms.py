@@ -29,18 +29,13 @@ def test_alarms_are_only_about_what_a_stack_has() -> None:
 
 
 @pytest.mark.parametrize(
-    ("instance_type", "metric"),
-    [
-        ("t2.small", "CPUCreditBalance"),
-        ("t3.large", "CPUSurplusCreditsCharged"),
-        ("t3a.small", "CPUSurplusCreditsCharged"),
-        ("m5.large", None),
-    ],
+    ("instance_type", "burstable"),
+    [("t2.small", True), ("t3.large", True), ("t3a.small", True), ("t4g.small", True), ("m5.large", False)],
 )
-def test_credits_are_watched_as_the_family_uses_them(instance_type: str, metric: str | None) -> None:
+def test_credits_are_watched_on_every_type_that_has_them(instance_type: str, burstable: bool) -> None:
     watched = Watched(instance_type=instance_type, data_volume=False, certificate=False, backup=False)
     found = [alarm.metric.name for alarm in alarms.alarms(watched) if alarm.name == "cpu-credits"]
-    assert found == ([metric] if metric else [])
+    assert found == ["CPUCreditBalance"] * burstable
 
 
 def test_every_alarm_can_fire_and_says_what_to_do() -> None:
