@@ -18,7 +18,7 @@ from tests.infra.conftest import HOSTED, settings_of
 from tests.infra.host.fake import graph_json, service
 
 ROOM_BYTES = 2048
-"""The rest of SSM's 64 KB that must be left, so that a change that takes it is seen before users' stacks are refused."""
+"""The part of SSM's 64 KB that must stay free, so that a change that takes it is seen before users are refused."""
 
 
 def eight_services(environment: int = 12) -> dict[str, Any]:
