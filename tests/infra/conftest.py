@@ -21,6 +21,7 @@ from infra import program
 from infra import settings as settings_module
 from infra.builds import content, staging
 from infra.components import host_release, image, interruptions
+from infra.lib import domain_name
 from infra.product import Product, product_of
 from infra.product import load as load_product
 from infra.releases.gate import GateError
@@ -223,6 +224,8 @@ class Cloud(pulumi_mocks.Mocks):
     """The zone of the host's subnet, if an earlier `up` made it."""
     versions: Mapping[str, int] = field(default_factory=dict)
     """Versions of SSM parameters that were written more than once, by the resources' names."""
+    domain_leads_to: Sequence[str] | None = ("203.0.113.7",)
+    """The addresses of every domain."""
     refused: Sequence[str] = ()
     """Look-ups that AWS refuses, by their tokens."""
     verified: list[str] = field(default_factory=list)
@@ -373,6 +376,7 @@ def run(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> Run:
 
         monkeypatch.setattr(staging, "staged", staged)
         monkeypatch.setattr(boto3, "client", lambda service, **_: cloud.ssm if service == "ssm" else cloud.ecr)
+        monkeypatch.setattr(domain_name, "addresses_of", lambda _: cloud.domain_leads_to)
         monkeypatch.setattr(pulumi.log, "warn", cloud.warnings.append)
         monkeypatch.setattr(pulumi.log, "info", cloud.said.append)
         asyncio.set_event_loop(asyncio.new_event_loop())

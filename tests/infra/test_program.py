@@ -358,6 +358,31 @@ def test_the_host_is_a_t2_small_with_imdsv2_and_an_encrypted_disk(run: Run) -> N
     assert "keyName" not in host
 
 
+ELSEWHERE: dict[str, Any] = {"domain_leads_to": ["198.51.100.1"]}
+NOTE = "host.domain: labs.example.com leads to 198.51.100.1"
+
+
+@pytest.mark.parametrize("preview", [False, True])
+def test_a_domain_that_does_not_lead_to_the_host_is_a_note(run: Run, preview: bool) -> None:
+    cloud, _ = run("dev", {"slipway:host": {"domain": "labs.example.com"}}, preview=preview, **ELSEWHERE)
+    assert [warning for warning in cloud.warnings if warning.startswith(NOTE)]
+
+
+@pytest.mark.parametrize(
+    ("host", "leads"),
+    [
+        ({"domain": "labs.example.com"}, {}),
+        ({}, ELSEWHERE),
+        # The limit is that of Let's Encrypt; a server of one's own may know the domain by other means.
+        ({"domain": "labs.example.com", "acmeDirectory": "https://ca.example.com/dir"}, ELSEWHERE),
+    ],
+    ids=["leads here", "no domain", "another ACME server"],
+)
+def test_other_domains_are_no_note(run: Run, host: dict[str, Any], leads: dict[str, Any]) -> None:
+    cloud, _ = run("dev", {"slipway:host": host}, **leads)
+    assert not [warning for warning in cloud.warnings if warning.startswith("host.domain")]
+
+
 @pytest.mark.parametrize("instance_type", ["t2.small", "t3.small", "t3a.small"])
 def test_a_burstable_host_never_costs_more_than_its_price(run: Run, instance_type: str) -> None:
     host = {"slipway:host": {"instanceType": instance_type}}
