@@ -99,6 +99,7 @@ def graph_json(services: Mapping[str, Any] | None = None, **changes: Any) -> dic
         "httpPort": PUBLIC,
         "hostAddress": "10.20.0.11",
         "memoryMib": 1000,
+        "hostMemoryMib": 1960,
         "seconds": {
             "agent": 300,
             "pull": 300,
@@ -288,6 +289,7 @@ class FakeMachine:
     lifetime: tuple[float, float] = (0.0, 90 * 24 * 3600.0)
     """The dates of every certificate."""
     memory: int = 900
+    total_memory: int = 1960
     disk: int = 5000
     logged: dict[str, list[str]] = field(default_factory=dict)
     """Lines of containers, each with its time; the others have that of their behaviour."""
@@ -376,6 +378,9 @@ class FakeMachine:
 
     def free_memory_mib(self) -> int:
         return self.memory
+
+    def memory_mib(self) -> int:
+        return self.total_memory
 
     def free_disk_mib(self, folder: str) -> int:
         assert folder == "/var/lib/docker"
