@@ -130,7 +130,7 @@ def test_a_release_whose_image_is_gone_is_refused_with_the_remedy(code: str) -> 
     "error",
     [
         EndpointConnectionError(endpoint_url="https://ecr"),
-        refusal("500", "Internal Server Error"),
+        refusal("500", "<!doctype html>\n<title>500 Internal Server Error</title>\n"),
         refusal("AccessDeniedException", "ann is not authorized to perform: ecr:DescribeImages"),
     ],
 )
@@ -139,6 +139,7 @@ def test_a_registry_that_does_not_say_stops_no_rollback(error: Exception) -> Non
     assert said is not None
     assert said.startswith(f"The registry does not say whether it has the images of the release {OLD.id} (")
     assert "its last three releases" in said
+    assert "\n" not in said
 
 
 def test_a_registry_of_another_kind_is_not_asked() -> None:
