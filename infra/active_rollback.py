@@ -6,7 +6,6 @@ from dataclasses import dataclass
 
 import boto3
 import pulumi
-import pulumi_aws as aws
 from botocore.exceptions import BotoCoreError, ClientError
 
 from infra.builds.plan import BuildPlan
@@ -55,13 +54,13 @@ class Rollback:
         pin.delete(boto3.client("ssm", region_name=self.region), self.name)
 
 
-def find(settings: Settings, provider: aws.Provider, plans: Mapping[str, BuildPlan]) -> Rollback | None:
+def find(settings: Settings, plans: Mapping[str, BuildPlan]) -> Rollback | None:
     """Return the stack's rollback, and say what it means for this `up`; None without one. Raises ReleaseError.
 
     `plans` are the checkout's, as planned without the registry.
     """
     name = pin.parameter(settings.parameter_path)
-    parameters = _parameters(settings, provider)
+    parameters = _parameters(settings)
     if name not in parameters:
         return None
     found = pin.parse(parameters[name], f"The parameter {name}")
@@ -88,15 +87,17 @@ def _end(
     return None
 
 
-def _parameters(settings: Settings, provider: aws.Provider) -> dict[str, str]:
-    """Return the stack's parameters by name, secrets in their encrypted form."""
+def _parameters(settings: Settings) -> dict[str, str]:
+    """Return the stack's parameters `pin` and `verified` by name, those of them that exist. Raises ReleaseError.
+
+    By name: a right on the whole path would also be one to read every secret of the stack.
+    """
+    names = [pin.parameter(settings.parameter_path), graph.verified_parameter(settings)]
     try:
-        listed = aws.ssm.get_parameters_by_path(
-            path=settings.parameter_path, with_decryption=False, opts=pulumi.InvokeOptions(provider=provider)
-        )
-    except Exception as error:  # noqa: BLE001  the engine raises nothing narrower for what a provider refuses
+        found = boto3.client("ssm", region_name=settings.region).get_parameters(Names=names)["Parameters"]
+    except (BotoCoreError, ClientError) as error:
         raise ReleaseError(
-            f"AWS could not be asked for the parameters below {settings.parameter_path}: check that the credentials "
-            f"may call ssm:GetParametersByPath (AWS: {' '.join(str(error).split())})."
+            f"AWS could not be asked for {' and '.join(names)}: check that the credentials may call ssm:GetParameters "
+            f"on them (AWS: {' '.join(str(error).split())})."
         ) from None
-    return dict(zip(listed.names, listed.values, strict=True))
+    return {parameter["Name"]: parameter["Value"] for parameter in found}

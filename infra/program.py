@@ -29,11 +29,12 @@ from infra.components.operations import Operations, OperationsArgs
 from infra.components.registry import CACHE, Registry, RegistryArgs
 from infra.components.secrets import Secrets, SecretsArgs
 from infra.components.worker import Worker, WorkerArgs
-from infra.lib import alarms, cost
+from infra.lib import alarms, cost, domain_name
 from infra.placement import zones_of
 from infra.product import environment_variable
 from infra.releases import graph, host_document, release, verified
 from infra.settings import Settings, hosted
+from infra.settings.models import LETS_ENCRYPT
 
 PROGRAM_FOLDER = Path(__file__).resolve().parent
 REGISTRY_GB = 4
@@ -75,7 +76,7 @@ def deploy(settings: Settings) -> None:
         default_tags={"tags": {"Project": settings.project, "Stack": settings.stack}},
     )
     zones = zones_of(settings, provider)
-    rolled_back = active_rollback.find(settings, provider, plans) if settings.images.builds else None
+    rolled_back = active_rollback.find(settings, plans) if settings.images.builds else None
     taken = released.images if released else rolled_back.images if rolled_back else None
     if taken is None:
         # Only now: a rollback builds nothing, so it works without a builder too.
@@ -146,6 +147,7 @@ def deploy(settings: Settings) -> None:
         ),
         options,
     )
+    _check_domain(settings, host.address)
     served = HostRelease(
         "release",
         HostReleaseArgs(
@@ -202,6 +204,25 @@ def deploy(settings: Settings) -> None:
         pulumi.ResourceOptions(providers=[provider], depends_on=[served]),
     )
     _export(settings, images, network, jobs, worker, host, served, operations)
+
+
+def _check_domain(settings: Settings, address: pulumi.Output[str]) -> None:
+    """Say if the domain does not lead to the host: each failed try counts for the limits of Let's Encrypt."""
+    domain = settings.host.domain
+    if domain is None or settings.host.acme_directory != LETS_ENCRYPT:
+        return
+
+    async def leads_here(known: str) -> bool:
+        note = await asyncio.to_thread(domain_name.note, domain, known)
+        if note:
+            pulumi.log.warn(note)
+        return note is None
+
+    def check(known: str) -> pulumi.Input[bool]:
+        return leads_here(known)
+
+    # The runtime waits for every output before the program ends, so for this too.
+    address.apply(check)
 
 
 def _watched(settings: Settings) -> alarms.Watched:

@@ -7,6 +7,7 @@ from typing import Any
 
 import boto3
 import click
+from botocore.config import Config
 from botocore.exceptions import BotoCoreError, ClientError
 
 from devcloud.bootstrap import ROOT
@@ -19,6 +20,9 @@ from devcloud.util.processes import traced
 from infra.releases import history
 from infra.releases import rollback as back
 from infra.settings import Settings, load_file
+
+PATIENCE = Config(connect_timeout=5, read_timeout=20, retries={"total_max_attempts": 2})
+"""botocore's own limits are minutes, and a registry that is away must not hold a rollback up for so long."""
 
 
 @dataclass(frozen=True)
@@ -46,7 +50,11 @@ def _deployed(command: Command) -> Deployed:
         # No secret is needed here, so none has to be set.
         stack = command.stack_name
         settings = load_file(stack_config.committed_file(stack), stack, unset=stack_config.unset_secrets(stack))
-        return Deployed(settings, lambda service: boto3.client(service, region_name=settings.region))  # type: ignore[call-overload]
+
+        def client(service: str) -> Any:
+            return boto3.client(service, region_name=settings.region, config=PATIENCE)  # type: ignore[call-overload]
+
+        return Deployed(settings, client)
     command.running_services()
     settings = command.stack().settings()
     return Deployed(settings, lambda service: command.cloud.aws.client(service, settings.region))
@@ -86,6 +94,8 @@ def rollback(command: Command, wanted: str, arguments: tuple[str, ...]) -> int:
         found = back.releases(settings, ssm)
         target = history.choose(found, wanted, settings.stack)
         say(back.difference(found[0], target))
+        if note := back.check_images(settings, target, deployed.client("ecr")):
+            say(note)
         if not settings.images.builds:
             say(back.rewrite_file(settings, target))
             return 0

@@ -1,7 +1,7 @@
 """EC2: instances whose machines start and stop, interfaces that outlast them, launch templates' tags, and refusals."""
 
 from collections.abc import Callable, Mapping
-from typing import Any
+from typing import Any, cast
 
 from moto.core.responses import ActionResult
 from moto.core.types import Base64EncodedString
@@ -26,6 +26,16 @@ class Ec2Backend(EC2Backend):
     """
 
     _url_module = urls
+
+    def __init__(self, region_name: str, account_id: str) -> None:
+        super().__init__(region_name, account_id)
+        self.credit_options: dict[str, str] = {}
+        """The credit options that were asked for, by instance id."""
+
+    def credits_of(self, instance: Instance) -> str:
+        """Return the credit option of an instance: `standard` or `unlimited`."""
+        default = "standard" if instance.instance_type.startswith("t2.") else "unlimited"
+        return self.credit_options.get(instance.id, default)
 
     def run_instances(self, *args: Any, **kwargs: Any) -> Reservation:
         """RunInstances: the primary interface goes when the instance goes, unless it was made before."""
@@ -185,6 +195,38 @@ class Response(EC2Response):
         rules = [rule.get("SecurityGroupRule") or {} for rule in self._get_param("SecurityGroupRules") or []]
         ec2_refusals.rule_descriptions([{"IpRanges": rules}])
         return super().modify_security_group_rules()
+
+    def run_instances(self) -> ActionResult:
+        """RunInstances: with the credit option that is asked for, which moto drops."""
+        asked = self._get_param("CreditSpecification.CpuCredits")
+        if asked:
+            ec2_refusals.credits_without_bursts(self._get_param("InstanceType", "m1.small"))
+        started = super().run_instances()
+        if asked:
+            for instance in cast(Reservation, started.result).instances:
+                self.ec2_backend.credit_options[instance.id] = asked
+        return started
+
+    def describe_instance_credit_specifications(self) -> ActionResult:
+        """DescribeInstanceCreditSpecifications: moto has `standard` for every instance."""
+        instances = self.ec2_backend.get_multi_instances_by_id(self._get_param("InstanceIds", []))
+        for instance in instances:
+            ec2_refusals.credits_without_bursts(instance.instance_type)
+        found = [
+            {"InstanceId": instance.id, "CpuCredits": self.ec2_backend.credits_of(instance)} for instance in instances
+        ]
+        return ActionResult({"InstanceCreditSpecifications": found})
+
+    def modify_instance_credit_specification(self) -> ActionResult:
+        """ModifyInstanceCreditSpecification, which moto does not have."""
+        asked = self._get_param("InstanceCreditSpecifications", [])
+        for instance in self.ec2_backend.get_multi_instances_by_id([each["InstanceId"] for each in asked]):
+            ec2_refusals.credits_without_bursts(instance.instance_type)
+        self.ec2_backend.credit_options.update({each["InstanceId"]: each["CpuCredits"] for each in asked})
+        done = [{"InstanceId": each["InstanceId"]} for each in asked]
+        return ActionResult(
+            {"SuccessfulInstanceCreditSpecifications": done, "UnsuccessfulInstanceCreditSpecifications": []}
+        )
 
     def create_network_interface(self) -> Any:
         """Refuse a private address that cannot be given."""

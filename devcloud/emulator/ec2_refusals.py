@@ -9,7 +9,7 @@ import re
 from collections.abc import Iterable, Iterator, Mapping
 from typing import Any
 
-from moto.ec2.models.instance_types import INSTANCE_TYPE_OFFERINGS
+from moto.ec2.models.instance_types import INSTANCE_TYPE_OFFERINGS, INSTANCE_TYPES
 from moto.ecs.models import ecs_backends
 
 from devcloud.emulator.moto_overrides import AwsError
@@ -94,6 +94,14 @@ def instance_type(region: str, name: str, zone: str | None) -> None:
             "Unsupported",
             f"Your requested instance type ({name}) is not supported in your requested Availability Zone ({zone}). "
             f"Please retry your request by not specifying an Availability Zone or choosing {', '.join(zones)}.",
+        )
+
+
+def credits_without_bursts(name: str) -> None:
+    """Refuse a credit option for an instance type that is not burstable (hashicorp/terraform-provider-aws#5067)."""
+    if not INSTANCE_TYPES.get(name, {}).get("BurstablePerformanceSupported"):
+        raise AwsError(
+            "InstanceCreditSpecification.NotSupported", f"The {name} instance type does not support T2 Unlimited."
         )
 
 

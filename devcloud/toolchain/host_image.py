@@ -1,7 +1,8 @@
 """The host image: what an EC2 instance of the cloud on this machine boots, in Amazon Linux's place.
 
 Debian 12 with systemd and, in store until `dnf install docker`, a Docker engine; devcloud's stand-ins for the SSM
-agent, cloud-init and dnf (devcloud/machines/image) are a layer of their own, so that a change of them costs a second.
+agent, cloud-init, dnf and grubby (devcloud/machines/image) are a layer of their own, so that a change of them costs a
+second.
 """
 
 import hashlib
@@ -78,8 +79,9 @@ class HostImage:
             "COPY *.py /usr/lib/devcloud/\n"
             f"COPY units/ /{UNITS}/\n"
             f"RUN cd /{UNITS}/multi-user.target.wants && for unit in ../*.service; do ln -sf $unit; done"
-            " && printf '#!/bin/sh\\nexec python3 /usr/lib/devcloud/dnf.py \"$@\"\\n' > /usr/bin/dnf"
-            " && chmod 755 /usr/bin/dnf && ln -sf dnf /usr/bin/yum\n"
+            " && for tool in dnf grubby; do"
+            " printf '#!/bin/sh\\nexec python3 /usr/lib/devcloud/%s.py \"$@\"\\n' $tool > /usr/bin/$tool"
+            " && chmod 755 /usr/bin/$tool; done && ln -sf dnf /usr/bin/yum\n"
             'CMD ["/lib/systemd/systemd"]\n'
         )
 

@@ -10,6 +10,7 @@ from infra.components.jobs import Jobs
 from infra.components.network import Network
 from infra.components.service_roles import ServiceRoles, ServiceRolesArgs
 from infra.lib import iam
+from infra.lib.aws_limits import BURSTABLE
 from infra.releases import bootstrap, graph, host_document
 from infra.settings import Settings
 
@@ -148,6 +149,8 @@ class ApiHost(pulumi.ComponentResource):
             instance_type=spec.instance_type,
             # Deprecated, but `primary_network_interface` is not in version 5 of Terraform's provider.
             network_interfaces=[{"network_interface_id": interface.id, "device_index": 0}],
+            # t3 is `unlimited` by default, and any family in an account that says so: then credits cost money unseen.
+            credit_specification={"cpu_credits": "standard"} if spec.instance_type.startswith(BURSTABLE) else None,
             iam_instance_profile=profile.name,
             metadata_options={
                 "http_endpoint": "enabled",

@@ -108,8 +108,10 @@ class _Deployment:
         self.journal.add("plan", start=[placed.container for placed in made.start.values()])
         free, needed = host.machine.free_memory_mib(), plan.added_memory(made)
         if free < needed:
+            total, assumed = host.machine.memory_mib(), graph.host_memory_mib
+            less = f"it has {total} MiB in all, less than the {assumed} that its plan assumes; " * (total < assumed)
             raise HostError(
-                f"The host has {free} MiB of free memory, but the release needs {needed} MiB beside what runs: "
+                f"The host has {free} MiB of free memory, but the release needs {needed} MiB beside what runs: {less}"
                 "look at `make status` for what uses it, or set a larger host.instanceType."
             )
         self.step("pull")

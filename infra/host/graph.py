@@ -143,6 +143,8 @@ class Graph:
     """The host's private address."""
     memory_mib: int
     """Memory that all containers together may have."""
+    host_memory_mib: int
+    """Memory of the host in all, as its plan assumes."""
     seconds: Seconds
     updates: Updates | None
     """None if they are off."""
@@ -183,6 +185,7 @@ def parse(document: Mapping[str, Any]) -> Graph:
         http_port=document["httpPort"],
         host_address=document["hostAddress"],
         memory_mib=document["memoryMib"],
+        host_memory_mib=document["hostMemoryMib"],
         seconds=Seconds(**document["seconds"]),
         updates=Updates(**document["updates"]) if document["updates"] else None,
         backups=Backups(**document["backups"]),

@@ -61,6 +61,9 @@ class Machine(Protocol):
     def free_memory_mib(self) -> int:
         """Return the memory that new processes may take without swapping."""
 
+    def memory_mib(self) -> int:
+        """Return the memory that the kernel offers in all."""
+
     def memory_used_percent(self) -> float:
         """Return the share of memory that new processes may not take."""
 
@@ -142,6 +145,9 @@ class Linux:
 
     def free_memory_mib(self) -> int:
         return self._memory_kib("MemAvailable") // 1024
+
+    def memory_mib(self) -> int:
+        return self._memory_kib("MemTotal") // 1024
 
     def memory_used_percent(self) -> float:
         return 100.0 * (1 - self._memory_kib("MemAvailable") / self._memory_kib("MemTotal"))

@@ -53,9 +53,9 @@ def measure(host: Host, since: float, until: float) -> Iterator[Datum]:
     yield Datum("Serving", serving)
     yield Datum("ServerErrors", errors)
     yield Datum("Restarts", restarts)
-    days = tls.days_left(host, host.store.current())
-    if days is not None:
-        yield Datum("CertificateDaysLeft", days, "None")
+    left = tls.life_left_percent(host, host.store.current())
+    if left is not None:
+        yield Datum("CertificateLifeLeftPercent", left, "Percent")
 
 
 def _last(host: Host) -> float:

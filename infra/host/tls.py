@@ -123,12 +123,15 @@ def problem(host: Host, generation: Generation | None) -> str | None:
     return f"The certificate of {generation.domain} ends in {days:.1f} days: {reason(_log(host, generation))}"
 
 
-def days_left(host: Host, generation: Generation | None) -> float | None:
-    """Return for how many days the certificate of what serves is good; 0 for none, and None without a domain."""
+def life_left_percent(host: Host, generation: Generation | None) -> float | None:
+    """Return the part of its life that the certificate of what serves has left; 0 for none, None without a domain."""
     if generation is None or generation.domain is None:
         return None
     shown = _shown(host, host.machine.own_address(), generation.domain)
-    return max(dates(shown)[1] - host.machine.now(), 0) / DAY_SECONDS if shown else 0.0
+    if shown is None:
+        return 0.0
+    begin, end = dates(shown)
+    return 100 * max(end - host.machine.now(), 0) / (end - begin)
 
 
 def dates(certificate: bytes) -> tuple[float, float]:

@@ -76,6 +76,8 @@ After=network-online.target
 [Service]
 Type=oneshot
 ExecStart={python} {program} update
+# If memory runs out, dnf ends and not the product.
+OOMScoreAdjust=1000
 Restart=on-failure
 RestartSec=600
 """,

@@ -4,7 +4,6 @@ from infra.lib import cost
 from infra.lib.alarms import Alarm, Watched, alarms, metrics
 
 EVERYTHING = Watched(instance_type="t2.small", data_volume=True, certificate=True, backup=True)
-UNLIMITED = Watched(instance_type="t3.small", data_volume=False, certificate=False, backup=False)
 SIGNS = {
     "GreaterThanOrEqualToThreshold": "≥",
     "GreaterThanThreshold": ">",
@@ -51,7 +50,6 @@ own metrics (status checks, credits) exist there only if a test puts them.
 
 def document() -> str:
     """Return the page."""
-    every = [*alarms(EVERYTHING), *(one for one in alarms(UNLIMITED) if one not in alarms(EVERYTHING))]
     listed = metrics(EVERYTHING)
     names = "\n".join(
         f"- `{metric.name}`" + "".join(f" ({name} `{value}`)" for name, value in metric.dimensions.items())
@@ -59,16 +57,15 @@ def document() -> str:
     )
     calls = cost.METRICS_CALL * cost.METRICS_CALLS
     costs = COST.format(metrics=names, metric=cost.METRIC, alarm=cost.ALARM, dashboard=cost.DASHBOARD, calls=calls)
-    return "\n".join([INTRODUCTION, *map(_section, every), costs])
+    return "\n".join([INTRODUCTION, *map(_section, alarms(EVERYTHING)), costs])
 
 
 def _section(alarm: Alarm) -> str:
     """Return what the page says of one alarm."""
     sign = f"{SIGNS[alarm.comparison]} {alarm.threshold:g}"
-    families = f" ({alarm.metric.name})" if alarm.name == "cpu-credits" else ""
     action = f" EC2's own action: {alarm.ec2_action}." if alarm.ec2_action else ""
     return (
-        f"## {alarm.name}{families}\n\n"
+        f"## {alarm.name}\n\n"
         f"{alarm.meaning}\n\n"
         f"**What to do.** {alarm.remedy}\n\n"
         f"`{alarm.metric.name}`, {alarm.statistic} of {alarm.period_seconds} s {sign}, in {alarm.to_alarm} of "

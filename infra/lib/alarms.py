@@ -4,13 +4,12 @@ docs/alarms.md is written from it. AWS counts the newest periods of a metric tha
 `to_alarm` of the last `periods` are over the threshold.
 """
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Mapping
 from dataclasses import dataclass, field
 from typing import Literal
 
-STANDARD_CREDITS = ("t2.",)
-"""Families that become slow once their CPU credits are used up. The other burstable ones (`unlimited`) become dear."""
-UNLIMITED_CREDITS = ("t3.", "t3a.")
+from infra.lib.aws_limits import BURSTABLE
+
 MINUTE, FIVE_MINUTES = 60, 300
 
 Statistic = Literal["Average", "Maximum", "Minimum", "SampleCount", "Sum"]
@@ -81,7 +80,7 @@ DATA_DISK = Metric("DiskUsedPercent", {"Volume": "data"})
 SERVER_ERRORS = Metric("ServerErrors")
 FAILED_RELEASES = Metric("FailedReleases")
 RESTARTS = Metric("Restarts")
-CERTIFICATE = Metric("CertificateDaysLeft")
+CERTIFICATE = Metric("CertificateLifeLeftPercent")
 BACKUP = Metric("BackupAgeHours")
 
 
@@ -99,18 +98,11 @@ def alarms(watched: Watched) -> tuple[Alarm, ...]:
     """Return the alarms of a stack: only those about something that it has."""
     return (
         *_ALWAYS,
-        *_credits(watched.instance_type),
+        *([_CREDITS] if watched.instance_type.startswith(BURSTABLE) else []),
         *([_DATA_DISK] if watched.data_volume else []),
         *([_CERTIFICATE] if watched.certificate else []),
         *([_BACKUP] if watched.backup else []),
     )
-
-
-def _credits(instance_type: str) -> Iterator[Alarm]:
-    if instance_type.startswith(STANDARD_CREDITS):
-        yield _CREDITS_LOW
-    elif instance_type.startswith(UNLIMITED_CREDITS):
-        yield _CREDITS_PAID
 
 
 def _disk(name: str, metric: Metric, what: str, remedy: str, reason: str) -> Alarm:
@@ -246,7 +238,7 @@ _ALWAYS = (
         reason="The terminal of `up` shows the failure; this tells everybody else, also if that terminal is gone.",
     ),
 )
-_CREDITS_LOW = Alarm(
+_CREDITS = Alarm(
     name="cpu-credits",
     metric=Metric("CPUCreditBalance", of_instance=True),
     statistic="Minimum",
@@ -258,21 +250,8 @@ _CREDITS_LOW = Alarm(
     missing="missing",
     meaning="Fewer than 20 CPU credits are left; without credits the host has a fraction of its CPU.",
     remedy="Find what uses the CPU (`make status`, the dashboard), or set a larger host.instanceType.",
-    reason="20 credits are 20 minutes of one busy CPU; EC2 publishes the balance every 5 minutes.",
-)
-_CREDITS_PAID = Alarm(
-    name="cpu-credits",
-    metric=Metric("CPUSurplusCreditsCharged", of_instance=True),
-    statistic="Maximum",
-    period_seconds=FIVE_MINUTES,
-    periods=2,
-    to_alarm=2,
-    comparison="GreaterThanThreshold",
-    threshold=0,
-    missing="missing",
-    meaning="The host uses more CPU than its type includes, and AWS charges for it.",
-    remedy="Find what uses the CPU (`make status`, the dashboard), or set a larger host.instanceType.",
-    reason="This family is unlimited by default: it never becomes slow, but costs $0.05 for each vCPU-hour.",
+    reason="20 credits are 20 minutes of one busy CPU; EC2 publishes the balance every 5 minutes. A new t3 or t3a has "
+    "none yet: there the alarm begins at the first `up`, and ends within an hour or so.",
 )
 _DATA_DISK = _disk(
     "disk-data",
@@ -290,11 +269,12 @@ _CERTIFICATE = Alarm(
     periods=3,
     to_alarm=3,
     comparison=BELOW,
-    threshold=14,
+    threshold=16,
     missing="missing",
-    meaning="The domain has no certificate, or one that ends in less than 14 days.",
+    meaning="The domain has no certificate, or one with less than 16 % of its life left.",
     remedy="Run `pulumi up`, which says why (DNS, port 80, limits of the authority).",
-    reason="The edge renews with 30 of 90 days left: the renewal has failed for two weeks.",
+    reason="The edge renews with a third of the life left, so the renewal has failed for half of that time. In days "
+    "the figure would suit only one length of life, and Let's Encrypt has certificates of 90, 45 and 6 days.",
 )
 _BACKUP = Alarm(
     name="backup-old",

@@ -10,7 +10,7 @@ from dataclasses import dataclass, field
 from infra.product import Service, environment_variable
 from infra.settings import Settings
 from infra.settings.hosted import worker_services
-from infra.settings.memory import containers_mib
+from infra.settings.memory import containers_mib, host_mib
 
 SCHEMA = 1
 DATA_DEVICE = "/dev/sdf"
@@ -92,6 +92,7 @@ def graph(settings: Settings, wiring: Wiring) -> dict[str, object]:
         "hostAddress": settings.network.host_address,
         "httpPort": settings.host.http_port,
         "memoryMib": containers_mib(settings),
+        "hostMemoryMib": host_mib(settings),
         "seconds": {
             "agent": times.agent_seconds,
             "pull": times.pull_seconds,

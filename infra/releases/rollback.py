@@ -8,14 +8,20 @@ from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
 
+from botocore.exceptions import BotoCoreError, ClientError
+
 from infra import ROOT
 from infra.builds import base_version
 from infra.builds.plan import plan_builds
+from infra.lib.messages import LONGEST_OF_AWS, plain
 from infra.product import Product
 from infra.releases import graph, history, pin
 from infra.releases.history import VerifiedRelease
 from infra.releases.release import ReleasedImage, ReleaseError, ReleaseFile, read_release_file, write_release_file
 from infra.settings import Settings
+
+GONE = ("ImageNotFoundException", "RepositoryNotFoundException")
+"""ECR's answers that mean that there is no such image; another error says nothing about it."""
 
 
 def releases(settings: Settings, ssm: Any) -> list[VerifiedRelease]:
@@ -33,6 +39,36 @@ def notes(settings: Settings, ssm: Any, root: Path = ROOT) -> dict[str, str]:
         return {}
     named = read_release_file(file, settings.product.images)
     return {history.id_of(named.images): f"in {settings.images.source}"}
+
+
+def check_images(settings: Settings, target: VerifiedRelease, ecr: Any) -> str | None:
+    """Check that the registry still has the images of a release that run; `ecr` is boto3's client.
+
+    Return a note if the registry cannot be asked: the host may need none. Raises ReleaseError if an image is gone, even
+    if the host has it still: the worker's tasks always pull, and so does a host that takes this one's place.
+    """
+    if settings.registry.address:
+        return None  # a registry of another kind, which has no API of ECR's
+    product, images = settings.product, _images(settings.product, target)
+    run = {*product.host_images, *([product.worker.image] if product.worker else [])}
+    for name in sorted(run):
+        repository = f"{settings.registry.namespace}/{name}"
+        try:
+            ecr.describe_images(repositoryName=repository, imageIds=[{"imageDigest": images[name].digest}])
+        except (BotoCoreError, ClientError) as error:
+            if not isinstance(error, ClientError) or error.response["Error"]["Code"] not in GONE:
+                said = plain(" ".join(str(error).split()), LONGEST_OF_AWS)
+                return (
+                    f"The registry does not say whether it has the images of the release {target.id} ({said}). The "
+                    "rollback goes on: the host needs none for its last three releases; the worker's tasks always pull."
+                )
+            raise ReleaseError(
+                f"The release {target.id} cannot be gone back to: its image {name} ({images[name].digest}) is no "
+                f"longer in the repository {repository}, which keeps only its newest images (registry.keepImages): "
+                f"choose another release by TO=, of those that `make releases STACK={settings.stack}` lists, or bring "
+                "its commit up, which builds it again."
+            ) from None
+    return None
 
 
 def write_pin(settings: Settings, target: VerifiedRelease, ssm: Any, by: str, root: Path = ROOT) -> str:

@@ -204,7 +204,11 @@ class Host(Group):
         str,
         AfterValidator(checks.instance_type),
         Legal(f"one of {', '.join(INSTANCE_TYPES)}"),
-    ] = Field(default="t2.small", description="Instance type; t2.small has 2 GB of memory.")
+    ] = Field(
+        default="t2.small",
+        description="Instance type; t2.small has 2 GB of memory. Its CPU credits are `standard`: once they are used up "
+        "the host is slow, and never costs more.",
+    )
     image: (
         Annotated[str, Field(pattern=r"^ami-([0-9a-f]{8}|[0-9a-f]{17})$"), Legal("an image's id, such as ami-12345678")]
         | None
@@ -235,7 +239,8 @@ class Host(Group):
     ) = Field(
         default=None,
         description="Domain of the API, whose A record names the elastic address: the edge gets its certificates and "
-        "answers by HTTPS; empty for HTTP alone.",
+        "answers by HTTPS; empty for HTTP alone. Set it once the record leads there (the output `apiAddress`): Let's "
+        "Encrypt refuses more after 5 failed tries in an hour.",
     )
     acme_directory: Annotated[
         str,

@@ -56,7 +56,8 @@ def test_a_service_is_restarted(up: Checkout) -> None:
 def test_updates_that_need_it_restart_the_host_which_serves_again(up: Checkout) -> None:
     host, address = instance_of(up), up.outputs()["apiUrl"]
     booted = up.docker("inspect", "--format", "{{.State.StartedAt}}", host).said
-    assert up.docker("exec", host, "sh", "-c", "echo kernel > /usr/lib/devcloud/updates").code == 0
+    write = "printf 'kernel6.18\\ncontainerd\\n' > /usr/lib/devcloud/updates"
+    assert up.docker("exec", host, "sh", "-c", write).code == 0
     assert up.docker("exec", host, "systemctl", "start", "--no-block", UPDATE).code == 0
     deadline = time.monotonic() + RESTART_SECONDS
     while up.docker("inspect", "--format", "{{.State.StartedAt}}", host).said == booted or not serves(address):

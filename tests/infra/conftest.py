@@ -21,6 +21,7 @@ from infra import program
 from infra import settings as settings_module
 from infra.builds import content, staging
 from infra.components import host_release, image, interruptions
+from infra.lib import domain_name
 from infra.product import Product, product_of
 from infra.product import load as load_product
 from infra.releases.gate import GateError
@@ -173,13 +174,24 @@ class Ecr:
 
 @dataclass
 class Ssm:
-    """SSM's own API, as boto3 has it: the parameters that were deleted."""
+    """SSM's own API, as boto3 has it: parameters by name, and which were read and deleted."""
 
+    parameters: Mapping[str, str] = field(default_factory=dict)
+    refusal: Exception | None = None
+    """The error of a read, if AWS refuses it."""
+    read: list[str] = field(default_factory=list)
     deleted: list[str] = field(default_factory=list)
 
     class exceptions:  # noqa: N801  boto3's name
         class ParameterNotFound(Exception):  # noqa: N818  AWS's name
             pass
+
+    def get_parameters(self, *, Names: list[str]) -> dict[str, Any]:  # noqa: N803  AWS's name
+        self.read += Names
+        if self.refusal:
+            raise self.refusal
+        found = [{"Name": name, "Value": self.parameters[name]} for name in Names if name in self.parameters]
+        return {"Parameters": found, "InvalidParameters": [name for name in Names if name not in self.parameters]}
 
     def delete_parameter(self, *, Name: str) -> None:  # noqa: N803  AWS's name
         self.deleted.append(Name)
@@ -201,8 +213,6 @@ class Cloud(pulumi_mocks.Mocks):
     """What was looked up, with the inputs."""
     ecr: "Ecr" = field(default_factory=lambda: Ecr())
     ssm: "Ssm" = field(default_factory=lambda: Ssm())
-    parameters: Mapping[str, str] = field(default_factory=dict)
-    """The stack's parameters before the run, by name."""
     warnings: list[str] = field(default_factory=list)
     said: list[str] = field(default_factory=list)
     zones: tuple[str, ...] = ("us-east-1a", "us-east-1b", "us-east-1c")
@@ -214,6 +224,8 @@ class Cloud(pulumi_mocks.Mocks):
     """The zone of the host's subnet, if an earlier `up` made it."""
     versions: Mapping[str, int] = field(default_factory=dict)
     """Versions of SSM parameters that were written more than once, by the resources' names."""
+    domain_leads_to: Sequence[str] | None = ("203.0.113.7",)
+    """The addresses of every domain."""
     refused: Sequence[str] = ()
     """Look-ups that AWS refuses, by their tokens."""
     verified: list[str] = field(default_factory=list)
@@ -274,10 +286,6 @@ class Cloud(pulumi_mocks.Mocks):
                 "value": "ami-0123456789abcdef0",
                 "insecureValue": "ami-0123456789abcdef0",
             },
-            "aws:ssm/getParametersByPath:getParametersByPath": {
-                "names": list(self.parameters),
-                "values": list(self.parameters.values()),
-            },
             "aws:ecr/getAuthorizationToken:getAuthorizationToken": {
                 "userName": "AWS",
                 "password": "a-token-that-nobody-sees",
@@ -319,8 +327,9 @@ RUNS: dict[str, tuple[Cloud, dict[str, Any]]] = {}
 def run(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> Run:
     """Runs the program: `run(stack, settings, preview=False)` gives the cloud that was asked, and the outputs.
 
-    `product` is the file of another product. `tags` are the tags that the base's repository has already; `zones`,
-    `offers`, `host_zone`, `versions` and `parameters` describe the account, as in `Cloud`. A run that was given the
+    `product` is the file of another product. `tags` are the tags that the base's repository has already; `parameters`
+    are the stack's, with which AWS answers unless it refuses (`ssm_refusal`); `zones`, `offers`, `host_zone` and
+    `versions` describe the account, as in `Cloud`. A run that was given the
     same before is not made again, but where it is asked for `anew`, for what a test changed.
     """
     builder = tmp_path / "buildx" / "instances" / Images().builder
@@ -330,10 +339,9 @@ def run(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> Run:
 
     def run_once(*arguments: Any, **options: Any) -> tuple[Cloud, dict[str, Any]]:
         """Most tests look at the same run, which takes most of a second."""
-        anew = options.pop("anew", False)
-        given = json.dumps([arguments, options], sort_keys=True)
-        if anew:
+        if options.pop("anew", False):
             return run_program(*arguments, **options)
+        given = json.dumps([arguments, options], sort_keys=True)
         if given not in RUNS:
             RUNS[given] = run_program(*arguments, **options)
         return RUNS[given]
@@ -344,11 +352,18 @@ def run(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> Run:
         *,
         preview: bool = False,
         tags: Mapping[str, str] | None = None,
+        parameters: Mapping[str, str] | None = None,
+        ssm_refusal: Exception | None = None,
         product: str | None = None,
         **account: Any,
     ) -> tuple[Cloud, dict[str, Any]]:
         described = load_product(Path(product)) if product else PRODUCT
-        cloud = Cloud(digests=None if preview else digests_of(described), ecr=Ecr(dict(tags or {})), **account)
+        cloud = Cloud(
+            digests=None if preview else digests_of(described),
+            ecr=Ecr(dict(tags or {})),
+            ssm=Ssm(parameters or {}, ssm_refusal),
+            **account,
+        )
         CLOUDS.append(cloud)
         exported: dict[str, Any] = {}
         monkeypatch.setattr(pulumi, "export", exported.__setitem__)
@@ -365,6 +380,7 @@ def run(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> Run:
 
         monkeypatch.setattr(staging, "staged", staged)
         monkeypatch.setattr(boto3, "client", lambda service, **_: cloud.ssm if service == "ssm" else cloud.ecr)
+        monkeypatch.setattr(domain_name, "addresses_of", lambda _: cloud.domain_leads_to)
         monkeypatch.setattr(pulumi.log, "warn", cloud.warnings.append)
         monkeypatch.setattr(pulumi.log, "info", cloud.said.append)
         asyncio.set_event_loop(asyncio.new_event_loop())

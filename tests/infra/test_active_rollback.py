@@ -5,6 +5,7 @@ from pathlib import Path
 
 import pulumi
 import pytest
+from botocore.exceptions import ClientError, EndpointConnectionError
 
 from infra.builds import base_version
 from infra.builds.plan import plan_builds
@@ -125,6 +126,19 @@ def test_a_malformed_pin_is_one_sentence_before_any_resource(run: Run, text: str
     assert {asked.type for asked in CLOUDS[-1].asked} == {"pulumi:providers:aws"}
 
 
-def test_an_aws_that_does_not_tell_the_parameters_is_one_sentence(run: Run) -> None:
-    with pytest.raises(ReleaseError, match=r"^AWS could not be asked for the parameters below /slipway/dev: .*\)\.$"):
-        run(refused=["aws:ssm/getParametersByPath:getParametersByPath"])
+DENIED = ClientError(
+    {"Error": {"Code": "AccessDeniedException", "Message": "ann is not authorized to perform: ssm:GetParameters"}},
+    "GetParameters",
+)
+
+
+@pytest.mark.parametrize("refusal", [DENIED, EndpointConnectionError(endpoint_url="https://ssm")])
+def test_an_aws_that_does_not_tell_the_parameters_is_one_sentence(run: Run, refusal: Exception) -> None:
+    with pytest.raises(ReleaseError, match=rf"^AWS could not be asked for {NAME} and /slipway/dev/verified: .*\)\.$"):
+        run(ssm_refusal=refusal, anew=True)
+
+
+def test_no_secret_is_read_to_find_the_pin(run: Run) -> None:
+    cloud, _ = run(parameters={**parameters(tags()), "/slipway/dev/openai-api-key": "hush"})
+    assert cloud.ssm.read == [NAME, "/slipway/dev/verified"]
+    assert [token for token in cloud.calls if "getParametersByPath" in token] == []

@@ -7,12 +7,15 @@ from typing import Any
 import pulumi
 import pytest
 
-from infra import program
+from infra import placement, program
 from infra.builds import base_version
 from infra.builds.plan import plan_builds
+from infra.lib import cost
+from infra.lib.aws_limits import INSTANCE_TYPES, InstanceType
 from infra.lib.zones import ZoneError
 from infra.releases import graph, host_document, verified
 from infra.releases.release import ReleasedImage, ReleaseFile, release_id, write_release_file
+from infra.settings import checks, memory
 from tests.infra.conftest import (
     ACCOUNT,
     CLOUDS,
@@ -355,6 +358,48 @@ def test_the_host_is_a_t2_small_with_imdsv2_and_an_encrypted_disk(run: Run) -> N
     assert "keyName" not in host
 
 
+ELSEWHERE: dict[str, Any] = {"domain_leads_to": ["198.51.100.1"]}
+NOTE = "host.domain: labs.example.com leads to 198.51.100.1"
+
+
+@pytest.mark.parametrize("preview", [False, True])
+def test_a_domain_that_does_not_lead_to_the_host_is_a_note(run: Run, preview: bool) -> None:
+    cloud, _ = run("dev", {"slipway:host": {"domain": "labs.example.com"}}, preview=preview, **ELSEWHERE)
+    assert [warning for warning in cloud.warnings if warning.startswith(NOTE)]
+
+
+@pytest.mark.parametrize(
+    ("host", "leads"),
+    [
+        ({"domain": "labs.example.com"}, {}),
+        ({}, ELSEWHERE),
+        # The limit is that of Let's Encrypt; a server of one's own may know the domain by other means.
+        ({"domain": "labs.example.com", "acmeDirectory": "https://ca.example.com/dir"}, ELSEWHERE),
+    ],
+    ids=["leads here", "no domain", "another ACME server"],
+)
+def test_other_domains_are_no_note(run: Run, host: dict[str, Any], leads: dict[str, Any]) -> None:
+    cloud, _ = run("dev", {"slipway:host": host}, **leads)
+    assert not [warning for warning in cloud.warnings if warning.startswith("host.domain")]
+
+
+@pytest.mark.parametrize("instance_type", ["t2.small", "t3.small", "t3a.small"])
+def test_a_burstable_host_never_costs_more_than_its_price(run: Run, instance_type: str) -> None:
+    host = {"slipway:host": {"instanceType": instance_type}}
+    cloud, _ = run("dev", host, offers={instance_type: ["us-east-1a"]})
+    assert cloud.one(INSTANCE).inputs["creditSpecification"] == {"cpuCredits": "standard"}
+
+
+def test_a_type_without_credits_is_asked_for_without_them(run: Run, monkeypatch: pytest.MonkeyPatch) -> None:
+    # AWS refuses them for another family: InstanceCreditSpecification.NotSupported.
+    types = {**INSTANCE_TYPES, "m5.large": InstanceType(8192, 0.096)}
+    for module in (checks, memory, placement, cost):
+        monkeypatch.setattr(module, "INSTANCE_TYPES", types)
+    host = {"slipway:host": {"instanceType": "m5.large"}}
+    cloud, _ = run("dev", host, offers={"m5.large": ["us-east-1a"]}, anew=True)
+    assert "creditSpecification" not in cloud.one(INSTANCE).inputs
+
+
 def test_the_hosts_addresses_and_groups_are_an_interfaces_which_outlasts_the_instance(run: Run) -> None:
     cloud, outputs = run()
     interface = cloud.one(INTERFACE)
@@ -431,7 +476,7 @@ def test_a_stack_that_takes_a_release_builds_nothing_and_asks_for_no_login(run: 
 def test_a_stack_that_builds_nothing_reads_no_pin(run: Run) -> None:
     cloud, outputs = run("prod", RELEASED, parameters={"/slipway/prod/verified": "{}", "/slipway/prod/pin": "{}"})
     assert outputs["digests"] == DIGESTS
-    assert "aws:ssm/getParametersByPath:getParametersByPath" not in cloud.calls
+    assert cloud.ssm.read == []
 
 
 @pytest.mark.usefixtures("released")

@@ -7,6 +7,7 @@ from typing import Any
 
 import boto3
 import pytest
+from botocore.exceptions import ClientError
 
 from devcloud.cli import main, rollback
 from devcloud.cli.context import Command
@@ -30,6 +31,7 @@ class Aws:
         self.values: dict[str, str] = {}
         self.asked: list[str] = []
         self.letters = letters
+        self.registry_error = ""
 
     def get_caller_identity(self) -> dict[str, str]:
         return {"Account": ACCOUNT, "Arn": f"arn:aws:iam::{ACCOUNT}:user/ann"}
@@ -60,6 +62,11 @@ class Aws:
         if Name not in self.values:
             raise self.exceptions.ParameterNotFound
         return {"Parameter": {"Value": self.values[Name]}}
+
+    def describe_images(self, *, repositoryName: str, **_: Any) -> None:  # noqa: N803
+        self.asked.append(repositoryName)
+        if self.registry_error:
+            raise ClientError({"Error": {"Code": self.registry_error, "Message": "no"}}, "DescribeImages")
 
     def put_parameter(self, *, Name: str, Value: str, **_: Any) -> None:  # noqa: N803
         self.values[Name] = Value
@@ -139,6 +146,26 @@ def test_an_unknown_release_is_refused_and_nothing_is_written(
     assert (aws.values, stack.ups) == ({}, [])
 
 
+@pytest.mark.parametrize("stack_name", ["dev", "prod"])
+def test_a_release_whose_images_are_gone_writes_neither_pin_nor_file(
+    monkeypatch: pytest.MonkeyPatch, aws: Aws, capsys: pytest.CaptureFixture[str], stack_name: str
+) -> None:
+    aws.registry_error = "ImageNotFoundException"
+    monkeypatch.setattr(rollback.back, "rewrite_file", lambda *_: pytest.fail("the file was rewritten"))
+    assert run(monkeypatch, "rollback", "--cloud", "aws", "--stack", stack_name) == 1
+    assert "cannot be gone back to: its image api (sha256:aaaa" in capsys.readouterr().err
+    assert aws.values == {}
+
+
+def test_a_registry_that_is_away_is_said_and_the_rollback_goes_on(
+    monkeypatch: pytest.MonkeyPatch, stack: Stack, aws: Aws, capsys: pytest.CaptureFixture[str]
+) -> None:
+    aws.registry_error = "ServerException"
+    assert run(monkeypatch, "rollback") == 0
+    assert "The registry does not say whether it has the images" in capsys.readouterr().err
+    assert len(stack.ups) == 1
+
+
 def test_a_stack_in_which_nothing_was_verified_is_a_sentence(
     monkeypatch: pytest.MonkeyPatch, stack: Stack, aws: Aws, capsys: pytest.CaptureFixture[str]
 ) -> None:
@@ -157,7 +184,7 @@ def test_a_stack_on_aws_is_rolled_back_with_the_shells_credentials_and_pulumi(
 
     monkeypatch.setattr(rollback.subprocess, "run", lambda call, **_: called.append(call) or Done())
     assert run(monkeypatch, "rollback", "--cloud", "aws", "--stack", "dev") == 7
-    assert aws.asked == ["/slipway/dev/verified"]
+    assert aws.asked[0] == "/slipway/dev/verified"
     assert list(aws.values) == ["/slipway/dev/pin"]
     assert called == [["pulumi", "up", "--yes", "--skip-preview", "--stack", "dev"]]
 

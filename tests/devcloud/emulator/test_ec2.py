@@ -3,6 +3,7 @@
 from typing import Any
 
 import pytest
+from botocore.exceptions import ClientError
 
 pytestmark = pytest.mark.cloud
 
@@ -50,6 +51,40 @@ def test_its_groups_change_by_the_instance_and_by_the_interface(ec2: Any, instan
     ec2.modify_instance_attribute(InstanceId=instance, Groups=groups)
     found = described(ec2, instance)
     assert ids(found["SecurityGroups"]) == ids(found["NetworkInterfaces"][0]["Groups"]) == set(groups)
+
+
+def credits_of(ec2: Any, instance: str) -> str:
+    """The credit option of an instance."""
+    found = ec2.describe_instance_credit_specifications(InstanceIds=[instance])["InstanceCreditSpecifications"]
+    return str(found[0]["CpuCredits"])
+
+
+@pytest.mark.parametrize(
+    ("asked", "expected"),
+    [
+        ({"InstanceType": "t2.small"}, "standard"),
+        ({"InstanceType": "t3.small"}, "unlimited"),
+        ({"InstanceType": "t3.small", "CreditSpecification": {"CpuCredits": "standard"}}, "standard"),
+    ],
+)
+def test_an_instance_has_the_credits_that_were_asked_for_or_its_familys(
+    ec2: Any, asked: dict[str, Any], expected: str
+) -> None:
+    started = ec2.run_instances(ImageId="ami-12c6146b", MinCount=1, MaxCount=1, **asked)["Instances"][0]["InstanceId"]
+    assert credits_of(ec2, started) == expected
+    wanted = {"InstanceId": started, "CpuCredits": "unlimited" if expected == "standard" else "standard"}
+    done = ec2.modify_instance_credit_specification(InstanceCreditSpecifications=[wanted])
+    assert [each["InstanceId"] for each in done["SuccessfulInstanceCreditSpecifications"]] == [started]
+    assert credits_of(ec2, started) == wanted["CpuCredits"]
+
+
+def test_a_type_that_is_not_burstable_has_no_credits(ec2: Any) -> None:
+    asked = {"ImageId": "ami-12c6146b", "MinCount": 1, "MaxCount": 1, "InstanceType": "m5.large"}
+    with pytest.raises(ClientError, match=r"The m5\.large instance type does not support T2 Unlimited"):
+        ec2.run_instances(**asked, CreditSpecification={"CpuCredits": "standard"})
+    started = ec2.run_instances(**asked)["Instances"][0]["InstanceId"]
+    with pytest.raises(ClientError, match=r"\(InstanceCreditSpecification\.NotSupported\)"):
+        ec2.describe_instance_credit_specifications(InstanceIds=[started])
 
 
 def test_an_instances_interface_goes_when_it_is_terminated(ec2: Any, instance: str) -> None:

@@ -1,4 +1,7 @@
-"""The gate works with the rights in docs/gate-policy.json, and without any one of them it does not."""
+"""The gate works with the rights in docs/gate-policy.json, and without any one of them it does not.
+
+Those for a rollback's pin are the subject of tests/infra/test_gate_policy.py.
+"""
 
 import json
 import threading
@@ -29,6 +32,7 @@ DOCUMENT = {
 DIGEST = f"sha256:{'0' * 64}"
 IMAGES = {"api": f"registry/api@{DIGEST}"}
 RELEASE = render(Release(host=NAME, host_version="1", program="0" * 16, services=IMAGES, secrets={}))
+PIN_ACTIONS = {"ssm:GetParameters", "ssm:DeleteParameter"}
 ACTIONS = ("ssm:SendCommand", "ssm:DescribeInstanceInformation", "ssm:GetCommandInvocation", "ec2:GetConsoleOutput")
 
 
@@ -62,6 +66,7 @@ class Place:
         """Return the documented policy for this place, without an action."""
         text = (ROOT / "docs/gate-policy.json").read_text()
         places = {"REGION": REGION, "ACCOUNT": ACCOUNT, "DOCUMENT": NAME, "INSTANCE": self.instance}
+        places |= {"PROJECT": "slipway", "STACK": "test"}
         for word, value in places.items():
             text = text.replace(f":{word}", f":{value}").replace(f"/{word}", f"/{value}")
         content = json.loads(text)
@@ -133,4 +138,4 @@ def test_the_rights_are_for_one_document_and_one_host(place: Place) -> None:
 
 def test_no_right_is_documented_that_the_gate_does_not_use(place: Place) -> None:
     statements = json.loads(place.rights(""))["Statement"]
-    assert {action for statement in statements for action in statement["Action"]} == set(ACTIONS)
+    assert {action for statement in statements for action in statement["Action"]} == {*ACTIONS, *PIN_ACTIONS}

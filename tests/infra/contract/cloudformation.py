@@ -116,6 +116,10 @@ def _containers(text: str) -> Properties:
     return {"ContainerDefinitions": spelled}
 
 
+def _credits(option: Mapping[str, str]) -> Properties:
+    return {"CreditSpecification": {"CPUCredits": option["cpuCredits"]}}
+
+
 def _rule(peer: str) -> Kind:
     direction = "Ingress" if peer == "Source" else "Egress"
     return Kind(
@@ -221,7 +225,7 @@ KINDS: Mapping[str, Kind] = {
     "aws:ec2/instance:Instance": Kind(
         "AWS::EC2::Instance",
         renamed={"ami": "ImageId"},
-        special={"rootBlockDevice": _root_volume, "networkInterfaces": _interfaces},
+        special={"rootBlockDevice": _root_volume, "networkInterfaces": _interfaces, "creditSpecification": _credits},
         left_out={"userDataReplaceOnChange": PROVIDER_OPTION},
     ),
     "aws:ec2/networkInterface:NetworkInterface": Kind(

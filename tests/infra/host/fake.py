@@ -99,6 +99,7 @@ def graph_json(services: Mapping[str, Any] | None = None, **changes: Any) -> dic
         "httpPort": PUBLIC,
         "hostAddress": "10.20.0.11",
         "memoryMib": 1000,
+        "hostMemoryMib": 1960,
         "seconds": {
             "agent": 300,
             "pull": 300,
@@ -248,6 +249,7 @@ class FakeAws:
         self.logs.setdefault(stream, []).extend(event.message for event in events)
 
 
+ENGINE = ("docker", "containerd", "runc")
 DATA_COMMANDS = (
     *("mountpoint", "test", "wipefs", "mkfs.ext4", "mkdir", "mount", "resize2fs", "install", "touch", "rm"),
     *("bash", "find", "mv", "sync"),
@@ -287,6 +289,7 @@ class FakeMachine:
     lifetime: tuple[float, float] = (0.0, 90 * 24 * 3600.0)
     """The dates of every certificate."""
     memory: int = 900
+    total_memory: int = 1960
     disk: int = 5000
     logged: dict[str, list[str]] = field(default_factory=dict)
     """Lines of containers, each with its time; the others have that of their behaviour."""
@@ -318,8 +321,14 @@ class FakeMachine:
     updates: list[str] = field(default_factory=list)
     """Packages with security updates."""
     needs_restart: bool = False
-    dnf_fails: str = ""
-    """The message of `dnf`, if it fails."""
+    fails: dict[str, str] = field(default_factory=dict)
+    """Messages of commands of the system that fail, by how they begin."""
+    downloaded: list[str] = field(default_factory=list)
+    """Packages that were downloaded and not installed."""
+    kernel: str = "6.12.40-63.114.amzn2023.x86_64"
+    """The kernel that runs."""
+    default_kernel: str = "6.12.40-63.114.amzn2023.x86_64"
+    """The kernel that the next boot starts."""
     restarts_fail: bool = False
     rebooting: bool = False
     during_upgrade: Callable[[], object] | None = None
@@ -370,6 +379,9 @@ class FakeMachine:
     def free_memory_mib(self) -> int:
         return self.memory
 
+    def memory_mib(self) -> int:
+        return self.total_memory
+
     def free_disk_mib(self, folder: str) -> int:
         assert folder == "/var/lib/docker"
         return self.disk
@@ -408,6 +420,7 @@ class FakeMachine:
     def reboot(self) -> None:
         """Stop everything, and start what Docker itself starts again; the rules are gone."""
         self.doors, self.accepted, self.jumps, self.guarded, self.mounted = {}, set(), set(), False, None
+        self.kernel, self.needs_restart, self.rebooting = self.default_kernel, False, False
         for one in self.containers.values():
             if one.restart == "no" and self.runs(one):
                 one.stopped = 137
@@ -626,8 +639,15 @@ class FakeMachine:
             return Done(0, "", "")
         if command[0] == "systemctl":
             return self._systemctl(command)
+        for beginning, message in self.fails.items():
+            if " ".join(command).startswith(beginning):
+                return Done(1, "", message)
         if command[0] == "dnf":
             return self._dnf(command[1:])
+        if command == ["uname", "--kernel-release"]:
+            return Done(0, f"{self.kernel}\n", "")
+        if command == ["grubby", "--default-kernel"]:
+            return Done(0, f"/boot/vmlinuz-{self.default_kernel}\n", "")
         assert command[0] == "systemd-run", command
         if "slipway-data" in command:
             taken, self.backup_unit = self.backup_unit, True
@@ -638,17 +658,30 @@ class FakeMachine:
         return Done(0, "", "")
 
     def _dnf(self, command: list[str]) -> Done:
-        if self.dnf_fails:
-            return Done(1, "", self.dnf_fails)
         if command == ["needs-restarting", "--reboothint"]:
             if not self.needs_restart:
                 return Done(0, "Reboot should not be necessary.\n", "")
-            return Done(1, "  * kernel\n\nReboot is required to fully utilize these updates.\n", "")
-        assert command == ["upgrade", "--assumeyes", "--security", "--releasever=latest"]
-        if self.during_upgrade:
-            self.during_upgrade()
-        self.needs_restart |= "kernel" in self.updates
-        self.updates.clear()
+            return Done(1, "  * glibc\n\nReboot is required to fully utilize these updates.\n", "")
+        security = ["--security", "--releasever=latest"]
+        engine = [name for name in self.updates if name in ENGINE]
+        if command == ["check-update", *security, *ENGINE]:
+            return Done(100 if engine else 0, "\n".join(engine), "")
+        if command == ["upgrade", "--assumeyes", *security, "--downloadonly", *ENGINE]:
+            self.downloaded = engine
+            return Done(0, "Complete!\n", "")
+        if command == ["upgrade", "--assumeyes", *security, "--cacheonly", *ENGINE]:
+            assert self.downloaded == engine
+            taken = engine
+        else:
+            assert command == ["upgrade", "--assumeyes", *security, f"--exclude={','.join(ENGINE)}"]
+            if self.during_upgrade:
+                self.during_upgrade()
+            taken = [name for name in self.updates if name not in ENGINE]
+        # dnf knows a kernel only by the name that Amazon Linux 2023 gives to none but its first one.
+        self.needs_restart |= bool({"kernel", "glibc"} & set(taken))
+        if any(name.startswith("kernel") for name in taken):
+            self.default_kernel = "6.18.20-20.229.amzn2023.x86_64"
+        self.updates = [name for name in self.updates if name not in taken]
         return Done(0, "Complete!\n", "")
 
     def _systemctl(self, command: list[str]) -> Done:

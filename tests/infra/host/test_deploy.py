@@ -260,6 +260,20 @@ def test_short_memory_refuses_the_release(tmp_path: Path) -> None:
     assert deployed(host, release_text(1))["cause"].startswith("The host has 200 MiB of free memory, but the release")
 
 
+def test_a_host_with_less_memory_than_its_plan_assumes_says_so_when_it_is_short(tmp_path: Path) -> None:
+    host, machine, _ = make(tmp_path)
+    machine.memory, machine.total_memory = 200, 1901
+    cause = deployed(host, release_text(1))["cause"]
+    assert re.fullmatch(
+        r"The host has 200 MiB of free memory, but the release needs \d+ MiB beside what runs: it has 1901 MiB in all, "
+        r"less than the 1960 that its plan assumes; look at `make status` for what uses it, or set a larger "
+        r"host\.instanceType\.",
+        cause,
+    )
+    machine.total_memory = 1960
+    assert "in all" not in deployed(host, release_text(2))["cause"]
+
+
 def test_refused_signatures_name_the_clock(tmp_path: Path) -> None:
     host, _, aws = make(tmp_path)
     aws.refuses = AwsError("refused with 403 RequestTimeTooSkewed: too skewed", "RequestTimeTooSkewed")

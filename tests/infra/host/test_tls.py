@@ -175,17 +175,19 @@ def test_a_certificate_that_was_not_renewed_is_reported_before_it_ends(tmp_path:
     assert report["certificate"].startswith(f"The certificate of {DOMAIN} ends in 10.0 days: the ACME server cannot")
 
 
-def test_the_days_that_are_left_are_measured(tmp_path: Path) -> None:
+@pytest.mark.parametrize("days", [90, 45, 6])
+def test_the_part_of_its_life_that_a_certificate_has_left_is_measured(days: int, tmp_path: Path) -> None:
     host, machine = host_with(tmp_path)
-    assert tls.days_left(host, None) is None
+    assert tls.life_left_percent(host, None) is None
     deployed(host, release_text(1))
     current = host.store.current()
-    assert tls.days_left(host, current) == 0, "it has no certificate"
+    assert tls.life_left_percent(host, current) == 0, "it has no certificate"
     machine.certified[DOMAIN] = 0
-    machine.time = machine.lifetime[1] - 20 * 24 * 3600
-    assert tls.days_left(host, current) == pytest.approx(20, abs=0.01)
+    machine.lifetime = (0, days * 24 * 3600)
+    machine.time = machine.lifetime[1] * 0.75
+    assert tls.life_left_percent(host, current) == pytest.approx(25, abs=0.1)
     machine.time = machine.lifetime[1] + 1
-    assert tls.days_left(host, current) == 0
+    assert tls.life_left_percent(host, current) == 0
 
 
 def test_the_dates_of_a_certificate() -> None:

@@ -30,18 +30,84 @@ def calendars(text: str) -> list[str]:
     return [line for line in text.splitlines() if line.startswith("OnCalendar=")]
 
 
+SECURITY = ["--security", "--releasever=latest"]
+ENGINE = ["docker", "containerd", "runc"]
+OTHERS = ["dnf", "upgrade", "--assumeyes", *SECURITY, "--exclude=docker,containerd,runc"]
+
+
 def test_updates_that_need_no_restart_touch_no_container(tmp_path: Path) -> None:
     host, machine = serving(tmp_path, "openssl")
     update(host)
     assert machine.commands == [
-        ["dnf", "upgrade", "--assumeyes", "--security", "--releasever=latest"],
+        OTHERS,
+        ["dnf", "check-update", *SECURITY, *ENGINE],
         ["dnf", "needs-restarting", "--reboothint"],
+        ["grubby", "--default-kernel"],
+        ["uname", "--kernel-release"],
     ]
     assert not machine.rebooting
 
 
+@pytest.mark.parametrize("package", ["kernel6.18", "kernel", "glibc"])
+def test_a_kernel_or_library_is_used_after_one_restart(package: str, tmp_path: Path) -> None:
+    host, machine = serving(tmp_path, package)
+    update(host)
+    assert machine.rebooting
+    machine.reboot()
+    boot.boot(host)
+    update(host)
+    assert not machine.rebooting
+
+
+def test_a_kernel_that_nobody_knows_restarts_nothing(tmp_path: Path) -> None:
+    host, machine = serving(tmp_path, "kernel6.18")
+    machine.fails["grubby"] = "grubby: no boot entries found"
+    with pytest.raises(
+        HostError, match=r"^Asking for the kernel of the next boot failed: grubby: no boot entries found"
+    ):
+        update(host)
+    assert not machine.rebooting
+
+
+def test_docker_is_updated_right_before_a_restart_and_after_the_edge_has_answered(tmp_path: Path) -> None:
+    host, machine = serving(tmp_path, "openssl", "containerd")
+    update(host)
+    assert machine.commands[0] == OTHERS
+    download, stop, engine, restart = machine.commands[-4:]
+    assert download == ["dnf", "upgrade", "--assumeyes", *SECURITY, "--downloadonly", *ENGINE]
+    assert stop[:2] == ["docker", "stop"]
+    assert engine == ["dnf", "upgrade", "--assumeyes", *SECURITY, "--cacheonly", *ENGINE]
+    assert restart == ["systemctl", "reboot"]
+    assert machine.updates == []
+
+
+def test_docker_is_not_updated_while_a_release_came(tmp_path: Path) -> None:
+    host, machine = serving(tmp_path, "docker")
+    machine.during_upgrade = lambda: commands.submit(host, release_text(2))
+    with pytest.raises(HostError, match="the restart waits for its end"):
+        update(host)
+    assert machine.updates == ["docker"]
+
+
+@pytest.mark.parametrize("step", ["--downloadonly", "--cacheonly"])
+def test_a_docker_that_cannot_be_updated_leaves_the_edge_running(step: str, tmp_path: Path) -> None:
+    host, machine = serving(tmp_path, "docker")
+    machine.fails[" ".join(["dnf", "upgrade", "--assumeyes", *SECURITY, step])] = "Error: Failed to download packages"
+    with pytest.raises(HostError, match=r"Docker.* failed: Error: Failed to download packages"):
+        update(host)
+    assert not machine.rebooting
+    assert any(command[:2] == ["docker", "stop"] for command in machine.commands) == (step == "--cacheonly")
+    machine.sleep(1)
+    assert_one_whole_release_serves(host, machine, [release_text(1)])
+
+
+def test_under_memory_pressure_the_update_ends_and_not_the_product() -> None:
+    text = units.update_texts("python3", "/p", Updates("Sun", 3))["slipway-update.service"]
+    assert "\nOOMScoreAdjust=1000\n" in text
+
+
 def test_before_a_restart_the_edge_answers_what_it_has_and_after_it_the_release_serves(tmp_path: Path) -> None:
-    host, machine = serving(tmp_path, "kernel")
+    host, machine = serving(tmp_path, "kernel6.18")
     update(host)
     assert [command[:2] for command in machine.commands[-2:]] == [["docker", "stop"], ["systemctl", "reboot"]]
     assert machine.rebooting
@@ -51,7 +117,7 @@ def test_before_a_restart_the_edge_answers_what_it_has_and_after_it_the_release_
 
 
 def test_a_release_that_is_under_way_is_not_disturbed(tmp_path: Path) -> None:
-    host, machine = serving(tmp_path, "kernel")
+    host, machine = serving(tmp_path, "kernel6.18")
     commands.submit(host, release_text(2))
     machine.commands.clear()
     assert cli.run(host, ["update"]) == (1, None)
@@ -62,14 +128,14 @@ def test_a_release_that_is_under_way_is_not_disturbed(tmp_path: Path) -> None:
 
 
 def test_what_holds_the_lock_is_not_disturbed(tmp_path: Path) -> None:
-    host, machine = serving(tmp_path, "kernel")
+    host, machine = serving(tmp_path, "kernel6.18")
     with host.store.lock(wait=True), pytest.raises(HostError, match="A release is under way"):
         update(host)
     assert machine.commands == []
 
 
 def test_a_release_that_came_during_the_updates_comes_before_the_restart(tmp_path: Path) -> None:
-    host, machine = serving(tmp_path, "kernel")
+    host, machine = serving(tmp_path, "kernel6.18")
     machine.during_upgrade = lambda: commands.submit(host, release_text(2))
     with pytest.raises(HostError, match="the restart waits for its end"):
         update(host)
@@ -81,23 +147,24 @@ def test_a_release_that_came_during_the_updates_comes_before_the_restart(tmp_pat
 
 
 def test_a_dnf_that_fails_is_a_sentence_and_restarts_nothing(tmp_path: Path) -> None:
-    host, machine = serving(tmp_path, "kernel")
-    machine.dnf_fails = "Error: Failed to download metadata for repo 'amazonlinux'"
+    host, machine = serving(tmp_path, "kernel6.18")
+    machine.fails["dnf upgrade"] = "Error: Failed to download metadata for repo 'amazonlinux'"
     with pytest.raises(HostError, match="Installing security updates failed: Error: Failed to download metadata"):
         update(host)
     assert not machine.rebooting
 
 
-def test_an_answer_that_is_no_answer_restarts_nothing(tmp_path: Path) -> None:
+@pytest.mark.parametrize("command", ["needs-restarting", "check-update"])
+def test_an_answer_that_is_no_answer_restarts_nothing(command: str, tmp_path: Path) -> None:
     host, machine = serving(tmp_path)
-    machine.during_upgrade = lambda: setattr(machine, "dnf_fails", "No such command: needs-restarting.")
-    with pytest.raises(HostError, match=r"dnf does not say .* No such command: needs-restarting\."):
+    machine.fails[f"dnf {command}"] = f"No such command: {command}."
+    with pytest.raises(HostError, match=rf"^dnf does not say .* No such command: {command}\."):
         update(host)
     assert not machine.rebooting
 
 
 def test_a_restart_that_fails_leaves_the_edge_running(tmp_path: Path) -> None:
-    host, machine = serving(tmp_path, "kernel")
+    host, machine = serving(tmp_path, "kernel6.18")
     machine.restarts_fail = True
     with pytest.raises(HostError, match="Restarting the host failed"):
         update(host)

@@ -6,6 +6,7 @@ from pathlib import Path
 import pytest
 
 from infra.host import metrics as host_metrics
+from infra.host import tls
 from infra.host.aws import Datum
 from infra.lib import alarms
 from infra.lib.alarms import Watched
@@ -28,18 +29,13 @@ def test_alarms_are_only_about_what_a_stack_has() -> None:
 
 
 @pytest.mark.parametrize(
-    ("instance_type", "metric"),
-    [
-        ("t2.small", "CPUCreditBalance"),
-        ("t3.large", "CPUSurplusCreditsCharged"),
-        ("t3a.small", "CPUSurplusCreditsCharged"),
-        ("m5.large", None),
-    ],
+    ("instance_type", "burstable"),
+    [("t2.small", True), ("t3.large", True), ("t3a.small", True), ("t4g.small", True), ("m5.large", False)],
 )
-def test_credits_are_watched_as_the_family_uses_them(instance_type: str, metric: str | None) -> None:
+def test_credits_are_watched_on_every_type_that_has_them(instance_type: str, burstable: bool) -> None:
     watched = Watched(instance_type=instance_type, data_volume=False, certificate=False, backup=False)
     found = [alarm.metric.name for alarm in alarms.alarms(watched) if alarm.name == "cpu-credits"]
-    assert found == ([metric] if metric else [])
+    assert found == ["CPUCreditBalance"] * burstable
 
 
 def test_every_alarm_can_fire_and_says_what_to_do() -> None:
@@ -49,6 +45,16 @@ def test_every_alarm_can_fire_and_says_what_to_do() -> None:
         assert len(alarm.description) <= 1024
         assert alarm.meaning.endswith(".")
         assert alarm.remedy.endswith(".")
+
+
+@pytest.mark.parametrize("days", [90, 45, 6])
+def test_a_certificate_that_is_renewed_in_time_sets_off_no_alarm_however_short_its_life(days: int) -> None:
+    (alarm,) = [alarm for alarm in alarms.alarms(EVERYTHING) if alarm.name == "certificate"]
+    assert alarm.metric.name == "CertificateLifeLeftPercent"
+    # The edge renews with a third left, and tries for a while.
+    assert alarm.threshold < 100 / 3 - 100 * 0.5 / days
+    # `up` must have the reason once the alarm says that it has.
+    assert 0.9 * 100 * tls.LATE < alarm.threshold <= 100 * tls.LATE
 
 
 def test_a_silent_host_is_the_only_alarm_that_missing_data_sets_off() -> None:

@@ -57,6 +57,7 @@ def test_the_stacks_names_and_limits_are_in_it() -> None:
         "hostAddress": "10.20.0.11",
         "httpPort": 8080,
         "memoryMib": 1510,
+        "hostMemoryMib": 1960,
         "updates": {"day": "Sun", "hour": 3},
         "backups": {"hour": 2, "keep": 7},
         "seconds": {

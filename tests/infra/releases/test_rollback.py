@@ -6,6 +6,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+from botocore.exceptions import ClientError, EndpointConnectionError
 
 from infra.builds import base_version
 from infra.builds.plan import plan_builds
@@ -48,6 +49,27 @@ class Ssm:
             raise self.exceptions.ParameterNotFound
 
 
+RUN = {*PRODUCT.host_images, *([PRODUCT.worker.image] if PRODUCT.worker else [])}
+"""The images that run; the base does not."""
+
+
+def refusal(code: str, message: str = "no") -> ClientError:
+    return ClientError({"Error": {"Code": code, "Message": message}}, "DescribeImages")
+
+
+class Ecr:
+    """A registry that answers for each repository with its error, or has everything it is asked for."""
+
+    def __init__(self, errors: dict[str, Exception] | None = None) -> None:
+        self.errors = errors or {}
+        self.asked: dict[str, str] = {}
+
+    def describe_images(self, *, repositoryName: str, imageIds: list[dict[str, str]]) -> None:  # noqa: N803
+        self.asked[repositoryName] = imageIds[0]["imageDigest"]
+        if repositoryName in self.errors:
+            raise self.errors[repositoryName]
+
+
 @pytest.fixture
 def prod(tmp_path: Path) -> Settings:
     """Return the settings of a stack that builds nothing; its file is below `tmp_path`."""
@@ -85,6 +107,46 @@ def test_another_rollback_takes_the_place_of_the_pin() -> None:
     (text,) = ssm.values.values()
     assert DIGESTS["api"] in text
     assert rollback.notes(settings, ssm).keys() == {newer.id}
+
+
+def test_the_registry_is_asked_for_each_image_that_runs() -> None:
+    ecr = Ecr()
+    assert rollback.check_images(settings_of("dev"), OLD, ecr) is None
+    assert ecr.asked == {f"slipway/{image}": OLD.images[image].digest for image in RUN}
+
+
+@pytest.mark.parametrize("code", ["ImageNotFoundException", "RepositoryNotFoundException"])
+def test_a_release_whose_image_is_gone_is_refused_with_the_remedy(code: str) -> None:
+    with pytest.raises(ReleaseError) as caught:
+        rollback.check_images(settings_of("dev"), OLD, Ecr({"slipway/worker": refusal(code)}))
+    assert str(caught.value) == (
+        f"The release {OLD.id} cannot be gone back to: its image worker ({OLD.images['worker'].digest}) is no longer "
+        "in the repository slipway/worker, which keeps only its newest images (registry.keepImages): choose another "
+        "release by TO=, of those that `make releases STACK=dev` lists, or bring its commit up, which builds it again."
+    )
+
+
+@pytest.mark.parametrize(
+    "error",
+    [
+        EndpointConnectionError(endpoint_url="https://ecr"),
+        refusal("500", "<!doctype html>\n<title>500 Internal Server Error</title>\n"),
+        refusal("AccessDeniedException", "ann is not authorized to perform: ecr:DescribeImages"),
+    ],
+)
+def test_a_registry_that_does_not_say_stops_no_rollback(error: Exception) -> None:
+    said = rollback.check_images(settings_of("dev"), OLD, Ecr({"slipway/worker": error}))
+    assert said is not None
+    assert said.startswith(f"The registry does not say whether it has the images of the release {OLD.id} (")
+    assert "its last three releases" in said
+    assert "\n" not in said
+
+
+def test_a_registry_of_another_kind_is_not_asked() -> None:
+    ecr = Ecr()
+    elsewhere = settings_of("dev", {"slipway:registry": {"address": "127.0.0.1:5000"}})
+    assert rollback.check_images(elsewhere, OLD, ecr) is None
+    assert ecr.asked == {}
 
 
 def test_a_release_without_an_image_of_the_product_is_refused() -> None:

@@ -14,6 +14,8 @@ from infra.settings.memory import MemoryPlan, containers_mib, plan
 from tests.infra.conftest import SECRETS, settings_of
 
 Stack = Callable[..., Settings]
+AT_REST_MIB = 345
+"""Memory of the system, the SSM agent and Docker, without page cache."""
 
 
 @pytest.fixture
@@ -71,6 +73,14 @@ def test_services_that_do_not_fit_are_refused_with_a_type_that_does(stack: Stack
 def test_services_that_no_type_can_run_are_refused(stack: Stack) -> None:
     with pytest.raises(SettingsError, match=r"Docker\); lower memory_mib of services in product\.yaml\.$"):
         stack({"search": service(8000)})
+
+
+@pytest.mark.parametrize(("instance_type", "published"), [("t3.small", 1901), ("t3.medium", 3828)])
+def test_a_type_with_less_memory_than_assumed_still_has_enough_for_its_system(
+    instance_type: str, published: int
+) -> None:
+    settings = settings_of("dev", {"slipway:host": {"instanceType": instance_type}})
+    assert published - containers_mib(settings) >= AT_REST_MIB
 
 
 def test_linux_offers_less_than_the_type_has() -> None:
