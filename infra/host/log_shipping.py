@@ -38,14 +38,14 @@ def ship(host: Host, containers: Sequence[str] | None = None) -> None:
     with (host.store.root / "logs.lock").open("w") as lock:
         # The timer and a release may both want to.
         fcntl.flock(lock, fcntl.LOCK_EX)
-        sent: dict[str, str] = json.loads(file.read_text("utf-8")) if file.exists() else {}
+        sent: dict[str, str] = host.store.notes("logs")
         every = host.containers()
         for name in every if containers is None else containers:
             try:
                 for batch, last in batches(_lines(host, name, sent.get(name, ""))):
                     host.aws.put_log_events(host.graph.log_group, name, batch)
                     sent[name] = last
-            # A container can write a line that looks like one of Docker's with an impossible time: that stops its own.
+            # A line that cannot be read stops the logs of its own container alone.
             except (AwsError, ValueError) as error:
                 host.say(f"logs of {name} were not sent: {error}")
                 if isinstance(error, AwsError) and not error.code:
@@ -56,13 +56,8 @@ def ship(host: Host, containers: Sequence[str] | None = None) -> None:
 def _lines(host: Host, container: str, after: str) -> list[str]:
     """Return a container's lines after a time, each with its own time in front, in order."""
     done = host.run_docker(docker.logs_between(container, after))
-    lines: list[str] = []
-    for part in [*done.stdout.split("\n"), *done.stderr.split("\n")]:
-        if TIME.match(part):
-            lines.append(part)
-        elif lines and part:
-            # After a carriage return within a line.
-            lines[-1] += f" {part}"
+    # Only Docker ends a line with a line feed and begins it with a time: a program cannot write a line of another time.
+    lines = [line for part in (done.stdout, done.stderr) for line in part.split("\n") if TIME.match(line)]
     # All times have the same width and zone: as text they have the order of time.
     return sorted((line for line in lines if line[:TIME_LENGTH] > after), key=lambda line: line[:TIME_LENGTH])
 

@@ -14,7 +14,7 @@ from typing import Any
 from infra.host.aws import AwsError, Datum, LogEvent, Login
 from infra.host.graph import Graph, parse
 from infra.host.host import Host
-from infra.host.machine import Done
+from infra.host.machine import Done, UnfitCertificateError
 from infra.host.probes import Answer
 from infra.host.sigv4 import Credentials
 from infra.host.store import Store
@@ -286,6 +286,8 @@ class FakeMachine:
     """Whether the containers are kept from the host."""
     lifetime: tuple[float, float] = (0.0, 90 * 24 * 3600.0)
     """The dates of every certificate."""
+    unfit: str = ""
+    """Why every certificate is of no use."""
     memory: int = 900
     disk: int = 5000
     logged: dict[str, list[str]] = field(default_factory=dict)
@@ -347,10 +349,11 @@ class FakeMachine:
                 raise OSError("timed out")
         return self._answer(address, port, path, seconds, domain)
 
-    def certificate(self, address: str, port: int, domain: str, seconds: float) -> bytes:
+    def certificate(self, address: str, port: int, domain: str, seconds: float) -> tuple[float, float]:
         self.get(address, port, "/health", seconds, domain)
-        first, last = (time.strftime("%y%m%d%H%M%SZ", time.gmtime(date)).encode() for date in self.lifetime)
-        return b"0\x1e\x17\r" + first + b"\x17\r" + last
+        if self.unfit:
+            raise UnfitCertificateError(self.unfit)
+        return self.lifetime
 
     @property
     def nat(self) -> str:

@@ -144,6 +144,7 @@ def test_dockers_last_line_is_shown_without_its_advice() -> None:
         ('{"status": "ok"}', None),
         ("[1]", None),
         ("not JSON", None),
+        ("[" * 10_000, None),
     ],
 )
 def test_the_failing_checks_of_ready(body: str, checks: set[str] | None) -> None:
