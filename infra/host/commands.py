@@ -7,7 +7,7 @@ import re
 from collections.abc import Sequence
 from typing import Any
 
-from infra.host import containers, deploy, docker, front, serve, tls, units
+from infra.host import deploy, docker, front, secrets, serve, tls, units
 from infra.host import release as releases
 from infra.host.blot import blot
 from infra.host.host import Host
@@ -137,7 +137,7 @@ def logs(host: Host, argument: str) -> dict[str, Any]:
     container = _container(host, str(asked["service"]))
     lines = min(_number({"lines": 50, **asked}, "lines"), MAX_LOG_LINES)
     done = host.run_docker(docker.logs(container, lines))
-    text = blot(done.stdout + done.stderr, containers.secrets_in_use(host))
+    text = blot(done.stdout + done.stderr, secrets.in_use(host))
     text = clip(text[::-1], LOG_BYTES)[::-1]
     return {"service": asked["service"], "container": container, "log": text}
 

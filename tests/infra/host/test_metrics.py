@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import os
+import time
 from pathlib import Path
 
 import pytest
@@ -11,7 +12,7 @@ import pytest
 from infra.host import backups, boot, log_shipping, metrics
 from infra.host.aws import AwsError, Client, Datum, LogEvent
 from infra.host.outcome import HostError
-from tests.infra.host.fake import Behaviour, docker_time, image, make, release_text
+from tests.infra.host.fake import SECRET, Behaviour, docker_time, image, make, release_text
 from tests.infra.host.test_deploy import deployed
 
 OTHERS = ("not json", "[500]", '{"status": "5"}', '{"status":' * 50_000, '{"status":' + "5" * 10_000, "5" * 1_000_000)
@@ -179,6 +180,32 @@ def test_a_carriage_return_in_a_line_makes_no_line_of_its_own(tmp_path: Path) ->
     machine.logged[api] = [f"{docker_time(machine.time)} 10 %{posed}", f"{docker_time(machine.time + 1)} later"]
     log_shipping.ship(host, [api])
     assert aws.logs[api][-2:] == [f"10 %{posed}", "later"]
+
+
+def test_secrets_are_blotted_in_the_logs_that_are_sent(tmp_path: Path) -> None:
+    host, machine, aws = make(tmp_path)
+    deployed(host, release_text(1))
+    current = host.store.current()
+    assert current is not None
+    names = [current.services[name].container for name in ("api", "web")]
+    long = "x" * (log_shipping.LONGEST_LINE - 10)
+    texts = [f"cannot use {SECRET}", "password HUSH-hush", "hush-", "hush", f"{long}hush-hush", "\r hush-hush", "fine"]
+    for name in names:
+        machine.logged[name] = [f"{docker_time(machine.time + at)} {text}" for at, text in enumerate(texts)]
+    log_shipping.ship(host, names)
+    for name in names:
+        sent = aws.logs[name][-len(texts) :]
+        assert sent == ["cannot use ***", "password ***", "***", " ", f"{long}***", "\r ***", "fine"]
+
+
+def test_a_whole_log_of_the_host_is_blotted_in_seconds() -> None:
+    """A job of the minute has less than one, and 12 MB is all that Docker keeps of a container."""
+    line = f"{docker_time(1000)} " + json.dumps({"request": {"uri": "/api/labs/"}, "status": 200, "text": "x" * 120})
+    lines = [line] * (12_000_000 // len(line))
+    values = [f"postgresql://slipway:{number}-p%40ss-word@10.20.0.10:5432/slipway" for number in range(8)]
+    begun = time.process_time()
+    assert list(log_shipping.blotted(lines, values)) == lines
+    assert time.process_time() - begun < 10
 
 
 def test_a_batch_keeps_to_the_limits_of_cloudwatch() -> None:
