@@ -10,6 +10,7 @@ import pulumi_aws as aws
 from botocore.exceptions import BotoCoreError, ClientError
 
 from infra.builds.plan import BuildPlan
+from infra.lib.messages import LONGEST_OF_AWS, plain
 from infra.releases import graph, history, pin, verified
 from infra.releases.release import ReleasedImage, ReleaseError
 from infra.settings import Settings
@@ -70,6 +71,7 @@ def find(settings: Settings, provider: aws.Provider, plans: Mapping[str, BuildPl
     if reason:
         pulumi.log.info(f"rollback: {reason}, so the rollback to {release} ends; building as usual")
         return Rollback(name, settings.region, None)
+    _check_verified(settings, name, found)
     pulumi.log.info(
         f"rollback: deploying {release} in place of this checkout, without a build; "
         "it ends once a change of the code changes an image"
@@ -86,6 +88,28 @@ def _end(
     if changed := found.changed(pin.tags_of(settings, plans)):
         return f"{', '.join(changed)} changed"
     return None
+
+
+def _check_verified(settings: Settings, name: str, found: pin.Pin) -> None:
+    """Raise ReleaseError if a pin names other images than those of a release that was verified in this stack.
+
+    Whoever can write the pin could otherwise have any image of the registry deployed.
+    """
+    wanted = {image: found.images[image] for image in settings.product.images}
+    ssm, verified_name = boto3.client("ssm", region_name=settings.region), graph.verified_parameter(settings)
+    try:
+        releases = history.read(ssm, verified_name)
+    except (BotoCoreError, ClientError) as error:
+        raise ReleaseError(
+            f"AWS did not tell the history of the parameter {verified_name}, with which the pin {name} is compared: "
+            f"check that the credentials may call ssm:GetParameterHistory (AWS: {plain(str(error), LONGEST_OF_AWS)})."
+        ) from None
+    if not any(wanted.items() <= release.images.items() for release in releases):
+        raise ReleaseError(
+            f"The parameter {name} names the release {history.id_of(found.images)}, which was never verified in stack "
+            f"{settings.stack}: let `make rollback` write another pin, of a release that "
+            f"`make releases STACK={settings.stack}` lists, or delete the parameter to deploy this checkout."
+        )
 
 
 def _parameters(settings: Settings, provider: aws.Provider) -> dict[str, str]:

@@ -4,8 +4,9 @@ import asyncio
 import contextlib
 import hashlib
 import json
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
+from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
 
@@ -13,6 +14,7 @@ import boto3
 import grpc
 import pulumi
 import pytest
+from botocore.exceptions import ClientError
 from pulumi.runtime import mocks as pulumi_mocks
 from pulumi.runtime import settings as runtime_settings
 from pulumi.runtime import stack as runtime_stack
@@ -173,13 +175,27 @@ class Ecr:
 
 @dataclass
 class Ssm:
-    """SSM's own API, as boto3 has it: the parameters that were deleted."""
+    """SSM's own API, as boto3 has it: the parameters that were deleted, and the history of `verified`."""
 
     deleted: list[str] = field(default_factory=list)
+    history: Sequence[str] = ()
+    """The values, the oldest first."""
+    denied: bool = False
 
     class exceptions:  # noqa: N801  boto3's name
         class ParameterNotFound(Exception):  # noqa: N818  AWS's name
             pass
+
+    def get_paginator(self, operation: str) -> "Ssm":
+        assert operation == "get_parameter_history"
+        return self
+
+    def paginate(self, *, Name: str) -> Iterator[dict[str, Any]]:  # noqa: N803  AWS's name
+        assert Name.endswith("/verified")
+        if self.denied:
+            raise ClientError({"Error": {"Code": "AccessDeniedException", "Message": "no"}}, "GetParameterHistory")
+        for number, value in enumerate(self.history, start=1):
+            yield {"Parameters": [{"Version": number, "Value": value, "LastModifiedDate": datetime.now(UTC)}]}
 
     def delete_parameter(self, *, Name: str) -> None:  # noqa: N803  AWS's name
         self.deleted.append(Name)
@@ -315,7 +331,8 @@ RUNS: dict[str, tuple[Cloud, dict[str, Any]]] = {}
 def run(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> Run:
     """Runs the program: `run(stack, settings, preview=False)` gives the cloud that was asked, and the outputs.
 
-    `product` is the file of another product. `tags` are the tags that the base's repository has already; `zones`,
+    `product` is the file of another product. `tags` are the tags that the base's repository has already, `history` the
+    values that the parameter `verified` had; `zones`,
     `offers`, `host_zone`, `versions` and `parameters` describe the account, as in `Cloud`. A run that was given the
     same before is not made again, but where it is asked for `anew`, for what a test changed.
     """
@@ -341,10 +358,13 @@ def run(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> Run:
         preview: bool = False,
         tags: Mapping[str, str] | None = None,
         product: str | None = None,
+        history: Sequence[str] = (),
+        history_denied: bool = False,
         **account: Any,
     ) -> tuple[Cloud, dict[str, Any]]:
         described = load_product(Path(product)) if product else PRODUCT
         cloud = Cloud(digests=None if preview else digests_of(described), ecr=Ecr(dict(tags or {})), **account)
+        cloud.ssm = Ssm(history=history, denied=history_denied)
         CLOUDS.append(cloud)
         exported: dict[str, Any] = {}
         monkeypatch.setattr(pulumi, "export", exported.__setitem__)
