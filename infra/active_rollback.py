@@ -41,7 +41,8 @@ class Rollback:
                     return False
                 await asyncio.to_thread(self._delete)
             except (ReleaseError, BotoCoreError, ClientError) as error:
-                pulumi.log.warn(f"The pin {self.name} could not be deleted ({error}); the next `up` tries again.")
+                reason = plain(str(error), LONGEST_OF_AWS)
+                pulumi.log.warn(f"The pin {self.name} could not be deleted ({reason}); the next `up` tries again.")
                 return False
             pulumi.log.info(f"rollback: lifted, the pin {self.name} is deleted")
             return True
@@ -121,6 +122,6 @@ def _parameters(settings: Settings, provider: aws.Provider) -> dict[str, str]:
     except Exception as error:  # noqa: BLE001  the engine raises nothing narrower for what a provider refuses
         raise ReleaseError(
             f"AWS could not be asked for the parameters below {settings.parameter_path}: check that the credentials "
-            f"may call ssm:GetParametersByPath (AWS: {' '.join(str(error).split())})."
+            f"may call ssm:GetParametersByPath (AWS: {plain(' '.join(str(error).split()), LONGEST_OF_AWS)})."
         ) from None
     return dict(zip(listed.names, listed.values, strict=True))
