@@ -24,6 +24,8 @@ from infra.host.probes import Answer
 BODY_BYTES = 20_000
 ANSWER_BYTES = 64 * 1024
 """Of a whole answer; no more is read."""
+TIMED_OUT = 124
+"""The code of a command that was killed, as of the program `timeout`."""
 PARTIAL_CHAIN, NO_CHECK_TIME = 0x80000, 0x200000
 """OpenSSL's flags: a server's own certificate may be what is trusted, and its dates are left to the caller."""
 ARCHITECTURES = {"x86_64": "amd64", "aarch64": "arm64"}
@@ -47,7 +49,7 @@ class Machine(Protocol):
     """The host, as the program sees it."""
 
     def run(self, command: Sequence[str], *, given: str | None = None, seconds: float = 60) -> Done:
-        """Run a command to its end; one that takes longer than `seconds` is killed and has the code 124."""
+        """Run a command to its end; one that takes longer than `seconds` is killed and has the code TIMED_OUT."""
 
     def get(self, address: str, port: int, path: str, seconds: float, domain: str | None = None) -> Answer:
         """Send a GET request, by HTTPS if there is a domain. Raises OSError without a whole answer within `seconds`."""
@@ -128,7 +130,7 @@ class Linux:
                 check=False,
             )
         except subprocess.TimeoutExpired:
-            return Done(124, "", f"{command[0]} did not end within {seconds:g} s")
+            return Done(TIMED_OUT, "", f"{command[0]} did not end within {seconds:g} s")
         except FileNotFoundError:
             return Done(127, "", f"{command[0]} is not installed")
         return Done(done.returncode, done.stdout.decode("utf-8", "replace"), done.stderr.decode("utf-8", "replace"))

@@ -6,6 +6,8 @@ ACME server's question for the other: whichever has the public port answers for 
 
 from __future__ import annotations
 
+import json
+import math
 import re
 from pathlib import Path
 
@@ -13,7 +15,7 @@ from infra.host import data, docker, firewall, untrusted
 from infra.host.generation import Generation, Placed
 from infra.host.graph import Service, Tls
 from infra.host.host import Host
-from infra.host.machine import UnfitCertificateError
+from infra.host.machine import TIMED_OUT, UnfitCertificateError
 from infra.host.outcome import HostError
 from infra.host.store import write
 
@@ -21,8 +23,15 @@ FOLDER = data.FOLDER / ".certificates"
 """On the data volume, beside the folders of services, whose names begin with a letter."""
 FOLDER_IN_CONTAINER, ROOT_IN_CONTAINER = "/certificates", "/run/acme"
 ROOT = "root.pem"
+MOST_MIB, MOST_FILES = 16, 1000
+"""Of all certificates, keys, accounts and locks, which need a twentieth. The databases have the same volume."""
 ANSWER_SECONDS, POLL_SECONDS = 5.0, 1.0
 DAY_SECONDS = 24 * 3600
+OVERFLOW = (
+    f"The edge kept more in the folder of certificates than the {MOST_MIB} MiB and {MOST_FILES} files that it may, so "
+    "the folder was emptied to keep the volume for the data: deploy an edge that keeps its certificates alone."
+)
+"""Said, and reported as a certificate that is missing, for a day."""
 LOG_LINES = 2000
 """Lines of the edge's log that are searched for a reason: each request is one."""
 ERROR_CHARACTERS = 300
@@ -77,6 +86,17 @@ def mounts(host: Host, service: Service) -> list[docker.Mount]:
     return found
 
 
+def limit(host: Host) -> None:
+    """Empty the folder of certificates if an edge keeps more there than certificates need. Raises HostError then."""
+    if host.graph.tls is None or not data.is_mounted(host):
+        return
+    if _taken(host, "--block-size=1M") <= MOST_MIB and _taken(host, "--inodes") <= MOST_FILES:
+        return
+    write(host.store.root / "certificates.json", json.dumps({"emptied": host.machine.now()}))
+    host.must(["find", str(FOLDER), "-mindepth", "2", "-delete"], "Emptying it", seconds=data.FORMAT_SECONDS)
+    raise HostError(OVERFLOW)
+
+
 def answers(host: Host, address: str, domain: str) -> bool:
     """Return True if an edge answers by HTTPS at an address, with a certificate of the domain that may have ended."""
     try:
@@ -117,6 +137,8 @@ def problem(host: Host, generation: Generation | None, address: str | None = Non
     if generation is None or generation.domain is None:
         return None
     domain, now = generation.domain, host.machine.now()
+    if address is None and _was_emptied(host):
+        return OVERFLOW
     try:
         begin, end = _lifetime(host, address or host.machine.own_address(), domain)
     except UnfitCertificateError as error:
@@ -136,6 +158,8 @@ def days_left(host: Host, generation: Generation | None) -> float | None:
     """Return for how many days the certificate of what serves is good; 0 for none, and None without a domain."""
     if generation is None or generation.domain is None:
         return None
+    if _was_emptied(host):
+        return 0.0
     try:
         begin, end = _lifetime(host, host.machine.own_address(), generation.domain)
     except OSError:
@@ -171,6 +195,18 @@ def reason(log: str) -> str:
 
 def _root_folder(host: Host) -> Path:
     return host.store.memory / "acme"
+
+
+def _taken(host: Host, unit: str) -> float:
+    """Return what the folder of certificates takes; without end if it cannot be counted in time."""
+    done = host.machine.run(["du", "--summarize", unit, str(FOLDER)])
+    found = done.stdout.partition("\t")[0]
+    return int(found) if found.isdigit() else math.inf if done.code == TIMED_OUT else 0
+
+
+def _was_emptied(host: Host) -> bool:
+    at = host.store.notes("certificates").get("emptied")
+    return isinstance(at, float) and at > host.machine.now() - DAY_SECONDS
 
 
 def _lifetime(host: Host, address: str, domain: str) -> tuple[float, float]:

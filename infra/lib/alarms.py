@@ -293,7 +293,7 @@ _CERTIFICATE = Alarm(
     threshold=14,
     missing="missing",
     meaning="The domain has no certificate, or one that ends in less than 14 days.",
-    remedy="Run `pulumi up`, which says why (DNS, port 80, limits of the authority).",
+    remedy="Run `pulumi up`, which says why (DNS, port 80, limits of the authority, an edge that fills the folder).",
     reason="The edge renews with 30 of 90 days left: the renewal has failed for two weeks.",
 )
 _BACKUP = Alarm(

@@ -284,6 +284,8 @@ class FakeMachine:
     """Chains that lead to others."""
     guarded: bool = False
     """Whether the containers are kept from the host."""
+    certificates: tuple[int, int] = (1, 40)
+    """The MiB and the files of the folder of certificates."""
     lifetime: tuple[float, float] = (0.0, 90 * 24 * 3600.0)
     """The dates of every certificate."""
     unfit: str = ""
@@ -622,6 +624,13 @@ class FakeMachine:
             return Done(0, "", "")
         if command[0] == "iptables":
             return self._iptables(command)
+        if command[0] == "du":
+            assert command[-1] == f"{DATA}/.certificates"
+            return Done(0, f"{self.certificates[command[2] == '--inodes']}\t{command[-1]}\n", "")
+        if command[-1] == "-delete":
+            assert command[:-1] == ["find", f"{DATA}/.certificates", "-mindepth", "2"]
+            self.certificates = (1, 3)
+            return Done(0, "", "")
         if command[0] in DATA_COMMANDS:
             return self._dumps(command) or self._data(command)
         if command[0] == sys.executable and self.other_program:

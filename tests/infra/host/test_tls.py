@@ -3,13 +3,16 @@
 from __future__ import annotations
 
 import json
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
 import pytest
 
-from infra.host import boot, commands, firewall, front, tls
+from infra.host import boot, commands, data, firewall, front, tls
 from infra.host.host import Host
+from infra.host.machine import Linux
+from infra.host.outcome import HostError
 from infra.host.release import release_id
 from tests.infra.host.fake import DATA, NVME, OWN, Behaviour, FakeMachine, digest, image, make, release_text
 from tests.infra.host.test_deploy import deployed, journal_of
@@ -224,6 +227,51 @@ def test_a_certificate_of_the_future_names_the_clock(tmp_path: Path) -> None:
     machine.lifetime = (machine.time + 3600, machine.time + 7200)
     assert tls.days_left(host, host.store.current()) == 0
     assert "is not valid yet: the host's clock may be wrong" in str(tls.problem(host, host.store.current()))
+
+
+@pytest.mark.parametrize("kept", [(tls.MOST_MIB + 1, 5), (1, tls.MOST_FILES + 1)])
+def test_a_folder_of_certificates_that_grows_is_emptied_and_reported_for_a_day(
+    kept: tuple[int, int], tmp_path: Path
+) -> None:
+    host, machine = host_with(tmp_path)
+    machine.certified[DOMAIN] = 0
+    deployed(host, release_text(1))
+    boot.tend(host)
+    assert machine.certificates == (1, 40)
+    machine.certificates = kept
+    with pytest.raises(HostError, match=r"^The edge kept more in the folder of certificates than the 16 MiB and 1000"):
+        boot.tend(host)
+    assert machine.certificates == (1, 3)
+    current = host.store.current()
+    assert commands.verify(host, release_text(1))["certificate"] == tls.OVERFLOW
+    assert tls.days_left(host, current) == 0
+    assert tls.answers(host, OWN, DOMAIN), "what is in the edge's memory serves on"
+    boot.tend(host)
+    machine.time += tls.DAY_SECONDS
+    assert tls.problem(host, current) is None
+    assert tls.days_left(host, current) is not None
+
+
+def test_the_folder_of_certificates_is_measured_and_emptied(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    host, _ = host_with(tmp_path)
+    host = replace(host, machine=Linux())
+    monkeypatch.setattr(tls, "FOLDER", tmp_path / "kept")
+    monkeypatch.setattr(data, "is_mounted", lambda _: True)
+    tls.limit(host)
+    server = tmp_path / "kept" / "acme"
+    (server / "a").mkdir(parents=True)
+    (server / "a" / "file").write_bytes(b"x" * 2**20)
+    (server / "link").symlink_to(tmp_path)
+    tls.limit(host)
+    (server / "a" / "file").write_bytes(b"x" * (tls.MOST_MIB + 1) * 2**20)
+    with pytest.raises(HostError):
+        tls.limit(host)
+    assert (list(server.iterdir()), tmp_path.is_dir()) == ([], True)
+    for number in range(tls.MOST_FILES):
+        (server / str(number)).touch()
+    with pytest.raises(HostError):
+        tls.limit(host)
+    assert list(server.iterdir()) == []
 
 
 def test_a_boot_turns_both_ports_again(tmp_path: Path) -> None:
