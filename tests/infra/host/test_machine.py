@@ -81,26 +81,31 @@ def test_what_is_no_http_has_a_sentence() -> None:
 
 
 def certificate(names: tuple[str, ...], begin: datetime.datetime, end: datetime.datetime) -> tuple[bytes, bytes]:
-    """Return a self-signed certificate for these names, in DER, and its key, in PEM."""
+    """Return a certificate for these names, in DER, and what a server shows and uses with it, in PEM.
+
+    As an ACME server's, it comes from an authority that nobody here trusts, whose own certificate is shown too.
+    """
     x509 = pytest.importorskip("cryptography.x509")
     asymmetric = pytest.importorskip("cryptography.hazmat.primitives.asymmetric.ec")
     hashes = pytest.importorskip("cryptography.hazmat.primitives.hashes")
     serialization = pytest.importorskip("cryptography.hazmat.primitives.serialization")
-    key = asymmetric.generate_private_key(asymmetric.SECP256R1())
-    made = x509.CertificateBuilder(x509.Name([]), x509.Name([]), key.public_key(), 1, begin, end)
-    alternative = x509.SubjectAlternativeName([x509.DNSName(name) for name in names])
-    made = made.add_extension(alternative, critical=True).sign(key, hashes.SHA256())
-    private = key.private_bytes(
-        serialization.Encoding.PEM, serialization.PrivateFormat.PKCS8, serialization.NoEncryption()
-    )
-    return made.public_bytes(serialization.Encoding.DER), private
+    pem, der = serialization.Encoding.PEM, serialization.Encoding.DER
+    key, own = (asymmetric.generate_private_key(asymmetric.SECP256R1()) for _ in range(2))
+    authority = x509.Name([x509.NameAttribute(x509.NameOID.COMMON_NAME, "authority")])
+    issuer = x509.CertificateBuilder(authority, authority, own.public_key(), 1, begin, end)
+    issuer = issuer.add_extension(x509.BasicConstraints(ca=True, path_length=None), critical=True)
+    made = x509.CertificateBuilder(authority, x509.Name([]), key.public_key(), 2, begin, end)
+    made = made.add_extension(x509.SubjectAlternativeName([x509.DNSName(name) for name in names]), critical=True)
+    private = key.private_bytes(pem, serialization.PrivateFormat.PKCS8, serialization.NoEncryption())
+    shown_too = issuer.sign(own, hashes.SHA256()).public_bytes(pem)
+    return made.sign(own, hashes.SHA256()).public_bytes(der), shown_too + private
 
 
 @contextmanager
-def edge(folder: Path, shown: bytes, key: bytes) -> Iterator[int]:
+def edge(folder: Path, shown: bytes, rest: bytes) -> Iterator[int]:
     """Show a certificate to each connection, and yield the port."""
     file = folder / "shown.pem"
-    file.write_bytes(ssl.DER_cert_to_PEM_cert(shown).encode() + key)
+    file.write_bytes(ssl.DER_cert_to_PEM_cert(shown).encode() + rest)
     context = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
     context.load_cert_chain(file)
     with socket.create_server(("127.0.0.1", 0)) as listening:
@@ -135,16 +140,16 @@ def test_a_certificate_that_has_ended_still_has_its_dates(tmp_path: Path) -> Non
 
 
 def test_a_certificate_of_another_name_is_of_no_use(tmp_path: Path) -> None:
-    shown, key = certificate(("example.com", "*.labs.example.com"), BEGIN, BEGIN.replace(year=2050))
-    with edge(tmp_path, shown, key) as port, pytest.raises(UnfitCertificateError, match="not valid for 'labs"):
+    shown, rest = certificate(("example.com", "*.labs.example.com"), BEGIN, BEGIN.replace(year=2050))
+    with edge(tmp_path, shown, rest) as port, pytest.raises(UnfitCertificateError, match="not valid for 'labs"):
         Linux().certificate("127.0.0.1", port, "labs.example.com", 5)
 
 
 @pytest.mark.parametrize("date", [b"99999999999999Z", b"20260631000000Z"])
 def test_a_certificate_with_dates_that_are_none_is_of_no_use(date: bytes, tmp_path: Path) -> None:
-    shown, key = certificate(("labs.example.com",), BEGIN, BEGIN.replace(year=2050))
+    shown, rest = certificate(("labs.example.com",), BEGIN, BEGIN.replace(year=2050))
     shown = shown.replace(b"20501101073000Z", date)
-    with edge(tmp_path, shown, key) as port, pytest.raises(UnfitCertificateError, match="it cannot be read"):
+    with edge(tmp_path, shown, rest) as port, pytest.raises(UnfitCertificateError, match="it cannot be read"):
         Linux().certificate("127.0.0.1", port, "labs.example.com", 5)
 
 
