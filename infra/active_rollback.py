@@ -9,6 +9,7 @@ import pulumi
 from botocore.exceptions import BotoCoreError, ClientError
 
 from infra.builds.plan import BuildPlan
+from infra.lib.messages import LONGEST_OF_AWS, plain
 from infra.releases import graph, history, pin, verified
 from infra.releases.release import ReleasedImage, ReleaseError
 from infra.settings import Settings
@@ -39,7 +40,8 @@ class Rollback:
                     return False
                 await asyncio.to_thread(self._delete)
             except (ReleaseError, BotoCoreError, ClientError) as error:
-                pulumi.log.warn(f"The pin {self.name} could not be deleted ({error}); the next `up` tries again.")
+                reason = plain(str(error), LONGEST_OF_AWS)
+                pulumi.log.warn(f"The pin {self.name} could not be deleted ({reason}); the next `up` tries again.")
                 return False
             pulumi.log.info(f"rollback: lifted, the pin {self.name} is deleted")
             return True
@@ -69,6 +71,7 @@ def find(settings: Settings, plans: Mapping[str, BuildPlan]) -> Rollback | None:
     if reason:
         pulumi.log.info(f"rollback: {reason}, so the rollback to {release} ends; building as usual")
         return Rollback(name, settings.region, None)
+    _check_verified(settings, name, found)
     pulumi.log.info(
         f"rollback: deploying {release} in place of this checkout, without a build; "
         "it ends once a change of the code changes an image"
@@ -87,6 +90,28 @@ def _end(
     return None
 
 
+def _check_verified(settings: Settings, name: str, found: pin.Pin) -> None:
+    """Raise ReleaseError if a pin names other images than those of a release that was verified in this stack.
+
+    Whoever can write the pin could otherwise have any image of the registry deployed.
+    """
+    wanted = {image: found.images[image] for image in settings.product.images}
+    ssm, verified_name = boto3.client("ssm", region_name=settings.region), graph.verified_parameter(settings)
+    try:
+        releases = history.read(ssm, verified_name)
+    except (BotoCoreError, ClientError) as error:
+        raise ReleaseError(
+            f"AWS did not tell the history of the parameter {verified_name}, with which the pin {name} is compared: "
+            f"check that the credentials may call ssm:GetParameterHistory (AWS: {plain(str(error), LONGEST_OF_AWS)})."
+        ) from None
+    if not any(wanted.items() <= release.images.items() for release in releases):
+        raise ReleaseError(
+            f"The parameter {name} names the release {history.id_of(found.images)}, which was never verified in stack "
+            f"{settings.stack}: let `make rollback` write another pin, of a release that "
+            f"`make releases STACK={settings.stack}` lists, or delete the parameter to deploy this checkout."
+        )
+
+
 def _parameters(settings: Settings) -> dict[str, str]:
     """Return the stack's parameters `pin` and `verified` by name, those of them that exist. Raises ReleaseError.
 
@@ -98,6 +123,6 @@ def _parameters(settings: Settings) -> dict[str, str]:
     except (BotoCoreError, ClientError) as error:
         raise ReleaseError(
             f"AWS could not be asked for {' and '.join(names)}: check that the credentials may call ssm:GetParameters "
-            f"on them (AWS: {' '.join(str(error).split())})."
+            f"on them (AWS: {plain(' '.join(str(error).split()), LONGEST_OF_AWS)})."
         ) from None
     return {parameter["Name"]: parameter["Value"] for parameter in found}

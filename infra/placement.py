@@ -7,6 +7,7 @@ import pulumi_aws as aws
 
 from infra.lib import zones
 from infra.lib.aws_limits import INSTANCE_TYPES
+from infra.lib.messages import plain
 from infra.settings import Settings
 
 MOST_OF_AN_ERROR = 300
@@ -33,7 +34,7 @@ def zones_of(settings: Settings, provider: aws.Provider) -> tuple[str, ...]:
         raise zones.ZoneError(
             f"AWS could not be asked for the zones of {settings.region}: check the credentials and that they may call "
             "ec2:Describe*, and that the account has enabled this region "
-            f"(AWS: {' '.join(str(error).split())[:MOST_OF_AN_ERROR]})."
+            f"(AWS: {plain(' '.join(str(error).split()), MOST_OF_AN_ERROR)})."
         ) from None
     if len(host_zones) > 1:
         raise zones.ZoneError(

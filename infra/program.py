@@ -30,6 +30,7 @@ from infra.components.registry import CACHE, Registry, RegistryArgs
 from infra.components.secrets import Secrets, SecretsArgs
 from infra.components.worker import Worker, WorkerArgs
 from infra.lib import alarms, cost, domain_name
+from infra.lib.messages import LONGEST_OF_AWS, plain
 from infra.placement import zones_of
 from infra.product import environment_variable
 from infra.releases import graph, host_document, release, verified
@@ -279,7 +280,8 @@ def _name_base(settings: Settings, image: str, images: Running) -> None:
             ecr = boto3.client("ecr", region_name=settings.region)
             return base_version.give_tag(ecr, repository, base_version.read(ROOT), digest)
         except (BotoCoreError, ClientError) as error:
-            return f"The base's digest could not be given the tag of its version ({error}); the next `up` tries again."
+            reason = plain(str(error), LONGEST_OF_AWS)
+            return f"The base's digest could not be given the tag of its version ({reason}); the next `up` tries again."
 
     async def name_or_warn(digest: str) -> bool:
         warning = await asyncio.to_thread(give_tag, digest)

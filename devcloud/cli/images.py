@@ -13,7 +13,7 @@ from devcloud.images import disk_space, dockerfile_graph
 from devcloud.images import report as explain
 from devcloud.images.registry import RegistryReader
 from devcloud.pulumi import stack_config
-from devcloud.util.console import MachineError, UserError, WrongCallError, row, say, seconds
+from devcloud.util.console import MachineError, UserError, WrongCallError, answer, row, say, seconds
 from devcloud.util.processes import output
 from infra.builds import base_version, buildx
 from infra.builds.plan import PARENT_ARGUMENT, plan_builds
@@ -87,7 +87,7 @@ def report(command: Command, wanted: str) -> None:
             arguments = dict(plan.build_args) if plan else {}
             if plan and plan.parent:
                 arguments[PARENT_ARGUMENT] = found.images[plan.parent]
-            print(explain.render(explain.fetch(registry, image, found), dockerfile_graph.read(path, arguments), plan))
+            answer(explain.render(explain.fetch(registry, image, found), dockerfile_graph.read(path, arguments), plan))
 
 
 @cli.command()

@@ -13,7 +13,7 @@ from devcloud.toolchain import database_standins, host_image, node
 from devcloud.toolchain.assembly import ensure_for_tests
 from devcloud.toolchain.standins import docker_hub_reachable
 from devcloud.toolchain.standins import ensure as ensure_standins
-from devcloud.util.console import UserError, row, say, seconds
+from devcloud.util.console import UserError, answer, row, say, seconds
 
 
 @cli.command("cloud-status")
@@ -47,8 +47,9 @@ def cloud_logs(command: Command, process: str) -> None:
         known = ", ".join(files) or "none yet"
         raise UserError(f"Cloud {command.cloud.name} has no log of {process or 'any process'}; there are: {known}.")
     for file in [files[process]] if process else files.values():
-        print(f"==> {file}")
-        print("\n".join(file.read_text(errors="replace").splitlines()[-(200 if process else 10) :]))
+        answer(f"==> {file}")
+        lines = file.read_bytes().decode(errors="replace").rstrip().split("\n")
+        answer("\n".join(lines[-(200 if process else 10) :]))
 
 
 @cli.command()

@@ -12,7 +12,7 @@ import click
 
 from devcloud.bootstrap import ROOT
 from devcloud.cli.context import Command, cli
-from devcloud.util.console import row, say, seconds
+from devcloud.util.console import answer, row, say, seconds
 from devcloud.util.processes import output
 from infra.outputs import parse
 from infra.releases.live import LiveStack, Worker
@@ -90,8 +90,8 @@ def logs(command: Command, service: str) -> None:
     """Show the end of every service's log on the stack's host, or more of one's."""
     stack = live(command, command.stack_name)
     for name in [service] if service else sorted(stack.status()["services"]):
-        print(f"==> {name}")
-        print(stack.logs(name, LINES if service else LINES_EACH).rstrip())
+        answer(f"==> {name}")
+        answer(stack.logs(name, LINES if service else LINES_EACH).rstrip())
 
 
 @cli.command()
@@ -144,7 +144,7 @@ def restore(command: Command, dump: str) -> None:
 def open_page(command: Command) -> None:
     """Print the address of the stack's page, and open it if there is a browser."""
     address = live(command, command.stack_name).outputs.api_url
-    print(address)
+    answer(address)
     # Without a display a browser in the terminal would be started.
     if any(os.environ.get(name) for name in DISPLAYS) and not webbrowser.open(address):
         say("no browser could be started: open the address yourself")

@@ -15,7 +15,7 @@ from devcloud.cli import summary
 from devcloud.cli.context import PASS_ON, Command, cli, pulumi_arguments
 from devcloud.cli.live import AWS
 from devcloud.pulumi import stack_config
-from devcloud.util.console import UserError, say
+from devcloud.util.console import UserError, answer, say
 from devcloud.util.processes import traced
 from infra.releases import history
 from infra.releases import rollback as back
@@ -76,7 +76,7 @@ def releases(command: Command) -> None:
     if not found:
         raise UserError(f"Nothing was verified in stack {command.stack_name} yet: bring it up first.")
     for line in history.lines(found, notes):
-        print(line)
+        answer(line)
 
 
 @cli.command(context_settings=PASS_ON)

@@ -14,6 +14,7 @@ from types import FrameType
 from typing import Any, TextIO
 
 from devcloud.util.processes import end_group, started_at, traced
+from infra.lib.messages import printable
 
 COLOURS = (36, 33, 35, 32, 34, 31)
 """Of names, in ANSI's numbers: cyan, yellow, magenta, green, blue, red."""
@@ -86,7 +87,7 @@ class Group:
         if self._coloured:
             prefix = f"\033[{COLOURS[number % len(COLOURS)]}m{prefix}\033[0m"
         with self._lock:
-            print(f"{prefix} {readable(text)}", file=self._out, flush=True)
+            print(f"{prefix} {printable(readable(text))}", file=self._out, flush=True)
 
     def _follow(self, name: str, number: int, lines: TextIO) -> None:
         for line in lines:
@@ -127,7 +128,7 @@ def readable(line: str) -> str:
     """A line of a structured log as a person reads it: time, level, message, and what else it holds."""
     try:
         found = json.loads(line) if line.startswith("{") else None
-    except ValueError:
+    except (ValueError, RecursionError):
         return line
     if not isinstance(found, dict) or not {"time", "level", "message"} <= found.keys():
         return line

@@ -13,7 +13,7 @@ from devcloud.plugins.bridges import end_abandoned
 from devcloud.pulumi import recovery, stack_config
 from devcloud.pulumi.progress import Progress, Result, count_errors
 from devcloud.pulumi.run import Runs
-from devcloud.util.console import UserError, row, say
+from devcloud.util.console import UserError, answer, row, say
 from devcloud.util.processes import output
 from infra.outputs import StackOutputs, parse
 from infra.settings import Settings, load_file
@@ -107,7 +107,7 @@ class Stack:
         Pulumi ends with 0 in spite of an error that a program or a provider only logged: it prints "1 errored".
         """
         self._events.write_bytes(b"")
-        code = self._run(command, *arguments, on_line=lambda line: print(line, end="", flush=True))
+        code = self._run(command, *arguments, on_line=lambda line: answer(line.rstrip("\n")))
         if code == 0 and (count := count_errors(self._events)):
             say(f"`pulumi {command}` of stack {self.name} reported {count} error(s), shown above.")
             return UserError.exit_code

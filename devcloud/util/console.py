@@ -8,6 +8,7 @@ import time
 from collections.abc import Callable, Iterator
 
 from infra.lib.errors import InputError
+from infra.lib.messages import printable
 
 HEARTBEAT_SECONDS = 15
 """A step that takes longer says so this often."""
@@ -30,7 +31,13 @@ class MachineError(UserError):
 
 
 def say(text: str = "") -> None:
-    print(text, file=sys.stderr, flush=True)
+    """Print a text to standard error, safe for a terminal: it may hold words of a host, of AWS or of a file."""
+    print(printable(text), file=sys.stderr, flush=True)
+
+
+def answer(text: str) -> None:
+    """Print what a command was asked for to standard output, safe for a terminal: a log may hold anything."""
+    print(printable(text), flush=True)
 
 
 def row(subject: str, text: str) -> None:

@@ -15,6 +15,7 @@ from infra.builds.content import list_context
 from infra.builds.registry_tags import add_tag
 from infra.lib.canonical_json import canonical_json
 from infra.lib.errors import InputError
+from infra.lib.messages import LONGEST_OF_AWS, plain
 from infra.product import product_of
 from infra.settings import Settings
 from infra.settings.patterns import SEMVER
@@ -168,16 +169,17 @@ NOT_THERE = ("couldn't find resource", "ImageNotFoundException", "RepositoryNotF
 def not_found(settings: Settings, repository: str, reason: str) -> str:
     """Return the sentence for a pinned version that was not found; `reason` is the registry's answer."""
     version, key = settings.images.base_version, f"{settings.project}:images.baseVersion"
+    said = plain(" ".join(reason.split()), LONGEST_OF_AWS)
     if not any(answer in reason for answer in NOT_THERE):
         return (
             f'{key} is "{version}", but {repository} could not be asked for it: check the '
-            f"credentials, the region and the network (the registry: {' '.join(reason.split())})."
+            f"credentials, the region and the network (the registry: {said})."
         )
     return (
         f'{key} is "{version}", but {repository} has no image of that version; '
         f"`make base VERSION={version} STACK={settings.registry.owner}` builds it, as does the `up` of a stack that "
         f"pins none, from a checkout whose VERSION says {version} "
-        f"(the registry: {' '.join(reason.split())})."
+        f"(the registry: {said})."
     )
 
 

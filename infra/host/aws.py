@@ -17,6 +17,7 @@ from typing import Any, Protocol
 from xml.etree import ElementTree
 
 from infra.host.sigv4 import Credentials, signed_headers
+from infra.host.untrusted import json_object
 
 TIMEOUT_SECONDS = 10
 METADATA = "http://169.254.169.254"
@@ -214,11 +215,10 @@ def _answer(request: urllib.request.Request) -> str:
 def _refusal(status: int, text: str) -> AwsError:
     """Return AWS's own words about a refused request, which are in JSON or in XML."""
     code, message = "", ""
-    try:
-        body = json.loads(text)
+    if body := json_object(text):
         code = str(body.get("__type") or body.get("code") or "").rpartition("#")[2]
         message = str(body.get("message") or body.get("Message") or "")
-    except (ValueError, AttributeError):
+    else:
         for part in ("Code", "Message"):
             inner = text.partition(f"<{part}>")[2].partition(f"</{part}>")[0]
             code, message = (inner, message) if part == "Code" else (code, inner)

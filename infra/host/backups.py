@@ -11,7 +11,7 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from typing import Any
 
-from infra.host import data, docker, units
+from infra.host import data, docker, units, untrusted
 from infra.host.graph import Service
 from infra.host.host import Host
 from infra.host.outcome import HostError
@@ -33,7 +33,10 @@ def backup(host: Host, _: str) -> dict[str, Any]:
 
 def restore(host: Host, argument: str) -> dict[str, Any]:
     """Restore a dump in the background, by default the newest; `backups` tells how it ends."""
-    wanted = str(json.loads(argument or "{}").get("dump") or "")
+    asked = untrusted.json_object(argument)
+    if not asked and argument != "{}":
+        raise HostError("The argument of `restore` must be a JSON object, in base64.")
+    wanted = str(asked.get("dump") or "")
     names = sorted(dumps(host))
     if not names or (wanted and wanted not in names):
         raise HostError(f"The host has no dump {wanted[:40]}; it has {', '.join(names) or 'none'}.")
@@ -43,12 +46,11 @@ def restore(host: Host, argument: str) -> dict[str, Any]:
 
 def backups(host: Host, _: str) -> dict[str, Any]:
     """Return the dumps with their sizes in bytes, whether work is under way, and how the last one ended."""
-    last = host.store.root / "backup.json"
     return {
         "dumps": dumps(host),
         "now": host.machine.now(),
         "underWay": units.is_running(host, units.BACKUP_UNIT),
-        "last": json.loads(last.read_text("utf-8")) if last.exists() else None,
+        "last": host.store.notes("backup") or None,
     }
 
 

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import sys
 
-from infra.host import commands, containers, front, log_shipping, metrics, secrets, serve, units
+from infra.host import commands, containers, front, log_shipping, metrics, secrets, serve, tls, units
 from infra.host import release as releases
 from infra.host.aws import AwsError
 from infra.host.generation import Generation
@@ -56,9 +56,9 @@ def _finish_open_release(host: Host) -> None:
 
 
 def tend(host: Host) -> None:
-    """Publish metrics, renew credentials, keep the rule of the public port, continue a release, and send logs."""
+    """Publish metrics, renew credentials, keep the public port, continue a release, send logs, limit certificates."""
     problems = []
-    for job in (metrics.publish, _renew_credentials, _keep_serving, log_shipping.ship):
+    for job in (metrics.publish, _renew_credentials, _keep_serving, log_shipping.ship, tls.limit):
         try:
             job(host)
         except Exception as error:  # noqa: BLE001 - what a container shows or logs must not keep the other jobs from their turn

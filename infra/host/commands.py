@@ -7,11 +7,12 @@ import re
 from collections.abc import Sequence
 from typing import Any
 
-from infra.host import containers, deploy, docker, front, serve, tls, units
+from infra.host import deploy, docker, front, secrets, serve, tls, units
 from infra.host import release as releases
 from infra.host.blot import blot
 from infra.host.host import Host
 from infra.host.outcome import HostError, clip
+from infra.host.untrusted import json_object
 
 RELEASE_ID = re.compile("[0-9a-f]{12}")
 FOLLOW_SECONDS = 15.0
@@ -136,7 +137,7 @@ def logs(host: Host, argument: str) -> dict[str, Any]:
     container = _container(host, str(asked["service"]))
     lines = min(_number({"lines": 50, **asked}, "lines"), MAX_LOG_LINES)
     done = host.run_docker(docker.logs(container, lines))
-    text = blot(done.stdout + done.stderr, containers.secrets_in_use(host))
+    text = blot(done.stdout + done.stderr, secrets.in_use(host))
     text = clip(text[::-1], LOG_BYTES)[::-1]
     return {"service": asked["service"], "container": container, "log": text}
 
@@ -195,11 +196,8 @@ def _has_verdict(host: Host, release: str) -> bool:
 
 def _object(argument: str, *keys: str) -> dict[str, Any]:
     """Return the JSON object of an argument, which must have these keys. Raises HostError."""
-    try:
-        asked = json.loads(argument)
-    except ValueError:
-        asked = None
-    if not isinstance(asked, dict) or not asked.keys() >= set(keys):
+    asked = json_object(argument)
+    if not asked.keys() >= set(keys):
         raise HostError(f"The argument of the command must be a JSON object with {' and '.join(keys)}, in base64.")
     return asked
 

@@ -28,19 +28,6 @@ def secret_values(host: Host, services: list[Service], release: Release) -> Mapp
     return host.ask_aws(lambda: host.aws.secrets(sorted(wanted)), "Reading the secrets") if wanted else {}
 
 
-def secrets_in_use(host: Host) -> frozenset[str]:
-    """Return the values of secrets that the stack's containers were started with. Raises HostError."""
-    names = host.containers()
-    found = docker.environments(host.run_docker(docker.inspect(names)).stdout) if names else []
-    services = host.graph.services
-    return frozenset(
-        value
-        for service, environment in found
-        for variable, value in environment.items()
-        if service in services and variable in services[service].secrets
-    )
-
-
 def prepare_credentials(host: Host, service: Service, *, required: bool) -> None:
     """Write the credentials of a service's role; without AWS only a release fails, a boot does not."""
     if service.role is None:

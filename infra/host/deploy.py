@@ -11,7 +11,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field, replace
 from typing import Any
 
-from infra.host import containers, data, docker, first_boot, front, images, plan, serve, tls
+from infra.host import containers, data, docker, first_boot, front, images, plan, secrets, serve, tls
 from infra.host import release as releases
 from infra.host.blot import blot
 from infra.host.generation import Generation, Placed
@@ -180,7 +180,7 @@ class _Deployment:
     def repair(self, current: Generation) -> None:
         """Start again what is missing of the release that serves already."""
         self.step("repair")
-        self.in_use = containers.secrets_in_use(self.host)
+        self.in_use = secrets.in_use(self.host)
         problems = serve.ensure(self.host, current)
         if problems:
             raise HostError(problems[0])
@@ -219,7 +219,7 @@ class _Deployment:
         try:
             if resumed:
                 # The program that read the secrets is gone, and the containers may be down after a restart of the host.
-                self.in_use = containers.secrets_in_use(host)
+                self.in_use = secrets.in_use(host)
                 serve.ensure(host, new)
             else:
                 host.must(docker.promote(new.containers), "Updating the containers")

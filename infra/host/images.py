@@ -6,6 +6,7 @@ from collections.abc import Collection
 
 from infra.host import docker
 from infra.host.host import PATIENCE_SECONDS, PAUSE_SECONDS, Host
+from infra.host.machine import TIMED_OUT
 from infra.host.outcome import HostError
 from infra.host.release import digest_of
 from infra.host.secrets import docker_login
@@ -91,7 +92,7 @@ def _pull(host: Host, image: str, end: float) -> None:
             raise HostError(f"{name} is not built for the host's processor ({wanted}): build it for linux/{wanted}.")
         if not denied and any(part in text for part in ABSENT):
             raise HostError(f"{name} is not in the registry: build and push it again ({reason}).")
-        if host.machine.now() >= patience or done.code == 124:
+        if host.machine.now() >= patience or done.code == TIMED_OUT:
             if denied:
                 raise HostError(f"The registry refused {name}: look at the host's role ({reason}).")
             raise HostError(f"{name} cannot be pulled: {reason}; is the registry up and reachable from the host?")

@@ -11,10 +11,11 @@ import fcntl
 import json
 import re
 import time
-from collections.abc import Iterator, Sequence
+from collections.abc import Collection, Iterable, Iterator, Sequence
 
-from infra.host import docker
+from infra.host import docker, secrets
 from infra.host.aws import AwsError, LogEvent
+from infra.host.blot import blot
 from infra.host.host import Host
 from infra.host.store import write
 
@@ -38,14 +39,15 @@ def ship(host: Host, containers: Sequence[str] | None = None) -> None:
     with (host.store.root / "logs.lock").open("w") as lock:
         # The timer and a release may both want to.
         fcntl.flock(lock, fcntl.LOCK_EX)
-        sent: dict[str, str] = json.loads(file.read_text("utf-8")) if file.exists() else {}
-        every = host.containers()
+        sent: dict[str, str] = host.store.notes("logs")
+        every, values = host.containers(), secrets.in_use(host)
         for name in every if containers is None else containers:
             try:
-                for batch, last in batches(_lines(host, name, sent.get(name, ""))):
+                lines = _lines(host, name, sent.get(name, ""))
+                for batch, last in batches(blotted(lines, values)):
                     host.aws.put_log_events(host.graph.log_group, name, batch)
                     sent[name] = last
-            # A container can write a line that looks like one of Docker's with an impossible time: that stops its own.
+            # A line that cannot be read stops the logs of its own container alone.
             except (AwsError, ValueError) as error:
                 host.say(f"logs of {name} were not sent: {error}")
                 if isinstance(error, AwsError) and not error.code:
@@ -56,18 +58,34 @@ def ship(host: Host, containers: Sequence[str] | None = None) -> None:
 def _lines(host: Host, container: str, after: str) -> list[str]:
     """Return a container's lines after a time, each with its own time in front, in order."""
     done = host.run_docker(docker.logs_between(container, after))
-    lines: list[str] = []
-    for part in [*done.stdout.split("\n"), *done.stderr.split("\n")]:
-        if TIME.match(part):
-            lines.append(part)
-        elif lines and part:
-            # After a carriage return within a line.
-            lines[-1] += f" {part}"
+    # Only Docker ends a line with a line feed and begins it with a time: a program cannot write a line of another time.
+    lines = [line for part in (done.stdout, done.stderr) for line in part.split("\n") if TIME.match(line)]
     # All times have the same width and zone: as text they have the order of time.
     return sorted((line for line in lines if line[:TIME_LENGTH] > after), key=lambda line: line[:TIME_LENGTH])
 
 
-def batches(lines: Sequence[str]) -> Iterator[tuple[Sequence[LogEvent], str]]:
+def blotted(lines: Iterable[str], values: Collection[str]) -> Iterator[str]:
+    """Yield lines without the values of secrets, also of those that several lines have a part of each.
+
+    By parts of the log: what is searched is copied.
+    """
+    part: list[str] = []
+    size = 0
+    for line in lines:
+        part.append(line)
+        size += len(line)
+        if size >= MOST_BYTES:
+            yield from _blotted(part, values)
+            part, size = [], 0
+    yield from _blotted(part, values)
+
+
+def _blotted(lines: Sequence[str], values: Collection[str]) -> Iterator[str]:
+    texts = blot("\n".join(line[TIME_LENGTH + 1 :] for line in lines), values).split("\n")
+    return (f"{line[:TIME_LENGTH]} {text}" for line, text in zip(lines, texts))
+
+
+def batches(lines: Iterable[str]) -> Iterator[tuple[Sequence[LogEvent], str]]:
     """Yield the events of one call each, with the time of the last line."""
     batch: list[LogEvent] = []
     size, last = 0, ""

@@ -17,13 +17,17 @@ import time
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Protocol
+from typing import Any, Protocol
 
 from infra.host.probes import Answer
 
 BODY_BYTES = 20_000
 ANSWER_BYTES = 64 * 1024
 """Of a whole answer; no more is read."""
+TIMED_OUT = 124
+"""The code of a command that was killed, as of the program `timeout`."""
+PARTIAL_CHAIN, NO_CHECK_TIME = 0x80000, 0x200000
+"""OpenSSL's flags: a server's own certificate may be what is trusted, and its dates are left to the caller."""
 ARCHITECTURES = {"x86_64": "amd64", "aarch64": "arm64"}
 """Docker's names of the kernel's architectures."""
 
@@ -37,17 +41,24 @@ class Done:
     stderr: str
 
 
+class UnfitCertificateError(OSError):
+    """A certificate is shown that is of no use for the domain; the message says why."""
+
+
 class Machine(Protocol):
     """The host, as the program sees it."""
 
     def run(self, command: Sequence[str], *, given: str | None = None, seconds: float = 60) -> Done:
-        """Run a command to its end; one that takes longer than `seconds` is killed and has the code 124."""
+        """Run a command to its end; one that takes longer than `seconds` is killed and has the code TIMED_OUT."""
 
     def get(self, address: str, port: int, path: str, seconds: float, domain: str | None = None) -> Answer:
         """Send a GET request, by HTTPS if there is a domain. Raises OSError without a whole answer within `seconds`."""
 
-    def certificate(self, address: str, port: int, domain: str, seconds: float) -> bytes:
-        """Return the certificate, in DER, that a port shows for a domain. Raises OSError without one."""
+    def certificate(self, address: str, port: int, domain: str, seconds: float) -> tuple[float, float]:
+        """Return the first and the last moment of the certificate that a port shows for a domain.
+
+        Raises OSError without one, and UnfitCertificateError if it is of another name or cannot be read.
+        """
 
     def connects(self, address: str, port: int, seconds: float) -> bool:
         """Return True if a port accepts a connection."""
@@ -97,6 +108,14 @@ def _secured(connection: socket.socket, domain: str) -> ssl.SSLSocket:
     return context.wrap_socket(connection, server_hostname=domain)
 
 
+def _reading(certificate: bytes) -> ssl.SSLContext:
+    """Return a context that accepts one certificate, if its names include the domain: Python then reads it."""
+    context = ssl.SSLContext(ssl.PROTOCOL_TLS_CLIENT)
+    context.verify_flags |= PARTIAL_CHAIN | NO_CHECK_TIME
+    context.load_verify_locations(cadata=certificate)
+    return context
+
+
 @dataclass(frozen=True)
 class Linux:
     """The machine that this program runs on."""
@@ -105,14 +124,19 @@ class Linux:
 
     def run(self, command: Sequence[str], *, given: str | None = None, seconds: float = 60) -> Done:
         try:
+            # As bytes: Python's text would make each carriage return of a log a line of its own.
             done = subprocess.run(
-                command, input=given, capture_output=True, text=True, errors="replace", timeout=seconds, check=False
+                command,
+                input=None if given is None else given.encode(),
+                capture_output=True,
+                timeout=seconds,
+                check=False,
             )
         except subprocess.TimeoutExpired:
-            return Done(124, "", f"{command[0]} did not end within {seconds:g} s")
+            return Done(TIMED_OUT, "", f"{command[0]} did not end within {seconds:g} s")
         except FileNotFoundError:
             return Done(127, "", f"{command[0]} is not installed")
-        return Done(done.returncode, done.stdout, done.stderr)
+        return Done(done.returncode, done.stdout.decode("utf-8", "replace"), done.stderr.decode("utf-8", "replace"))
 
     def get(self, address: str, port: int, path: str, seconds: float, domain: str | None = None) -> Answer:
         host = domain or f"{address}:{port}"
@@ -126,9 +150,18 @@ class Linux:
             raise OSError(f"no valid HTTP answer ({type(error).__name__})") from None
         return Answer(response.status, {name.lower(): value for name, value in response.getheaders()}, body)
 
-    def certificate(self, address: str, port: int, domain: str, seconds: float) -> bytes:
+    def certificate(self, address: str, port: int, domain: str, seconds: float) -> tuple[float, float]:
         with _secured(socket.create_connection((address, port), seconds), domain) as secure:
-            return secure.getpeercert(binary_form=True) or b""
+            shown = secure.getpeercert(binary_form=True) or b""
+        connection = socket.create_connection((address, port), seconds)
+        try:
+            with connection, _reading(shown).wrap_socket(connection, server_hostname=domain) as secure:
+                found: Any = secure.getpeercert()
+            return ssl.cert_time_to_seconds(found["notBefore"]), ssl.cert_time_to_seconds(found["notAfter"])
+        except ssl.SSLCertVerificationError as error:
+            raise UnfitCertificateError(error.verify_message.rstrip(".")) from None
+        except (ValueError, KeyError, TypeError):
+            raise UnfitCertificateError("it cannot be read") from None
 
     def connects(self, address: str, port: int, seconds: float) -> bool:
         try:

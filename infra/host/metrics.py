@@ -5,7 +5,7 @@ from __future__ import annotations
 import json
 from collections.abc import Iterator
 
-from infra.host import backups, commands, data, docker, tls
+from infra.host import backups, commands, data, docker, tls, untrusted
 from infra.host.aws import AwsError, Datum
 from infra.host.host import Host
 from infra.host.outcome import HostError
@@ -59,10 +59,8 @@ def measure(host: Host, since: float, until: float) -> Iterator[Datum]:
 
 
 def _last(host: Host) -> float:
-    try:
-        return float(json.loads((host.store.root / "metrics.json").read_text("utf-8"))["at"])
-    except FileNotFoundError:
-        return host.machine.now()
+    at = host.store.notes("metrics").get("at")
+    return at if isinstance(at, float) else host.machine.now()
 
 
 def _serves(host: Host) -> bool:
@@ -81,11 +79,7 @@ def _server_errors(host: Host, since: float, until: float) -> int:
 
 
 def _status(line: str) -> int:
-    try:
-        entry = json.loads(line.partition(" ")[2])
-    except ValueError:
-        return 0
-    status = entry.get("status") if isinstance(entry, dict) else None
+    status = untrusted.json_object(line.partition(" ")[2]).get("status")
     return status if isinstance(status, int) else 0
 
 

@@ -2,9 +2,10 @@
 
 from __future__ import annotations
 
-import json
 from collections.abc import Mapping
 from dataclasses import dataclass
+
+from infra.host.untrusted import json_object
 
 DIGEST_HEADER = "x-image-digest"
 BODY_CHARACTERS = 300
@@ -31,12 +32,7 @@ def failing(answer: Answer) -> frozenset[str] | None:
 
     The body is `{"database": {"ok": true}, ...}`; checks may also be one level deeper.
     """
-    try:
-        body = json.loads(answer.body)
-    except ValueError:
-        return None
-    if not isinstance(body, dict):
-        return None
+    body = json_object(answer.body)
     groups = [body, *(value for value in body.values() if isinstance(value, dict))]
     checks = {
         name: value["ok"]

@@ -9,6 +9,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 
 from infra.host.outcome import HostError
+from infra.host.untrusted import json_object
 
 SCHEMA = 2
 REFERENCE = re.compile(r"[a-z0-9][a-z0-9.:/_-]*@sha256:[0-9a-f]{64}")
@@ -47,10 +48,10 @@ def digest_of(image: str) -> str:
 def parse(text: str) -> Release:
     """Return the release that a document describes. Raises HostError."""
     try:
-        document = json.loads(text)
+        document = json_object(text)
         schema, program, version = document["schema"], document["program"], document["hostVersion"]
         images, secrets = document["services"], document["secrets"]
-    except (ValueError, KeyError, TypeError):
+    except KeyError:
         raise HostError(
             "The release document is not a JSON object with schema, hostVersion, program, services and secrets: "
             "run `pulumi up` again."

@@ -9,8 +9,9 @@ import json
 from collections.abc import Mapping
 from pathlib import Path
 
-from infra.host import tls
+from infra.host import docker, tls
 from infra.host.graph import Graph, Service
+from infra.host.host import Host
 from infra.host.outcome import HostError
 from infra.host.release import Release, digest_of
 from infra.host.sigv4 import Credentials
@@ -63,6 +64,19 @@ def environment_file(service: str, values: Mapping[str, str]) -> str:
                 service=service,
             )
     return "".join(f"{name}={value}\n" for name, value in sorted(values.items()))
+
+
+def in_use(host: Host) -> frozenset[str]:
+    """Return the values of secrets that the stack's containers were started with. Raises HostError."""
+    names = host.containers()
+    found = docker.environments(host.run_docker(docker.inspect(names)).stdout) if names else []
+    services = host.graph.services
+    return frozenset(
+        value
+        for service, environment in found
+        for variable, value in environment.items()
+        if service in services and variable in services[service].secrets
+    )
 
 
 def credentials_file(credentials: Credentials) -> str:

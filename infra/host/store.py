@@ -15,6 +15,7 @@ from typing import Any
 from infra.host.generation import Generation
 from infra.host.journal import Journal
 from infra.host.release import Release
+from infra.host.untrusted import json_object
 
 KEPT_RELEASES = 3
 YOUNG_SECONDS = 3600
@@ -94,6 +95,13 @@ class Store:
             return Journal.read(self.journal_file(release), self.now)
         except FileNotFoundError:
             return None
+
+    def notes(self, name: str) -> dict[str, Any]:
+        """Return what a job of the program noted in a file; nothing if there is none, or none that can be read."""
+        try:
+            return json_object((self.root / f"{name}.json").read_text("utf-8", errors="replace"))
+        except FileNotFoundError:
+            return {}
 
     def verdicts(self, since: float, until: float) -> list[Mapping[str, Any]]:
         """Return the verdicts of releases from a time on, before another."""

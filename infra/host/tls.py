@@ -6,16 +6,16 @@ ACME server's question for the other: whichever has the public port answers for 
 
 from __future__ import annotations
 
-import calendar
 import json
+import math
 import re
-import time
 from pathlib import Path
 
-from infra.host import data, docker, firewall
+from infra.host import data, docker, firewall, untrusted
 from infra.host.generation import Generation, Placed
 from infra.host.graph import Service, Tls
 from infra.host.host import Host
+from infra.host.machine import TIMED_OUT, UnfitCertificateError
 from infra.host.outcome import HostError
 from infra.host.store import write
 
@@ -23,13 +23,18 @@ FOLDER = data.FOLDER / ".certificates"
 """On the data volume, beside the folders of services, whose names begin with a letter."""
 FOLDER_IN_CONTAINER, ROOT_IN_CONTAINER = "/certificates", "/run/acme"
 ROOT = "root.pem"
+MOST_MIB, MOST_FILES = 16, 1000
+"""Of all certificates, keys, accounts and locks, which need a twentieth. The databases have the same volume."""
 ANSWER_SECONDS, POLL_SECONDS = 5.0, 1.0
 DAY_SECONDS = 24 * 3600
+OVERFLOW = (
+    f"The edge kept more in the folder of certificates than the {MOST_MIB} MiB and {MOST_FILES} files that it may, so "
+    "the folder was emptied to keep the volume for the data: deploy an edge that keeps its certificates alone."
+)
+"""Said, and reported as a certificate that is missing, for a day."""
 LOG_LINES = 2000
 """Lines of the edge's log that are searched for a reason: each request is one."""
 ERROR_CHARACTERS = 300
-DATES = re.compile(rb"\x17\r(\d{12})Z\x17\r(\d{12})Z")
-"""A certificate's first and last moment, as DER has them (RFC 5280, 4.1.2.5.1)."""
 LATE = 1 / 6
 """The part of its lifetime that a certificate has left if it should have been renewed: Caddy does at a third."""
 PROBLEM = re.compile(r"urn:ietf:params:acme:error:(\w+)(?: - )?(.*?)(?: \((?:ca|order)=|$)", re.DOTALL)
@@ -81,9 +86,24 @@ def mounts(host: Host, service: Service) -> list[docker.Mount]:
     return found
 
 
+def limit(host: Host) -> None:
+    """Empty the folder of certificates if an edge keeps more there than certificates need. Raises HostError then."""
+    if host.graph.tls is None or not data.is_mounted(host):
+        return
+    if _taken(host, "--block-size=1M") <= MOST_MIB and _taken(host, "--inodes") <= MOST_FILES:
+        return
+    write(host.store.root / "certificates.json", json.dumps({"emptied": host.machine.now()}))
+    host.must(["find", str(FOLDER), "-mindepth", "2", "-delete"], "Emptying it", seconds=data.FORMAT_SECONDS)
+    raise HostError(OVERFLOW)
+
+
 def answers(host: Host, address: str, domain: str) -> bool:
-    """Return True if an edge answers by HTTPS at an address, and so has a certificate of the domain."""
-    return _shown(host, address, domain) is not None
+    """Return True if an edge answers by HTTPS at an address, with a certificate of the domain that may have ended."""
+    try:
+        _lifetime(host, address, domain)
+    except OSError:
+        return False
+    return True
 
 
 def check_before_turn(host: Host, new: Generation, current: Generation | None) -> None:
@@ -91,10 +111,11 @@ def check_before_turn(host: Host, new: Generation, current: Generation | None) -
 
     Without one today nobody loses anything, and a first release has no edge yet that the ACME server could ask.
     """
-    if current is None or current.domain is None or not answers(host, _edge(current).address, current.domain):
+    if current is None or current.domain is None or not _is_good(host, _edge(current).address, current.domain):
         return
-    if not _wait(host, _edge(new).address, str(new.domain)):
-        raise missing(host, new)
+    address = _edge(new).address
+    if not _wait(host, address, str(new.domain)):
+        raise HostError(problem(host, new, address) or f"{new.domain} has its certificate too late.", service=new.edge)
 
 
 def wait_after_turn(host: Host, new: Generation, old: Generation | None) -> None:
@@ -104,59 +125,55 @@ def wait_after_turn(host: Host, new: Generation, old: Generation | None) -> None
     """
     trying = old if old and old.domain == new.domain else None
     own, domain = host.machine.own_address(), str(new.domain)
-    if not (answers(host, own, domain) if trying else _wait(host, own, domain)):
-        host.say(missing(host, trying or new).cause)
+    if not (_is_good(host, own, domain) if trying else _wait(host, own, domain)):
+        host.say(problem(host, trying or new) or f"{domain} has its certificate.")
 
 
-def problem(host: Host, generation: Generation | None) -> str | None:
-    """Return why the domain of what serves has no certificate, or soon none; None if all is well."""
+def problem(host: Host, generation: Generation | None, address: str | None = None) -> str | None:
+    """Return why the domain of a generation has no good certificate, or soon none; None if all is well.
+
+    By default the edge at the host's own address is asked, which is the one that serves.
+    """
     if generation is None or generation.domain is None:
         return None
-    shown = _shown(host, host.machine.own_address(), generation.domain)
-    if shown is None:
-        return missing(host, generation).cause
-    begin, end = dates(shown)
-    left = end - host.machine.now()
+    domain, now = generation.domain, host.machine.now()
+    if address is None and _was_emptied(host):
+        return OVERFLOW
+    try:
+        begin, end = _lifetime(host, address or host.machine.own_address(), domain)
+    except UnfitCertificateError as error:
+        return f"The edge shows a certificate that is of no use for {domain} ({error}): deploy an edge with its own."
+    except OSError:
+        return f"{domain} has no certificate: {reason(_log(host, generation))}"
+    if now < begin:
+        return f"The certificate of {domain} is not valid yet: the host's clock may be wrong (`chronyc tracking`)."
+    left = end - now
     if left >= (end - begin) * LATE:
         return None
     days = max(left, 0) / DAY_SECONDS
-    return f"The certificate of {generation.domain} ends in {days:.1f} days: {reason(_log(host, generation))}"
+    return f"The certificate of {domain} ends in {days:.1f} days: {reason(_log(host, generation))}"
 
 
 def life_left_percent(host: Host, generation: Generation | None) -> float | None:
     """Return the part of its life that the certificate of what serves has left; 0 for none, None without a domain."""
     if generation is None or generation.domain is None:
         return None
-    shown = _shown(host, host.machine.own_address(), generation.domain)
-    if shown is None:
+    if _was_emptied(host):
         return 0.0
-    begin, end = dates(shown)
-    return 100 * max(end - host.machine.now(), 0) / (end - begin)
-
-
-def dates(certificate: bytes) -> tuple[float, float]:
-    """Return when a certificate, in DER, begins and ends."""
-    found = DATES.search(certificate)
-    assert found is not None, "a certificate has its dates"  # noqa: S101 - Python itself checked its form
-    begin, end = (calendar.timegm(time.strptime(date.decode(), "%y%m%d%H%M%S")) for date in found.groups())
-    return begin, end
-
-
-def missing(host: Host, generation: Generation) -> HostError:
-    """Return the failure of a domain that has no certificate, with the reason from the edge's log."""
-    cause = f"{generation.domain} has no certificate: {reason(_log(host, generation))}"
-    return HostError(cause, service=generation.edge)
+    try:
+        begin, end = _lifetime(host, host.machine.own_address(), generation.domain)
+    except OSError:
+        return 0.0
+    now = host.machine.now()
+    return 100 * (end - now) / (end - begin) if begin <= now < end else 0.0
 
 
 def reason(log: str) -> str:
     """Return the last reason that an edge's log gives for a certificate that it did not get, and what to do."""
     error = ""
-    for line in log.splitlines():
-        try:
-            entry = json.loads(line)
-        except ValueError:
-            continue
-        if isinstance(entry, dict) and str(entry.get("logger")).startswith("tls") and entry.get("error"):
+    for line in log.split("\n"):
+        entry = untrusted.json_object(line)
+        if str(entry.get("logger")).startswith("tls") and entry.get("error"):
             error = str(entry["error"])
     if not error:
         return "the edge still tries; the next `pulumi up` says what came of it."
@@ -180,12 +197,30 @@ def _root_folder(host: Host) -> Path:
     return host.store.memory / "acme"
 
 
-def _shown(host: Host, address: str, domain: str) -> bytes | None:
-    """Return the certificate that an edge shows at an address; None if it has none."""
+def _taken(host: Host, unit: str) -> float:
+    """Return what the folder of certificates takes; without end if it cannot be counted in time."""
+    done = host.machine.run(["du", "--summarize", unit, str(FOLDER)])
+    found = done.stdout.partition("\t")[0]
+    return int(found) if found.isdigit() else math.inf if done.code == TIMED_OUT else 0
+
+
+def _was_emptied(host: Host) -> bool:
+    at = host.store.notes("certificates").get("emptied")
+    return isinstance(at, float) and at > host.machine.now() - DAY_SECONDS
+
+
+def _lifetime(host: Host, address: str, domain: str) -> tuple[float, float]:
+    """Return when the certificate that an edge shows at an address begins and ends. Raises OSError."""
+    return host.machine.certificate(address, firewall.HTTPS, domain, ANSWER_SECONDS)
+
+
+def _is_good(host: Host, address: str, domain: str) -> bool:
+    """Return True if an edge shows a certificate that people can use today."""
     try:
-        return host.machine.certificate(address, firewall.HTTPS, domain, ANSWER_SECONDS)
+        begin, end = _lifetime(host, address, domain)
     except OSError:
-        return None
+        return False
+    return begin <= host.machine.now() < end
 
 
 def _log(host: Host, generation: Generation) -> str:
@@ -198,9 +233,9 @@ def _edge(generation: Generation) -> Placed:
 
 
 def _wait(host: Host, address: str, domain: str) -> bool:
-    """Return True once an edge has the certificate of its domain; False if that takes too long."""
+    """Return True once an edge has a good certificate of its domain; False if that takes too long."""
     end = host.machine.now() + host.graph.seconds.certificate
-    while not answers(host, address, domain):
+    while not _is_good(host, address, domain):
         if host.machine.now() >= end:
             return False
         host.machine.sleep(POLL_SECONDS)

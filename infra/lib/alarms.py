@@ -272,7 +272,7 @@ _CERTIFICATE = Alarm(
     threshold=16,
     missing="missing",
     meaning="The domain has no certificate, or one with less than 16 % of its life left.",
-    remedy="Run `pulumi up`, which says why (DNS, port 80, limits of the authority).",
+    remedy="Run `pulumi up`, which says why (DNS, port 80, limits of the authority, an edge that fills the folder).",
     reason="The edge renews with a third of the life left, so the renewal has failed for half of that time. In days "
     "the figure would suit only one length of life, and Let's Encrypt has certificates of 90, 45 and 6 days.",
 )

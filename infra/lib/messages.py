@@ -81,19 +81,21 @@ def shown(value: object) -> str:
 
 
 def printable(text: str) -> str:
-    """Text with whatever a terminal would not print as it is escaped, line by line; nothing is cut."""
-    return "\n".join(
-        "".join(
-            character if character.isprintable() else character.encode("unicode_escape").decode() for character in line
-        )
-        for line in text.split("\n")
-    )
+    """Return a text for a terminal: lines and tabs as they are, and every other character that it could obey escaped.
+
+    Such are those of a terminal's commands, and those that reverse the direction of what follows. Nothing is cut.
+    """
+    return text if text.isprintable() else _escaped(text, kept="\n\t")
 
 
 def plain(text: str, longest: int = LONGEST_SHOWN) -> str:
-    """Text on one line: cut where it is long, and whatever a terminal would not print as it is, escaped."""
-    safe = "".join(
-        character if character.isprintable() else character.encode("unicode_escape").decode()
-        for character in text[:longest]
-    )
+    """Return a text on one line, cut if it is long, with every character escaped that a terminal could obey."""
+    safe = _escaped(text[:longest])
     return safe if len(text) <= longest else f"{safe}... ({len(text):,} characters)"
+
+
+def _escaped(text: str, kept: str = "") -> str:
+    return "".join(
+        character if character.isprintable() or character in kept else character.encode("unicode_escape").decode()
+        for character in text
+    )

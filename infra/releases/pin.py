@@ -12,6 +12,7 @@ from typing import Any
 from infra.builds import base_version
 from infra.builds.plan import BuildPlan
 from infra.lib.canonical_json import canonical_json
+from infra.lib.messages import LONGEST_OF_AWS, plain
 from infra.releases.release import ReleasedImage, ReleaseError, check_size
 from infra.releases.verified import image_of
 from infra.settings import Settings
@@ -75,13 +76,14 @@ def parse(text: str, where: str) -> Pin:
         pin = Pin(
             images={name: image_of(entry) for name, entry in document["images"].items()},
             stands_for={name: str(tag) for name, tag in document["standsFor"].items()},
-            by=str(document["by"]),
-            at=str(document["at"]),
+            # For people's terminals, which must not take a part of it for a command.
+            by=plain(str(document["by"]), LONGEST_OF_AWS),
+            at=plain(str(document["at"])),
         )
         # An image without a digest could be neither taken nor built.
         if document["schema"] != SCHEMA or not pin.stands_for or pin.stands_for.keys() - pin.images.keys():
             raise ValueError
-    except (ValueError, KeyError, TypeError, AttributeError):
+    except (ValueError, KeyError, TypeError, AttributeError, RecursionError):
         raise ReleaseError(
             f"{where} is not a pin of this version of Slipway: delete it to deploy this checkout, or let "
             "`make rollback` write another one."

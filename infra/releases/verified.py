@@ -37,7 +37,7 @@ def parse(text: str, where: str = "The verified release") -> Mapping[str, Releas
         images = {name: image_of(entry) for name, entry in document["images"].items()}
         if document["schema"] not in READ or not images:
             raise ValueError
-    except (ValueError, KeyError, TypeError, AttributeError):
+    except (ValueError, KeyError, TypeError, AttributeError, RecursionError):
         raise ReleaseError(f"{where} is not a document of this version of Slipway: bring the stack up first.") from None
     return images
 

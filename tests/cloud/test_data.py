@@ -27,7 +27,7 @@ DEVICE = "/dev/sdf"
 
 
 class Database:
-    """The database on the host of `local`, as its superuser sees it there."""
+    """The database on the host of `local`, as the product's role sees it there."""
 
     def __init__(self, checkout: Checkout, outputs: dict[str, Any]) -> None:
         self.checkout = checkout
@@ -45,7 +45,7 @@ class Database:
     def sql(self, statement: str) -> Done:
         """Run a statement."""
         container = "$(docker ps --quiet --filter label=slipway.service=postgres)"
-        return self.host(f'docker exec {container} psql -U postgres -At -c "{statement}" slipway')
+        return self.host(f'docker exec {container} psql -U slipway -At -c "{statement}" slipway')
 
     def add(self) -> str:
         """Add a row, which the database acknowledges, and return it."""

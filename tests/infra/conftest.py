@@ -4,8 +4,9 @@ import asyncio
 import contextlib
 import hashlib
 import json
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
+from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
 
@@ -13,6 +14,7 @@ import boto3
 import grpc
 import pulumi
 import pytest
+from botocore.exceptions import ClientError
 from pulumi.runtime import mocks as pulumi_mocks
 from pulumi.runtime import settings as runtime_settings
 from pulumi.runtime import stack as runtime_stack
@@ -174,13 +176,16 @@ class Ecr:
 
 @dataclass
 class Ssm:
-    """SSM's own API, as boto3 has it: parameters by name, and which were read and deleted."""
+    """SSM's own API, as boto3 has it: parameters by name, which were read and deleted, and the history of `verified`."""
 
     parameters: Mapping[str, str] = field(default_factory=dict)
     refusal: Exception | None = None
     """The error of a read, if AWS refuses it."""
     read: list[str] = field(default_factory=list)
     deleted: list[str] = field(default_factory=list)
+    history: Sequence[str] = ()
+    """The values, the oldest first."""
+    denied: bool = False
 
     class exceptions:  # noqa: N801  boto3's name
         class ParameterNotFound(Exception):  # noqa: N818  AWS's name
@@ -192,6 +197,17 @@ class Ssm:
             raise self.refusal
         found = [{"Name": name, "Value": self.parameters[name]} for name in Names if name in self.parameters]
         return {"Parameters": found, "InvalidParameters": [name for name in Names if name not in self.parameters]}
+
+    def get_paginator(self, operation: str) -> "Ssm":
+        assert operation == "get_parameter_history"
+        return self
+
+    def paginate(self, *, Name: str) -> Iterator[dict[str, Any]]:  # noqa: N803  AWS's name
+        assert Name.endswith("/verified")
+        if self.denied:
+            raise ClientError({"Error": {"Code": "AccessDeniedException", "Message": "no"}}, "GetParameterHistory")
+        for number, value in enumerate(self.history, start=1):
+            yield {"Parameters": [{"Version": number, "Value": value, "LastModifiedDate": datetime.now(UTC)}]}
 
     def delete_parameter(self, *, Name: str) -> None:  # noqa: N803  AWS's name
         self.deleted.append(Name)
@@ -328,8 +344,9 @@ def run(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> Run:
     """Runs the program: `run(stack, settings, preview=False)` gives the cloud that was asked, and the outputs.
 
     `product` is the file of another product. `tags` are the tags that the base's repository has already; `parameters`
-    are the stack's, with which AWS answers unless it refuses (`ssm_refusal`); `zones`, `offers`, `host_zone` and
-    `versions` describe the account, as in `Cloud`. A run that was given the
+    are the stack's, with which AWS answers unless it refuses (`ssm_refusal`), and `history` the values that the
+    parameter `verified` had; `zones`, `offers`, `host_zone` and `versions` describe the account, as in `Cloud`. A run
+    that was given the
     same before is not made again, but where it is asked for `anew`, for what a test changed.
     """
     builder = tmp_path / "buildx" / "instances" / Images().builder
@@ -355,13 +372,15 @@ def run(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> Run:
         parameters: Mapping[str, str] | None = None,
         ssm_refusal: Exception | None = None,
         product: str | None = None,
+        history: Sequence[str] = (),
+        history_denied: bool = False,
         **account: Any,
     ) -> tuple[Cloud, dict[str, Any]]:
         described = load_product(Path(product)) if product else PRODUCT
         cloud = Cloud(
             digests=None if preview else digests_of(described),
             ecr=Ecr(dict(tags or {})),
-            ssm=Ssm(parameters or {}, ssm_refusal),
+            ssm=Ssm(parameters or {}, ssm_refusal, history=history, denied=history_denied),
             **account,
         )
         CLOUDS.append(cloud)

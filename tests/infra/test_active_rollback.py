@@ -9,7 +9,7 @@ from botocore.exceptions import ClientError, EndpointConnectionError
 
 from infra.builds import base_version
 from infra.builds.plan import plan_builds
-from infra.releases import pin
+from infra.releases import pin, verified
 from infra.releases.release import ReleasedImage, ReleaseError
 from tests.infra.conftest import CLOUDS, DIGESTS, PINNED, PRODUCT, REGISTRY, ROOT, Run, settings_of
 from tests.infra.test_program import IMAGE, PARAMETER, PINNED_BASE, TASK
@@ -18,6 +18,12 @@ OLD = {image: f"sha256:{number:064x}" for number, image in enumerate(PRODUCT.ima
 OLD_TAG = "0" * 20
 NAME = "/slipway/dev/pin"
 VERIFIED = {"/slipway/dev/verified": "{}"}
+BEFORE = verified.render("0" * 12, {image: ReleasedImage(digest, OLD_TAG) for image, digest in OLD.items()})
+"""The value of the parameter `verified` of the time when the old images served."""
+NOW = verified.render("1" * 12, {image: ReleasedImage(digest, "1" * 20) for image, digest in DIGESTS.items()})
+
+
+HISTORY = [BEFORE, "of another version of Slipway", NOW]
 
 
 def tags(stack: str = "dev", values: dict[str, object] | None = None) -> dict[str, str]:
@@ -34,7 +40,7 @@ def parameters(stands_for: dict[str, str]) -> dict[str, str]:
 
 
 def test_a_pin_that_holds_deploys_its_digests_and_builds_nothing(run: Run) -> None:
-    cloud, outputs = run(parameters=parameters(tags()))
+    cloud, outputs = run(parameters=parameters(tags()), history=HISTORY)
     assert not cloud.all(IMAGE)
     assert not cloud.staged
     assert "aws:ecr/getAuthorizationToken:getAuthorizationToken" not in cloud.calls
@@ -48,27 +54,61 @@ def test_a_pin_that_holds_deploys_its_digests_and_builds_nothing(run: Run) -> No
 
 
 def test_a_pin_that_holds_is_said_with_its_author_and_stays(run: Run) -> None:
-    cloud, _ = run(parameters=parameters(tags()))
+    cloud, _ = run(parameters=parameters(tags()), history=HISTORY)
     (said,) = [line for line in cloud.said if line.startswith("rollback: ")]
     assert "(since 2026-11-28 15:20 UTC, by arn:aws:iam::1:user/ann) in place of this checkout" in said
     assert cloud.ssm.deleted == []
     assert not cloud.ecr.tags, "the base of another checkout got the tag of this one's version"
 
 
+MIXED = {image: ReleasedImage(OLD[image] if image == "api" else DIGESTS[image], OLD_TAG) for image in OLD}
+TAGGED = {image: ReleasedImage(digest, "2" * 20) for image, digest in OLD.items()}
+
+
+@pytest.mark.parametrize(
+    "history",
+    [[], [NOW], [NOW, verified.render("2" * 12, MIXED)], [verified.render("2" * 12, TAGGED)], ["{}"]],
+    ids=["no-history", "other-images", "another-mixture", "other-tags", "unreadable"],
+)
+@pytest.mark.parametrize("preview", [False, True])
+def test_a_pin_of_what_was_never_verified_is_refused_before_any_resource(
+    run: Run, history: list[str], preview: bool
+) -> None:
+    with pytest.raises(
+        ReleaseError,
+        match=rf"^The parameter {NAME} names the release [0-9a-f]{{8}}, which was never verified in stack dev",
+    ):
+        run(preview=preview, parameters=parameters(tags()), history=history)
+    assert {asked.type for asked in CLOUDS[-1].asked} == {"pulumi:providers:aws"}
+
+
+def test_an_aws_that_does_not_tell_the_history_is_one_sentence(run: Run) -> None:
+    with pytest.raises(ReleaseError, match=r"^AWS did not tell the history of .*/verified, .* \(AWS: An error.*\)\.$"):
+        run(parameters=parameters(tags()), history=HISTORY, history_denied=True)
+
+
+def test_a_pins_author_and_time_are_no_commands_to_a_terminal(run: Run) -> None:
+    images = {image: ReleasedImage(digest, OLD_TAG) for image, digest in OLD.items()}
+    text = pin.render(pin.Pin(images, tags(), "\x1b]0;ann\x07", "2026\n\u202e"))
+    cloud, _ = run(parameters={**VERIFIED, NAME: text}, history=HISTORY)
+    (said,) = [line for line in cloud.said if line.startswith("rollback: ")]
+    assert r"(since 2026\n\u202e, by \x1b]0;ann\x07)" in said
+
+
 def test_a_preview_of_a_rollback_knows_the_digests(run: Run) -> None:
-    cloud, outputs = run(preview=True, parameters=parameters(tags()))
+    cloud, outputs = run(preview=True, parameters=parameters(tags()), history=HISTORY)
     assert outputs["digests"] == OLD
     assert not cloud.all(IMAGE)
 
 
 def test_a_rollback_needs_no_builder(run: Run, monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
     monkeypatch.setenv("BUILDX_CONFIG", str(tmp_path / "none"))
-    _, outputs = run(anew=True, parameters=parameters(tags()))
+    _, outputs = run(anew=True, parameters=parameters(tags()), history=HISTORY)
     assert outputs["digests"] == OLD
 
 
 def test_a_pinned_base_is_not_looked_up_in_a_rollback(run: Run) -> None:
-    cloud, outputs = run("dev", PINNED_BASE, parameters=parameters(tags("dev", PINNED_BASE)))
+    cloud, outputs = run("dev", PINNED_BASE, parameters=parameters(tags("dev", PINNED_BASE)), history=HISTORY)
     assert "aws:ecr/getImage:getImage" not in cloud.calls
     assert outputs["digests"] == OLD
 

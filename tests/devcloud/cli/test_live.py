@@ -123,6 +123,26 @@ def test_logs_are_of_one_service_or_of_all(monkeypatch: pytest.MonkeyPatch, caps
     assert capsys.readouterr().out == "==> api\n10 lines of api\n==> web\n10 lines of web\n"
 
 
+def test_words_of_a_host_are_no_commands_to_the_terminal(
+    monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    said = "\x1b]0;posed\x07\x9b2J fine\rposed \u202e"
+    shown = r"\x1b]0;posed\x07\x9b2J fine\rposed \u202e"
+    monkeypatch.setattr(Stack, "logs", lambda *_: f"first\n\tthen {said}\n")
+    assert run(monkeypatch, "logs", "api") == 0
+    assert capsys.readouterr().out == f"==> api\nfirst\n\tthen {shown}\n"
+    monkeypatch.setattr(Stack, "report", {**REPORT, "services": {"api": {**SERVICE, "memory": said}}})
+    assert run(monkeypatch, "status") == 0
+    assert f"running, {shown} of 224 MiB" in capsys.readouterr().err
+
+    def refuse(*_: object) -> str:
+        raise LiveError(f"The host said {said}.")
+
+    monkeypatch.setattr(Stack, "restore", refuse)
+    assert run(monkeypatch, "restore") == 1
+    assert capsys.readouterr().err == f"\nThe host said {shown}.\n"
+
+
 def test_a_service_is_restarted_by_its_name(
     monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:

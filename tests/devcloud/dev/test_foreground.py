@@ -125,3 +125,13 @@ def test_a_structured_line_is_read_as_a_person_would() -> None:
     assert readable('{"a": 1}') == '{"a": 1}'
     assert readable("{not json") == "{not json"
     assert readable("plain") == "plain"
+    deep = '{"a":' * 10_000
+    assert readable(deep) == deep
+
+
+def test_a_line_is_no_command_to_the_terminal(tmp_path: Path) -> None:
+    out = io.StringIO()
+    line = r'{"time": "2026-11-25T10:00:01.5", "level": "INFO", "message": "\u001b[2J"}'
+    for text in (line, "fine\rposed"):
+        Group(tmp_path / "record", out).say("api", 0, text)
+    assert out.getvalue() == "api       | 10:00:01 INFO    \\x1b[2J\napi       | fine\\rposed\n"

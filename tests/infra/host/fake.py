@@ -14,7 +14,7 @@ from typing import Any
 from infra.host.aws import AwsError, Datum, LogEvent, Login
 from infra.host.graph import Graph, parse
 from infra.host.host import Host
-from infra.host.machine import Done
+from infra.host.machine import Done, UnfitCertificateError
 from infra.host.probes import Answer
 from infra.host.sigv4 import Credentials
 from infra.host.store import Store
@@ -286,8 +286,12 @@ class FakeMachine:
     """Chains that lead to others."""
     guarded: bool = False
     """Whether the containers are kept from the host."""
+    certificates: tuple[int, int] = (1, 40)
+    """The MiB and the files of the folder of certificates."""
     lifetime: tuple[float, float] = (0.0, 90 * 24 * 3600.0)
     """The dates of every certificate."""
+    unfit: str = ""
+    """Why every certificate is of no use."""
     memory: int = 900
     total_memory: int = 1960
     disk: int = 5000
@@ -356,10 +360,11 @@ class FakeMachine:
                 raise OSError("timed out")
         return self._answer(address, port, path, seconds, domain)
 
-    def certificate(self, address: str, port: int, domain: str, seconds: float) -> bytes:
+    def certificate(self, address: str, port: int, domain: str, seconds: float) -> tuple[float, float]:
         self.get(address, port, "/health", seconds, domain)
-        first, last = (time.strftime("%y%m%d%H%M%SZ", time.gmtime(date)).encode() for date in self.lifetime)
-        return b"0\x1e\x17\r" + first + b"\x17\r" + last
+        if self.unfit:
+            raise UnfitCertificateError(self.unfit)
+        return self.lifetime
 
     @property
     def nat(self) -> str:
@@ -632,6 +637,13 @@ class FakeMachine:
             return Done(0, "", "")
         if command[0] == "iptables":
             return self._iptables(command)
+        if command[0] == "du":
+            assert command[-1] == f"{DATA}/.certificates"
+            return Done(0, f"{self.certificates[command[2] == '--inodes']}\t{command[-1]}\n", "")
+        if command[-1] == "-delete":
+            assert command[:-1] == ["find", f"{DATA}/.certificates", "-mindepth", "2"]
+            self.certificates = (1, 3)
+            return Done(0, "", "")
         if command[0] in DATA_COMMANDS:
             return self._dumps(command) or self._data(command)
         if command[0] == sys.executable and self.other_program:

@@ -4,15 +4,19 @@ from __future__ import annotations
 
 import json
 import os
+import time
 from pathlib import Path
 
 import pytest
 
-from infra.host import boot, log_shipping, metrics
+from infra.host import backups, boot, log_shipping, metrics
 from infra.host.aws import AwsError, Client, Datum, LogEvent
 from infra.host.outcome import HostError
-from tests.infra.host.fake import Behaviour, docker_time, image, make, release_text
+from tests.infra.host.fake import SECRET, Behaviour, docker_time, image, make, release_text
 from tests.infra.host.test_deploy import deployed
+
+OTHERS = ("not json", "[500]", '{"status": "5"}', '{"status":' * 50_000, '{"status":' + "5" * 10_000, "5" * 1_000_000)
+"""Lines that are no requests, some of which Python cannot read."""
 
 
 def test_a_host_that_serves_publishes_its_figures(tmp_path: Path) -> None:
@@ -64,7 +68,7 @@ def test_errors_and_failed_releases_are_counted_once_and_over_a_gap(tmp_path: Pa
         machine.logged.setdefault(edge, []).extend(lines)
 
     log(200, 500, 404, 502)
-    machine.logged[edge] += [f"{docker_time(machine.time)} {text}" for text in ("not json", "[500]", '{"status": "5"}')]
+    machine.logged[edge] += [f"{docker_time(machine.time)} {text}" for text in OTHERS]
     aws.away = True
     machine.time += 60
     boot.tend(host)
@@ -91,6 +95,17 @@ def test_a_clock_that_was_ahead_hides_no_failed_release(tmp_path: Path) -> None:
     machine.time += 1
     metrics.publish(host)
     assert aws.published[-1]["FailedReleases"] == 1
+
+
+@pytest.mark.parametrize("noted", ["", "[1]", "{}", '{"at": "now"}', "[" * 10_000, "\0"])
+def test_notes_that_cannot_be_read_stop_no_job(noted: str, tmp_path: Path) -> None:
+    host, _, aws = make(tmp_path)
+    deployed(host, release_text(1))
+    for name in ("metrics", "logs", "backup"):
+        (host.store.root / f"{name}.json").write_text(noted)
+    boot.tend(host)
+    assert aws.published[-1]["Serving"] == 1
+    assert backups.backups(host, "{}")["last"] in (None, {"at": "now"})
 
 
 def test_restarts_are_those_of_what_serves(tmp_path: Path) -> None:
@@ -160,9 +175,37 @@ def test_a_carriage_return_in_a_line_makes_no_line_of_its_own(tmp_path: Path) ->
     current = host.store.current()
     assert current is not None
     api = current.services["api"].container
-    machine.logged[api] = [f"{docker_time(machine.time)} 10 %\n20 %"]
+    # A program that knows the form of Docker's lines, and would hide all that it logs until 2999.
+    posed = "\r2999-01-01T00:00:00.000000000Z posed\x85\u2028\x0b\x1c."
+    machine.logged[api] = [f"{docker_time(machine.time)} 10 %{posed}", f"{docker_time(machine.time + 1)} later"]
     log_shipping.ship(host, [api])
-    assert aws.logs[api][-1] == "10 % 20 %"
+    assert aws.logs[api][-2:] == [f"10 %{posed}", "later"]
+
+
+def test_secrets_are_blotted_in_the_logs_that_are_sent(tmp_path: Path) -> None:
+    host, machine, aws = make(tmp_path)
+    deployed(host, release_text(1))
+    current = host.store.current()
+    assert current is not None
+    names = [current.services[name].container for name in ("api", "web")]
+    long = "x" * (log_shipping.LONGEST_LINE - 10)
+    texts = [f"cannot use {SECRET}", "password HUSH-hush", "hush-", "hush", f"{long}hush-hush", "\r hush-hush", "fine"]
+    for name in names:
+        machine.logged[name] = [f"{docker_time(machine.time + at)} {text}" for at, text in enumerate(texts)]
+    log_shipping.ship(host, names)
+    for name in names:
+        sent = aws.logs[name][-len(texts) :]
+        assert sent == ["cannot use ***", "password ***", "***", " ", f"{long}***", "\r ***", "fine"]
+
+
+def test_a_whole_log_of_the_host_is_blotted_in_seconds() -> None:
+    """A job of the minute has less than one, and 12 MB is all that Docker keeps of a container."""
+    line = f"{docker_time(1000)} " + json.dumps({"request": {"uri": "/api/labs/"}, "status": 200, "text": "x" * 120})
+    lines = [line] * (12_000_000 // len(line))
+    values = [f"postgresql://slipway:{number}-p%40ss-word@10.20.0.10:5432/slipway" for number in range(8)]
+    begun = time.process_time()
+    assert list(log_shipping.blotted(lines, values)) == lines
+    assert time.process_time() - begun < 10
 
 
 def test_a_batch_keeps_to_the_limits_of_cloudwatch() -> None:

@@ -2,15 +2,17 @@
 
 from __future__ import annotations
 
-import datetime
 import json
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
 import pytest
 
-from infra.host import boot, commands, firewall, front, tls
+from infra.host import boot, commands, data, firewall, front, tls
 from infra.host.host import Host
+from infra.host.machine import Linux
+from infra.host.outcome import HostError
 from infra.host.release import release_id
 from tests.infra.host.fake import DATA, NVME, OWN, Behaviour, FakeMachine, digest, image, make, release_text
 from tests.infra.host.test_deploy import deployed, journal_of
@@ -190,19 +192,88 @@ def test_the_part_of_its_life_that_a_certificate_has_left_is_measured(days: int,
     assert tls.life_left_percent(host, current) == 0
 
 
-def test_the_dates_of_a_certificate() -> None:
-    x509 = pytest.importorskip("cryptography.x509")
-    asymmetric = pytest.importorskip("cryptography.hazmat.primitives.asymmetric.ec")
-    hashes = pytest.importorskip("cryptography.hazmat.primitives.hashes")
-    serialization = pytest.importorskip("cryptography.hazmat.primitives.serialization")
-    key = asymmetric.generate_private_key(asymmetric.SECP256R1())
-    begin, end = (datetime.datetime(2026, 11, day, 7, 30, tzinfo=datetime.timezone.utc) for day in (1, 28))
-    made = (
-        x509.CertificateBuilder(x509.Name([]), x509.Name([]), key.public_key(), 1, begin, end)
-        .sign(key, hashes.SHA256())
-        .public_bytes(serialization.Encoding.DER)
+def test_a_certificate_of_another_name_counts_as_none(tmp_path: Path) -> None:
+    host, machine = host_with(tmp_path)
+    machine.certified[DOMAIN] = 0
+    deployed(host, release_text(1))
+    machine.unfit = "Hostname mismatch"
+    assert tls.life_left_percent(host, host.store.current()) == 0
+    said = tls.problem(host, host.store.current())
+    assert said == (
+        f"The edge shows a certificate that is of no use for {DOMAIN} (Hostname mismatch): deploy an edge with its own."
     )
-    assert tls.dates(made) == (begin.timestamp(), end.timestamp())
+
+
+def test_a_new_edge_with_a_certificate_of_no_use_leaves_the_old_one_serving(tmp_path: Path) -> None:
+    before, machine = host_with(tmp_path)
+    machine.certified[DOMAIN] = 0
+    deployed(before, release_text(1))
+    doors = dict(machine.doors)
+    after, _ = host_with(tmp_path, machine, tls=given("new.example.com"))
+    machine.certified["new.example.com"] = machine.time
+    whole = machine.certificate
+
+    def shown(address: str, port: int, domain: str, seconds: float) -> tuple[float, float]:
+        return whole(address, port, domain, seconds) if domain == DOMAIN else (0.0, 1.0)
+
+    machine.certificate = shown  # type: ignore[method-assign]
+    verdict = deployed(after, release_text(2))
+    assert (verdict["step"], machine.doors) == ("certificate", doors)
+    assert verdict["cause"].startswith("The certificate of new.example.com ends in 0.0 days")
+
+
+def test_a_certificate_of_the_future_names_the_clock(tmp_path: Path) -> None:
+    host, machine = host_with(tmp_path)
+    machine.certified[DOMAIN] = 0
+    deployed(host, release_text(1))
+    machine.lifetime = (machine.time + 3600, machine.time + 7200)
+    assert tls.life_left_percent(host, host.store.current()) == 0
+    assert "is not valid yet: the host's clock may be wrong" in str(tls.problem(host, host.store.current()))
+
+
+@pytest.mark.parametrize("kept", [(tls.MOST_MIB + 1, 5), (1, tls.MOST_FILES + 1)])
+def test_a_folder_of_certificates_that_grows_is_emptied_and_reported_for_a_day(
+    kept: tuple[int, int], tmp_path: Path
+) -> None:
+    host, machine = host_with(tmp_path)
+    machine.certified[DOMAIN] = 0
+    deployed(host, release_text(1))
+    boot.tend(host)
+    assert machine.certificates == (1, 40)
+    machine.certificates = kept
+    with pytest.raises(HostError, match=r"^The edge kept more in the folder of certificates than the 16 MiB and 1000"):
+        boot.tend(host)
+    assert machine.certificates == (1, 3)
+    current = host.store.current()
+    assert commands.verify(host, release_text(1))["certificate"] == tls.OVERFLOW
+    assert tls.life_left_percent(host, current) == 0
+    assert tls.answers(host, OWN, DOMAIN), "what is in the edge's memory serves on"
+    boot.tend(host)
+    machine.time += tls.DAY_SECONDS
+    assert tls.problem(host, current) is None
+    assert tls.life_left_percent(host, current) is not None
+
+
+def test_the_folder_of_certificates_is_measured_and_emptied(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    host, _ = host_with(tmp_path)
+    host = replace(host, machine=Linux())
+    monkeypatch.setattr(tls, "FOLDER", tmp_path / "kept")
+    monkeypatch.setattr(data, "is_mounted", lambda _: True)
+    tls.limit(host)
+    server = tmp_path / "kept" / "acme"
+    (server / "a").mkdir(parents=True)
+    (server / "a" / "file").write_bytes(b"x" * 2**20)
+    (server / "link").symlink_to(tmp_path)
+    tls.limit(host)
+    (server / "a" / "file").write_bytes(b"x" * (tls.MOST_MIB + 1) * 2**20)
+    with pytest.raises(HostError):
+        tls.limit(host)
+    assert (list(server.iterdir()), tmp_path.is_dir()) == ([], True)
+    for number in range(tls.MOST_FILES):
+        (server / str(number)).touch()
+    with pytest.raises(HostError):
+        tls.limit(host)
+    assert list(server.iterdir()) == []
 
 
 def test_a_boot_turns_both_ports_again(tmp_path: Path) -> None:
@@ -226,7 +297,8 @@ def test_a_boot_turns_both_ports_again(tmp_path: Path) -> None:
         ),
         (says("dial tcp 127.0.0.1:1: connect: connection refused"), "the ACME server cannot be used (dial tcp"),
         (says(UNREACHED) + says("context deadline exceeded"), "the ACME server cannot be used (context deadline"),
-        (says("something else", "http.log.error") + "no JSON\n[1]\n", "the edge still tries"),
+        (says("something else", "http.log.error") + "no JSON\n[1]\n" + "[" * 10_000, "the edge still tries"),
+        ("no JSON \x85\r\u2028" + says("posed"), "the edge still tries"),
     ],
 )
 def test_the_reason_for_a_missing_certificate_is_the_edges_last_word(log: str, expected: str) -> None:

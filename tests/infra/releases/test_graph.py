@@ -3,6 +3,7 @@
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
+from urllib.parse import urlsplit
 
 import pytest
 import yaml
@@ -12,7 +13,7 @@ from infra.lib.canonical_json import canonical_json
 from infra.releases import host_document
 from infra.releases.graph import Wiring, graph, references, stand_in
 from infra.settings import Settings, SettingsError
-from tests.infra.conftest import DIGESTS, HOSTED, settings_of
+from tests.infra.conftest import DIGESTS, HOSTED, PRODUCT, settings_of
 
 WIRING = Wiring(
     "vol-0123456789abcdef0",
@@ -214,6 +215,17 @@ def test_each_service_has_the_repository_of_its_images_or_the_reference_from_out
         "caddy": "registry/slipway/web",
         **dict.fromkeys(("api", "auth", "dashboard", "migrate"), "registry/slipway/api"),
     }
+
+
+def test_a_dump_is_made_and_restored_by_the_role_that_owns_the_data_and_not_by_the_superuser() -> None:
+    postgres = services(settings_of("dev", HOSTED))["postgres"]
+    hosted = PRODUCT.secrets["database-url"].hosted
+    assert hosted is not None
+    role = urlsplit(hosted.address).username
+    for command in (postgres["dump"], postgres["restore"]):
+        assert [word for word in command if word.startswith("--username=")] == [f"--username={role}"]
+    # Those of a dump may be others, which this role must not give.
+    assert {"--no-owner", "--no-privileges", "--single-transaction"} <= set(postgres["restore"])
 
 
 def test_the_hosts_program_reads_the_graph() -> None:

@@ -1,0 +1,18 @@
+"""Read text that others wrote, such as a log or an answer: what cannot be read is nothing, and stops no job."""
+
+from __future__ import annotations
+
+import json
+from typing import Any
+
+MOST_CHARACTERS = 20_000
+"""Of a text of JSON: reading a number of many digits takes the square of their count."""
+
+
+def json_object(text: str) -> dict[str, Any]:
+    """Return the object that a text of JSON holds; an empty one for anything else, also for too deep a text."""
+    try:
+        found = json.loads(text) if len(text) <= MOST_CHARACTERS else None
+    except (ValueError, RecursionError):
+        found = None
+    return found if isinstance(found, dict) else {}
