@@ -17,6 +17,7 @@ from devcloud.emulator import application_autoscaling, budgets, cloudwatch, ec2,
 from devcloud.emulator.authorization import Authorization
 from devcloud.emulator.callers import Callers
 from devcloud.emulator.constraints import Constraints, signed_for
+from devcloud.emulator.dlm import Dlm
 from devcloud.emulator.idempotency import Retries, attempt
 from devcloud.emulator.machine_api import MachineApi
 from devcloud.emulator.machines import MACHINES
@@ -92,7 +93,7 @@ def serve(addresses: list[tuple[str, int]], operator: OperatorKey) -> None:
 
     Raise SystemExit with a sentence where an address cannot be had.
     """
-    service = TaskApi(RegistryApi(Retries(Constraints(DomainDispatcherApplication(create_backend_app)))))
+    service = TaskApi(RegistryApi(Retries(Dlm(Constraints(DomainDispatcherApplication(create_backend_app))))))
     # Machines ask all the time: what they ask is not logged.
     application = Callers(MachineApi(Log(Authorization(service, operator))))
     servers = [listener(host, port, application) for host, port in addresses]

@@ -3,8 +3,8 @@
 from infra.lib import cost
 from infra.lib.alarms import Alarm, Watched, alarms, metrics
 
-EVERYTHING = Watched(instance_type="t2.small", data_volume=True, certificate=True, backup=True)
-UNLIMITED = Watched(instance_type="t3.small", data_volume=False, certificate=False, backup=False)
+EVERYTHING = Watched(instance_type="t2.small", data_volume=True, certificate=True, backup=True, snapshots=True)
+UNLIMITED = Watched(instance_type="t3.small", data_volume=False, certificate=False, backup=False, snapshots=False)
 SIGNS = {
     "GreaterThanOrEqualToThreshold": "≥",
     "GreaterThanThreshold": ">",
@@ -21,8 +21,9 @@ begins and when it ends. Without an address the alarms are on the CloudWatch das
 alarm's name starts with `<project>-<stack>-`.
 
 A stack has only the alarms about what it has: disk-data needs a service with a volume or a domain, certificate a
-domain, backup-old a database on the host. The first `up` of an account needs the right to create the service-linked
-role of CloudWatch Events (`iam:CreateServiceLinkedRole`), by which EC2 recovers and reboots.
+domain, backup-old a database on the host, snapshot-failed snapshots of the volume. The first `up` of an account needs
+the right to create the service-linked role of CloudWatch Events (`iam:CreateServiceLinkedRole`), by which EC2 recovers
+and reboots.
 """
 COST = """\
 ## Metrics and cost

@@ -61,6 +61,7 @@ HOSTED: dict[str, Any] = {
 
 
 ID_PREFIXES = {
+    "aws:dlm/lifecyclePolicy:LifecyclePolicy": "policy",
     "aws:ebs/volume:Volume": "vol",
     "aws:ec2/eip:Eip": "eipalloc",
     "aws:ec2/instance:Instance": "i",
@@ -74,6 +75,7 @@ ID_PREFIXES = {
 ARNS = {
     "aws:cloudwatch/metricAlarm:MetricAlarm": "cloudwatch:us-east-1:{account}:alarm:{name}",
     "aws:cloudwatch/logGroup:LogGroup": "logs:us-east-1:{account}:log-group:{name}",
+    "aws:dlm/lifecyclePolicy:LifecyclePolicy": "dlm:us-east-1:{account}:policy/policy-0123456789abcdef0",
     "aws:ecr/repository:Repository": "ecr:us-east-1:{account}:repository/{name}",
     "aws:ecs/cluster:Cluster": "ecs:us-east-1:{account}:cluster/{name}",
     "aws:ecs/taskDefinition:TaskDefinition": "ecs:us-east-1:{account}:task-definition/{name}:1",
