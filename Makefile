@@ -15,7 +15,7 @@ UNIT = $(RUN) pytest -m 'not cloud and not services and not contract' -p no:sche
 UNIT_HALF = tests/app tests/images tests/infra/host
 # On a cloud of their own, so they run beside the others of the cloud, with the tests of services.
 SETTINGS_TESTS = tests/cloud/test_bad_settings.py
-SOAK_TESTS = tests/cloud/test_release.py tests/cloud/test_release_soak.py
+SOAK_TESTS = tests/cloud/test_release.py tests/cloud/test_release_series.py tests/cloud/test_release_soak.py
 SLOW = $(RUN) pytest -m '(cloud or services) and not soak'
 DEVCLOUD = $(RUN) devcloud --cloud $(CLOUD) --stack $(STACK)
 

@@ -33,7 +33,7 @@ from infra.components.worker import Worker, WorkerArgs
 from infra.lib import alarms, cost
 from infra.placement import zones_of
 from infra.product import environment_variable
-from infra.releases import graph, host_document, release
+from infra.releases import graph, host_document, release, verified
 from infra.settings import Settings, hosted
 
 PROGRAM_FOLDER = Path(__file__).resolve().parent
@@ -339,6 +339,31 @@ def _take(taken: Mapping[str, release.ReleasedImage], registry: Registry) -> Run
     )
 
 
+def _image_outputs(images: Running, served: HostRelease) -> dict[str, pulumi.Input[object]]:
+    """Return the outputs that name images: in an `up` those that were verified, so never others than those that serve.
+
+    They are this checkout's, but for an `up` that passes the release by (`--target`).
+    """
+    if pulumi.runtime.is_dry_run():
+        return {"images": images.references, "digests": images.digests, "contentTags": images.content_tags}
+
+    def outputs(text: str, references: Mapping[str, str]) -> dict[str, dict[str, str]]:
+        found = verified.parse(text)
+        if warning := verified.passed_by(found, images.content_tags):
+            pulumi.log.warn(warning)
+        repositories = {image: reference.partition("@")[0] for image, reference in references.items()}
+        return {
+            "images": {image: f"{repositories[image]}@{entry.digest}" for image, entry in found.items()},
+            "digests": {image: entry.digest for image, entry in found.items()},
+            "contentTags": {image: entry.content_tag for image, entry in found.items()},
+        }
+
+    made = pulumi.Output.all(text=served.verified, references=dict(images.references)).apply(
+        lambda known: outputs(known["text"], known["references"])
+    )
+    return {name: made[name] for name in ("images", "digests", "contentTags")}
+
+
 def _export(
     settings: Settings,
     images: Running,
@@ -366,9 +391,7 @@ def _export(
     )
     outputs: dict[str, pulumi.Input[object]] = {
         "region": settings.region,
-        "images": images.references,
-        "digests": images.digests,
-        "contentTags": images.content_tags,
+        **_image_outputs(images, served),
         "sizeBudgetsMb": dict(settings.images.size_budget_mb),
         "apiUrl": f"https://{settings.host.domain}"
         if settings.host.domain

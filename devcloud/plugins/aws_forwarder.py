@@ -254,7 +254,7 @@ def _rename_all(names: MutableSequence[str], rename: Any) -> None:
 
 def main() -> None:
     bridge, provider, *engine = sys.argv[1:]
-    forwarder = Forwarder(Path(bridge), Path(provider), engine[-1] if engine else "")
+    forwarder = Forwarder(Path(bridge), Path(provider), plugin.engine_address(engine))
     plugin.serve(
         lambda server: provider_pb2_grpc.add_ResourceProviderServicer_to_server(forwarder, server),
         workers=WORKERS,

@@ -108,7 +108,7 @@ class LanguageHost(language_pb2_grpc.LanguageRuntimeServicer):
 
 
 def main() -> None:
-    host = LanguageHost(sys.argv[1])
+    host = LanguageHost(plugin.engine_address(sys.argv[1:]))
     plugin.serve(
         lambda server: language_pb2_grpc.add_LanguageRuntimeServicer_to_server(host, server),
         workers=WORKERS,

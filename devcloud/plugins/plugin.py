@@ -10,7 +10,7 @@ import signal
 import sys
 import threading
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from concurrent import futures
 from types import FrameType
 
@@ -25,6 +25,14 @@ MESSAGE_OPTIONS = [
 PARENT_CHECK_SECONDS = 1.0
 ERROR_WAS_SHOWN = 32
 """Exit code of a program whose error is in the engine's log already; the official language host's own number."""
+
+
+def engine_address(arguments: Sequence[str]) -> str:
+    """Return the engine's address of a plugin's arguments; empty if a person started it by hand.
+
+    It is the last one: `pulumi -v=9 --logtostderr --logflow` puts its own flags before it.
+    """
+    return arguments[-1] if arguments and not arguments[-1].startswith("-") else ""
 
 
 class _Leave(BaseException):

@@ -20,6 +20,7 @@ from devcloud.cloud.docker import DockerEngine
 from devcloud.toolchain import host_image
 from devcloud.util.console import UserError, row, say, seconds, step
 from devcloud.util.files import replace_text
+from devcloud.util.locks import locked
 from devcloud.util.processes import traced
 from devcloud.verify.tasks import container_of, groups_of, network
 from infra.outputs import StackOutputs, WorkerOutput
@@ -36,7 +37,14 @@ class SmokeTest:
         self._file: Path = self.cloud.folder / "proofs.json"
 
     def run(self) -> None:
-        """Run it, or name the run that passed for the same digests and task on the same run of this cloud."""
+        """Run it, or name the run that passed for the same digests and task on the same run of this cloud.
+
+        One at a time: the workers of two would take each other's jobs.
+        """
+        with locked(self._file.with_suffix(".lock"), lambda: say("proof: waiting for that of another `up`")):
+            self._run()
+
+    def _run(self) -> None:
         passed = self._passed().get(self._key())
         if passed:
             say(f"proof: given for these digests on {passed['at']}, in {seconds(passed['seconds'])}")

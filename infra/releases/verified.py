@@ -42,6 +42,22 @@ def parse(text: str, where: str = "The verified release") -> Mapping[str, Releas
     return images
 
 
+def passed_by(images: Mapping[str, ReleasedImage], content_tags: Mapping[str, str]) -> str | None:
+    """Return a warning if an `up` ended without a release of its images (`--target`); None otherwise.
+
+    `images` are those that were verified last, `content_tags` the tags of the `up`.
+    """
+    others = [
+        name for name, tag in sorted(content_tags.items()) if name not in images or images[name].content_tag != tag
+    ]
+    if not others:
+        return None
+    return (
+        f"This `up` released nothing, though {', '.join(others)} changed: --target left the release out. The stack "
+        "serves what was verified before, which the outputs name; `pulumi up` without --target releases the change."
+    )
+
+
 def release_of(text: str) -> str | None:
     """Return the id of the release in a document that `parse` took; None in one of the first schema."""
     found = json.loads(text).get("release")

@@ -150,7 +150,8 @@ def test_up_of_another_target_leaves_the_release_and_says_so(release: Release) -
     resources = state["checkpoint"]["latest"]["resources"]
     other = next(each["urn"] for each in resources if each["type"] == "aws:cloudwatch/logGroup:LogGroup")
     release.change()
-    release.checkout.up("local", "--target", other)
+    done = release.checkout.up("local", "--target", other)
+    assert "released nothing, though api changed" in done.said
     assert release.untouched == before
     assert release.checkout.outputs()["digests"]["api"] == release.serves
     release.report.add(5, "`up --target` of another resource", "the old release, in the state too")

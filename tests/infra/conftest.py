@@ -220,6 +220,8 @@ class Cloud(pulumi_mocks.Mocks):
     """Look-ups that AWS refuses, by their tokens."""
     verified: list[str] = field(default_factory=list)
     """The releases that the host was asked for at the end."""
+    left_out: str | None = None
+    """The value of the parameter `verified` in the state, if `--target` leaves it out."""
     host_serves: bool = True
     """Whether the host serves the release that it is asked for."""
 
@@ -244,6 +246,8 @@ class Cloud(pulumi_mocks.Mocks):
             outputs["latestVersion"] = "7"
         if args.typ == "aws:ssm/parameter:Parameter":
             outputs["version"] = self.versions.get(args.name, 1)
+            if args.name == "verified" and self.left_out:
+                outputs["insecureValue"] = self.left_out
         if args.typ == "aws:ec2/eip:Eip":
             outputs |= {"publicIp": "203.0.113.7", "allocationId": resource_id}
         if args.typ == "docker-build:index:Image" and self.digests:

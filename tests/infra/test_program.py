@@ -11,7 +11,7 @@ from infra import program
 from infra.builds import base_version
 from infra.builds.plan import plan_builds
 from infra.lib.zones import ZoneError
-from infra.releases import graph, host_document
+from infra.releases import graph, host_document, verified
 from infra.releases.release import ReleasedImage, ReleaseFile, release_id, write_release_file
 from tests.infra.conftest import (
     ACCOUNT,
@@ -397,6 +397,18 @@ def test_every_name_but_the_repositories_carries_project_and_stack(run: Run) -> 
         name: Any = asked.inputs.get("name")
         if asked.type.startswith("aws:") and isinstance(name, str) and asked.type != "aws:iam/rolePolicy:RolePolicy":
             assert "slipway-staging" in name or name.startswith("/slipway/staging/"), (asked.type, name)
+
+
+def test_an_up_of_another_target_names_what_serves_and_says_that_it_released_nothing(run: Run) -> None:
+    _, whole = run()
+    old = {image: ReleasedImage(f"sha256:{'0' * 64}", tag) for image, tag in whole["contentTags"].items()}
+    old["api"] = ReleasedImage(f"sha256:{'1' * 64}", "0123456789abcdef0123")
+    cloud, outputs = run(left_out=verified.render("0123456789ab", old))
+    assert outputs["digests"] == {image: entry.digest for image, entry in old.items()}
+    assert outputs["images"]["api"].endswith(f"/api@{old['api'].digest}")
+    assert outputs["contentTags"]["api"] == "0123456789abcdef0123"
+    (warning,) = [warning for warning in cloud.warnings if "released nothing" in warning]
+    assert "though api changed: --target left the release out" in warning
 
 
 def test_a_stack_that_shares_repositories_makes_none(run: Run) -> None:

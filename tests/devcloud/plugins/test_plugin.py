@@ -11,6 +11,7 @@ import pytest
 from google.protobuf import empty_pb2
 
 from devcloud.bootstrap import ROOT
+from devcloud.plugins import plugin
 from devcloud.plugins.protocol import language_pb2_grpc, provider_pb2_grpc
 from devcloud.toolchain.versions import AWS, PULUMI
 from devcloud.util.processes import alive
@@ -60,3 +61,16 @@ def test_a_plugin_does_not_outlive_a_killed_engine() -> None:
     while alive(plugin) and time.monotonic() < deadline:
         time.sleep(0.05)
     assert not alive(plugin)
+
+
+@pytest.mark.parametrize(
+    ("arguments", "address"),
+    [
+        (["127.0.0.1:1"], "127.0.0.1:1"),
+        (["--logtostderr", "-v=9", "127.0.0.1:1"], "127.0.0.1:1"),
+        (["--logtostderr"], ""),
+        ([], ""),
+    ],
+)
+def test_the_engines_address_comes_after_the_flags_of_its_log(arguments: list[str], address: str) -> None:
+    assert plugin.engine_address(arguments) == address
