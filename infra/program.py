@@ -208,7 +208,7 @@ def deploy(settings: Settings) -> None:
         # A host that has no release yet would be silent, and its first alarm a false one.
         pulumi.ResourceOptions(providers=[provider], depends_on=[served]),
     )
-    _export(settings, images, network, jobs, worker, host, served, operations)
+    _export(settings, images, network, jobs, worker, host, snapshots, served, operations)
 
 
 def _watched(settings: Settings) -> alarms.Watched:
@@ -371,6 +371,7 @@ def _export(
     jobs: Jobs | None,
     worker: Worker | None,
     host: ApiHost,
+    snapshots: Snapshots | None,
     served: HostRelease,
     operations: Operations,
 ) -> None:
@@ -411,6 +412,7 @@ def _export(
         if product.worker and worker and jobs
         else None,
         "databaseHost": network.host_address,
+        "snapshotPolicy": snapshots.policy_id if snapshots else None,
         "smokeTest": product.smoke_test,
         "dashboardUrl": pulumi.Output.concat(
             f"https://{settings.region}.console.aws.amazon.com/cloudwatch/home?region={settings.region}#dashboards/",

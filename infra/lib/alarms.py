@@ -325,8 +325,8 @@ _SNAPSHOT = Alarm(
     threshold=1,
     missing="notBreaching",
     meaning="AWS could not make the nightly snapshot of the data volume.",
-    remedy="Read `aws dlm get-lifecycle-policies --state ERROR` and the account's quota of snapshots; the next try is "
-    "tomorrow, so make one by hand (docs/runbook.md, Snapshots).",
-    reason="AWS tries again for an hour before it counts a snapshot as failed. A policy that never runs counts "
-    "nothing, so look at the list of snapshots now and then.",
+    remedy="See what `make backups` says of the snapshots, and the account's quota of them. The next try is tomorrow, "
+    "so take one by hand (docs/runbook.md, Snapshots).",
+    reason="AWS tries again for an hour before it counts a snapshot as failed. A policy without the rights it needs "
+    "makes no attempt and counts nothing: `make backups` shows that.",
 )
