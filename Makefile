@@ -53,7 +53,7 @@ restart: ## Restart one service on the stack's host; its requests fail until it 
 	$(DEVCLOUD) restart $(SERVICE)
 backup: ## Dump the data of the stack's host now, beside the nightly dumps
 	$(DEVCLOUD) backup
-backups: ## List the dumps on the stack's host, the newest first
+backups: ## List the dumps on the stack's host and the snapshots of its data volume, the newest first
 	$(DEVCLOUD) backups
 restore: ## Replace the data on the stack's host by a dump, by default the newest (FROM=20261128T020000Z)
 	$(DEVCLOUD) restore --from "$(FROM)"

@@ -47,6 +47,8 @@ class StackOutputs(Output):
     """Name of the parameter with the images that were verified."""
     # Pulumi does not keep an output that is nothing.
     worker: WorkerOutput | None = None
+    snapshot_policy: str | None = None
+    """Id of the policy that makes snapshots of the data volume."""
     smoke_test: str | None = None
     """Module that tries what was deployed."""
     dashboard_url: str

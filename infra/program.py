@@ -28,6 +28,7 @@ from infra.components.network import HTTPS, Network, NetworkArgs
 from infra.components.operations import Operations, OperationsArgs
 from infra.components.registry import CACHE, Registry, RegistryArgs
 from infra.components.secrets import Secrets, SecretsArgs
+from infra.components.snapshots import Snapshots, SnapshotsArgs
 from infra.components.worker import Worker, WorkerArgs
 from infra.lib import alarms, cost, domain_name
 from infra.lib.messages import LONGEST_OF_AWS, plain
@@ -149,6 +150,11 @@ def deploy(settings: Settings) -> None:
         options,
     )
     _check_domain(settings, host.address)
+    snapshots = (
+        Snapshots("snapshots", SnapshotsArgs(settings, account_id, host.data_volume_id), options)
+        if settings.snapshots_kept
+        else None
+    )
     served = HostRelease(
         "release",
         HostReleaseArgs(
@@ -200,11 +206,12 @@ def deploy(settings: Settings) -> None:
             instance_id=host.instance_id,
             log_group=graph.log_group(settings),
             queues=jobs.names if jobs else (),
+            snapshot_policy_id=snapshots.policy_id if snapshots else None,
         ),
         # A host that has no release yet would be silent, and its first alarm a false one.
         pulumi.ResourceOptions(providers=[provider], depends_on=[served]),
     )
-    _export(settings, images, network, jobs, worker, host, served, operations)
+    _export(settings, images, network, jobs, worker, host, snapshots, served, operations)
 
 
 def _check_domain(settings: Settings, address: pulumi.Output[str]) -> None:
@@ -230,10 +237,10 @@ def _watched(settings: Settings) -> alarms.Watched:
     """Return the parts of a stack that its alarms watch."""
     return alarms.Watched(
         instance_type=settings.host.instance_type,
-        # Certificates are on the data volume too.
-        data_volume=settings.host.domain is not None or any(service.volume for service in settings.services.values()),
+        data_volume=settings.keeps_data,
         certificate=settings.host.domain is not None,
         backup=any(service.backup for service in settings.services.values()),
+        snapshots=settings.snapshots_kept > 0,
     )
 
 
@@ -258,6 +265,12 @@ def _warnings(settings: Settings, plans: Mapping[str, BuildPlan]) -> Iterator[st
     for image in plans:
         if settings.product.images[image].extra == "torch" and settings.images.torch.source_in(ROOT) == "pypi":
             yield cost.cuda_sentence(settings.project, settings.images.size_budget_mb[image])
+    if settings.host.data_snapshot:
+        yield (
+            f"{settings.project}:host.dataSnapshot: a new data volume is made of {settings.host.data_snapshot}. If the "
+            "preview replaces the present volume, the `up` deletes that with all that was written since, and must "
+            "replace the host too (docs/runbook.md, Snapshots)."
+        )
     if settings.product.versioned_image not in plans:
         return
     if problem := base_version.problem(ROOT):
@@ -381,6 +394,7 @@ def _export(
     jobs: Jobs | None,
     worker: Worker | None,
     host: ApiHost,
+    snapshots: Snapshots | None,
     served: HostRelease,
     operations: Operations,
 ) -> None:
@@ -389,6 +403,7 @@ def _export(
     bill = cost.estimate(
         instance_type=settings.host.instance_type,
         volumes_gib=settings.host.root_volume_gib + settings.host.data_volume_gib,
+        snapshots_gib=cost.snapshots_gib(settings.host.data_volume_gib, settings.snapshots_kept),
         worker_cpu=settings.worker.cpu,
         worker_memory_mib=settings.worker.memory_mib,
         worker_tasks=settings.worker.desired_tasks if worker else 0,
@@ -420,6 +435,7 @@ def _export(
         if product.worker and worker and jobs
         else None,
         "databaseHost": network.host_address,
+        "snapshotPolicy": snapshots.policy_id if snapshots else None,
         "smokeTest": product.smoke_test,
         "dashboardUrl": pulumi.Output.concat(
             f"https://{settings.region}.console.aws.amazon.com/cloudwatch/home?region={settings.region}#dashboards/",

@@ -15,7 +15,7 @@ from devcloud.cli.context import Command, cli
 from devcloud.util.console import answer, row, say, seconds
 from devcloud.util.processes import output
 from infra.outputs import parse
-from infra.releases.live import LiveStack, Worker
+from infra.releases.live import LiveStack, Snapshots, Worker
 
 AWS = "aws"
 """No cloud on this machine: the account, credentials and state that the user's shell names."""
@@ -112,9 +112,9 @@ def backup(command: Command) -> None:
 
 @cli.command()
 def backups(command: Command) -> None:
-    """List the dumps on the stack's host, the newest first."""
+    """List the dumps on the stack's host and the snapshots of its data volume, the newest first."""
     stack = live(command, command.stack_name)
-    for subject, text in dumped(stack.backups()):
+    for subject, text in [*dumped(stack.backups()), *snapshotted(stack.snapshots(), datetime.now(UTC))]:
         row(subject, text)
 
 
@@ -130,6 +130,19 @@ def dumped(report: Mapping[str, Any]) -> Iterator[tuple[str, str]]:
         yield "under way", "a backup or a restore"
     if (last := report["last"]) and last["error"]:
         yield "FAILED", f"the last {last['work']}, of {last['dump']}: {last['error']}"
+
+
+def snapshotted(snapshots: Snapshots | None, now: datetime) -> Iterator[tuple[str, str]]:
+    """Yield the rows of the data volume's snapshots."""
+    if snapshots is None:
+        return
+    for each in snapshots.made:
+        hours = max(0.0, (now - each["StartTime"]).total_seconds()) / 3600
+        yield each["SnapshotId"], f"of {each['VolumeSize']} GiB, {each['State']}, {hours:.1f} hours old"
+    if not snapshots.made:
+        yield "snapshots", "none yet"
+    if snapshots.problem:
+        yield "FAILED", f"AWS makes no snapshots: {snapshots.problem}"
 
 
 @cli.command()

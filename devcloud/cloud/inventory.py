@@ -139,6 +139,7 @@ KINDS: Mapping[str, Look] = {
     "services": in_clusters("list_services", "serviceArns"),
     "SSM associations": all_of("ssm", "list_associations", "Associations", "AssociationId"),
     "SSM documents": all_of("ssm", "list_documents", "DocumentIdentifiers", "Name", Filters=OWN_DOCUMENTS),
+    "snapshot policies": all_of("dlm", "get_lifecycle_policies", "Policies", "PolicyId"),
     "subnets": in_vpcs("describe_subnets", "Subnets", "SubnetId"),
     "task definitions": all_of("ecs", "list_task_definitions", "taskDefinitionArns"),
     "subscriptions": all_of("sns", "list_subscriptions", "Subscriptions", "SubscriptionArn"),

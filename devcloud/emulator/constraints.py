@@ -168,12 +168,17 @@ def _join(path: str, name: str) -> str:
 
 def signed_for(environ: WSGIEnvironment) -> str:
     """Return the service that a request was signed for: `ecs` out of the credential's scope."""
+    return signed_by(environ)[2]
+
+
+def signed_by(environ: WSGIEnvironment) -> tuple[str, str, str]:
+    """Return the access key, the region and the service of a request's signature; empty texts if it has none."""
     scope = environ.get("HTTP_AUTHORIZATION", "").partition("Credential=")[2].split(",")[0].split("/")
-    return scope[3] if len(scope) == 5 else ""
+    return (scope[0], scope[2], scope[3]) if len(scope) == 5 else ("", "", "")
 
 
 @functools.lru_cache(maxsize=64)
-def _service(name: str) -> ServiceModel | None:
+def service_model(name: str) -> ServiceModel | None:
     try:
         return botocore.session.get_session().get_service_model(name)
     except UnknownServiceError:
@@ -182,7 +187,7 @@ def _service(name: str) -> ServiceModel | None:
 
 def _operation(service_name: str, target: str) -> OperationModel | None:
     """Return the model of the operation that `X-Amz-Target` names, or None if botocore has none."""
-    service = _service(service_name)
+    service = service_model(service_name)
     prefix, _, name = target.rpartition(".")
     if service is None or service.metadata.get("targetPrefix") != prefix or name not in service.operation_names:
         return None
@@ -190,7 +195,7 @@ def _operation(service_name: str, target: str) -> OperationModel | None:
 
 
 def _refuse(service: ServiceModel, problems: Sequence[Problem], start_response: StartResponse) -> Iterable[bytes]:
-    code, message = _answer(service.service_name, problems)
+    code, message = answer(service.service_name, problems)
     body = json.dumps({"__type": code, "message": message}).encode()
     headers = [
         ("Content-Type", f"application/x-amz-json-{service.metadata.get('jsonVersion', '1.1')}"),
@@ -201,7 +206,7 @@ def _refuse(service: ServiceModel, problems: Sequence[Problem], start_response: 
     return [body]
 
 
-def _answer(service: str, problems: Sequence[Problem]) -> tuple[str, str]:
+def answer(service: str, problems: Sequence[Problem]) -> tuple[str, str]:
     """Return the code and the message of a refusal. ECR and SQS report the first problem only."""
     first = problems[0]
     if service == "sqs" and first.missing:  # pulumi-aws#5959

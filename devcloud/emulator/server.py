@@ -17,6 +17,7 @@ from devcloud.emulator import application_autoscaling, budgets, cloudwatch, ec2,
 from devcloud.emulator.authorization import Authorization
 from devcloud.emulator.callers import Callers
 from devcloud.emulator.constraints import Constraints, signed_for
+from devcloud.emulator.dlm import Dlm
 from devcloud.emulator.idempotency import Retries, attempt
 from devcloud.emulator.machine_api import MachineApi, data_plane
 from devcloud.emulator.machines import MACHINES
@@ -90,7 +91,7 @@ class Handler(MotoRequestHandler):
 
 def application(operator: OperatorKey) -> WSGIApplication:
     """Return AWS as it answers at the emulator's addresses."""
-    service = TaskApi(RegistryApi(Retries(Constraints(DomainDispatcherApplication(create_backend_app)))))
+    service = TaskApi(RegistryApi(Retries(Dlm(Constraints(DomainDispatcherApplication(create_backend_app))))))
     # Machines ask all the time: what they ask is not logged.
     return Callers(MachineApi(Log(Authorization(service, operator)), Authorization(data_plane, operator)))
 

@@ -136,10 +136,17 @@ def _service(aws: AwsClients, inputs: Mapping[str, Any]) -> str | None:
     return next((f"{cluster}/{inputs['name']}" for service in services if service["status"] == "ACTIVE"), None)
 
 
+def _snapshot_policy(aws: AwsClients, inputs: Mapping[str, Any]) -> str | None:
+    """Find a policy by its description, which names the stack. It has no name, and a second one would work too."""
+    policies = aws.client("dlm").get_lifecycle_policies()["Policies"]
+    return next((each["PolicyId"] for each in policies if each["Description"] == inputs["description"]), None)
+
+
 NOT_TERMINATED = {"Name": "instance-state-name", "Values": ["pending", "running", "stopping", "stopped"]}
 
 FINDERS: Mapping[str, Finder] = {
     "aws:cloudwatch/logGroup:LogGroup": _named("logs", "describe_log_streams", "logGroupName"),
+    "aws:dlm/lifecyclePolicy:LifecyclePolicy": _snapshot_policy,
     "aws:ebs/volume:Volume": _tagged("describe_volumes", "Volumes", "VolumeId"),
     "aws:ec2/eip:Eip": _tagged("describe_addresses", "Addresses", "AllocationId"),
     "aws:ec2/instance:Instance": _tagged(

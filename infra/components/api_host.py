@@ -6,6 +6,7 @@ from dataclasses import dataclass
 import pulumi
 import pulumi_aws as aws
 
+from infra.components import snapshots
 from infra.components.jobs import Jobs
 from infra.components.network import Network
 from infra.components.service_roles import ServiceRoles, ServiceRolesArgs
@@ -41,6 +42,7 @@ class ApiHost(pulumi.ComponentResource):
     address: pulumi.Output[str]
     """The public IPv4 address."""
     instance_id: pulumi.Output[str]
+    data_volume_id: pulumi.Output[str]
     document_version: pulumi.Output[str]
     """Version of the document with the host's program; unknown in a preview that changes the program."""
     program: pulumi.Output[str]
@@ -76,6 +78,7 @@ class ApiHost(pulumi.ComponentResource):
         policy = self._allow(role, services)
         instance = self._instance(role, policy)
         data = self._data(instance)
+        self.data_volume_id = data.id
 
         services_graph = pulumi.Output.all(
             data_volume_id=data.id,
@@ -208,9 +211,10 @@ class ApiHost(pulumi.ComponentResource):
             "data",
             availability_zone=self._args.network.zone,
             size=spec.data_volume_gib,
+            snapshot_id=spec.data_snapshot,
             type="gp3",
             encrypted=True,
-            tags={"Name": f"{self._settings.prefix}-data"},
+            tags=snapshots.tags(self._settings.prefix),
             opts=pulumi.ResourceOptions.merge(self._child, pulumi.ResourceOptions(protect=spec.protect_data)),
         )
         aws.ec2.VolumeAttachment(

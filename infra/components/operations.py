@@ -1,6 +1,6 @@
 """Alarms, the topic that carries them to a person, and a dashboard."""
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 
 import pulumi
@@ -23,7 +23,7 @@ from infra.lib.alarms import (
 from infra.lib.cloudwatch_dashboard import Graph, Line
 from infra.settings import models as settings
 
-EC2 = "AWS/EC2"
+EC2, EBS = "AWS/EC2", "AWS/EBS"
 
 
 @dataclass(frozen=True)
@@ -40,6 +40,8 @@ class OperationsArgs:
     """The log group of the host's containers."""
     queues: Sequence[pulumi.Input[str]] = ()
     """Names of the SQS queues that the dashboard shows."""
+    snapshot_policy_id: pulumi.Input[str] | None = None
+    """The policy that makes the snapshots, if the stack has one."""
 
 
 class Operations(pulumi.ComponentResource):
@@ -83,16 +85,15 @@ class Operations(pulumi.ComponentResource):
     def _alarm(self, alarm: Alarm, topic: aws.sns.Topic | None) -> aws.cloudwatch.MetricAlarm:
         """Declare one alarm. The end of an alarm is told too."""
         told: list[pulumi.Input[str]] = [topic.arn] if topic else []
+        namespace, dimensions = self._place(alarm.metric)
         action = [f"arn:aws:automate:{self._args.region}:ec2:{alarm.ec2_action}"] if alarm.ec2_action else []
         return aws.cloudwatch.MetricAlarm(
             f"alarm-{alarm.name}",
             name=f"{self._args.prefix}-{alarm.name}",
             alarm_description=alarm.description,
-            namespace=EC2 if alarm.metric.of_instance else self._args.prefix,
+            namespace=namespace,
             metric_name=alarm.metric.name,
-            dimensions={"InstanceId": self._args.instance_id}
-            if alarm.metric.of_instance
-            else dict(alarm.metric.dimensions),
+            dimensions=dimensions,
             statistic=alarm.statistic,
             period=alarm.period_seconds,
             evaluation_periods=alarm.periods,
@@ -104,6 +105,14 @@ class Operations(pulumi.ComponentResource):
             ok_actions=told,
             opts=self._child,
         )
+
+    def _place(self, metric: Metric) -> tuple[str, Mapping[str, pulumi.Input[str]]]:
+        """Return the namespace and the dimensions in which a metric is published."""
+        if metric.publisher == "EC2":
+            return EC2, {"InstanceId": self._args.instance_id}
+        if metric.publisher == "DLM" and self._args.snapshot_policy_id is not None:
+            return EBS, {"DLMPolicyId": self._args.snapshot_policy_id}
+        return self._args.prefix, metric.dimensions
 
     def _graphs(self, instance_id: str, queues: Sequence[str]) -> Sequence[Graph]:
         """Return the graphs of the dashboard."""

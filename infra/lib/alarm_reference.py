@@ -3,7 +3,7 @@
 from infra.lib import cost
 from infra.lib.alarms import Alarm, Watched, alarms, metrics
 
-EVERYTHING = Watched(instance_type="t2.small", data_volume=True, certificate=True, backup=True)
+EVERYTHING = Watched(instance_type="t2.small", data_volume=True, certificate=True, backup=True, snapshots=True)
 SIGNS = {
     "GreaterThanOrEqualToThreshold": "≥",
     "GreaterThanThreshold": ">",
@@ -20,8 +20,9 @@ begins and when it ends. Without an address the alarms are on the CloudWatch das
 alarm's name starts with `<project>-<stack>-`.
 
 A stack has only the alarms about what it has: disk-data needs a service with a volume or a domain, certificate a
-domain, backup-old a database on the host. The first `up` of an account needs the right to create the service-linked
-role of CloudWatch Events (`iam:CreateServiceLinkedRole`), by which EC2 recovers and reboots.
+domain, backup-old a database on the host, snapshot-failed snapshots of the volume. The first `up` of an account needs
+the right to create the service-linked role of CloudWatch Events (`iam:CreateServiceLinkedRole`), by which EC2 recovers
+and reboots.
 """
 COST = """\
 ## Metrics and cost

@@ -10,12 +10,13 @@ from typing import Literal
 
 from infra.lib.aws_limits import BURSTABLE
 
-MINUTE, FIVE_MINUTES = 60, 300
+MINUTE, FIVE_MINUTES, HOUR = 60, 300, 3600
 
 Statistic = Literal["Average", "Maximum", "Minimum", "SampleCount", "Sum"]
 Comparison = Literal[
     "GreaterThanOrEqualToThreshold", "GreaterThanThreshold", "LessThanOrEqualToThreshold", "LessThanThreshold"
 ]
+Publisher = Literal["host", "EC2", "DLM"]
 Missing = Literal["missing", "ignore", "breaching", "notBreaching"]
 AT_LEAST: Comparison = "GreaterThanOrEqualToThreshold"
 BELOW: Comparison = "LessThanThreshold"
@@ -32,6 +33,8 @@ class Watched:
     """Whether the edge has a certificate of its own."""
     backup: bool
     """Whether the host backs up a database."""
+    snapshots: bool
+    """Whether snapshots are made of the data volume."""
 
 
 @dataclass(frozen=True)
@@ -40,8 +43,8 @@ class Metric:
 
     name: str
     dimensions: Mapping[str, str] = field(default_factory=dict)
-    of_instance: bool = False
-    """Whether EC2 publishes it about the instance. All others are published by the host, in the stack's namespace."""
+    publisher: Publisher = "host"
+    """The host publishes in the stack's namespace, EC2 about the instance, Data Lifecycle Manager about its policy."""
 
 
 @dataclass(frozen=True)
@@ -102,6 +105,7 @@ def alarms(watched: Watched) -> tuple[Alarm, ...]:
         *([_DATA_DISK] if watched.data_volume else []),
         *([_CERTIFICATE] if watched.certificate else []),
         *([_BACKUP] if watched.backup else []),
+        *([_SNAPSHOT] if watched.snapshots else []),
     )
 
 
@@ -156,7 +160,7 @@ _ALWAYS = (
     ),
     Alarm(
         name="status-check-system",
-        metric=Metric("StatusCheckFailed_System", of_instance=True),
+        metric=Metric("StatusCheckFailed_System", publisher="EC2"),
         statistic="Maximum",
         period_seconds=MINUTE,
         periods=2,
@@ -171,7 +175,7 @@ _ALWAYS = (
     ),
     Alarm(
         name="status-check-instance",
-        metric=Metric("StatusCheckFailed_Instance", of_instance=True),
+        metric=Metric("StatusCheckFailed_Instance", publisher="EC2"),
         statistic="Maximum",
         period_seconds=MINUTE,
         periods=3,
@@ -240,7 +244,7 @@ _ALWAYS = (
 )
 _CREDITS = Alarm(
     name="cpu-credits",
-    metric=Metric("CPUCreditBalance", of_instance=True),
+    metric=Metric("CPUCreditBalance", publisher="EC2"),
     statistic="Minimum",
     period_seconds=FIVE_MINUTES,
     periods=2,
@@ -289,4 +293,20 @@ _BACKUP = Alarm(
     meaning="The last good backup of the database is at least 30 hours old.",
     remedy="`make backups` has the last error; free the volume or correct the cause, then run `make backup`.",
     reason="Backups are nightly: 24 hours, and six for one that runs late.",
+)
+_SNAPSHOT = Alarm(
+    name="snapshot-failed",
+    metric=Metric("SnapshotsCreateFailed", publisher="DLM"),
+    statistic="Sum",
+    period_seconds=HOUR,
+    periods=1,
+    to_alarm=1,
+    comparison=AT_LEAST,
+    threshold=1,
+    missing="notBreaching",
+    meaning="AWS could not make the nightly snapshot of the data volume.",
+    remedy="See what `make backups` says of the snapshots, and the account's quota of them. The next try is tomorrow, "
+    "so take one by hand (docs/runbook.md, Snapshots).",
+    reason="AWS tries again for an hour before it counts a snapshot as failed. A policy without the rights it needs "
+    "makes no attempt and counts nothing: `make backups` shows that.",
 )

@@ -18,6 +18,11 @@ FARGATE_GB = 0.004445
 """An hour of a GB of memory, on demand (fargate/pricing)."""
 VOLUME_GIB = 0.08
 """A month of a GiB of gp3 (ebs/pricing)."""
+SNAPSHOT_GIB = 0.05
+"""A month of a GiB of snapshots in the standard tier (ebs/pricing)."""
+CHANGED_EACH_DAY = 0.05
+"""Part of a volume that changes from one snapshot to the next: assumed, and rather much for a small database, whose
+dump of the night is new each time."""
 ECR_GB = 0.10
 """A month of a GB in a private repository (ecr/pricing)."""
 LOGS_GB = 0.50
@@ -50,10 +55,16 @@ def cuda_sentence(project: str, budget_mb: int) -> str:
     )
 
 
+def snapshots_gib(volume_gib: int, kept: int) -> float:
+    """Return the GiB of a volume's snapshots: all of it once, then what changed. AWS counts only blocks in use."""
+    return volume_gib * (1 + CHANGED_EACH_DAY * (kept - 1)) if kept else 0
+
+
 def estimate(
     *,
     instance_type: str,
     volumes_gib: int,
+    snapshots_gib: float,
     worker_cpu: int,
     worker_memory_mib: int,
     worker_tasks: int,
@@ -78,6 +89,7 @@ def estimate(
         "worker": task * worker_tasks,
         "public IPv4": PUBLIC_IPV4 * HOURS_PER_MONTH * addresses,
         "volumes": VOLUME_GIB * volumes_gib,
+        "snapshots": SNAPSHOT_GIB * snapshots_gib,
         "registry": ECR_GB * ecr_gb,
         "logs": LOGS_GB * logs_gb,
         "alarms": ALARM * alarms,

@@ -7,7 +7,7 @@ decrypt who may read the parameter. A key of one's own would need it
 (https://docs.aws.amazon.com/AmazonECS/latest/developerguide/task_execution_IAM_role.html).
 """
 
-from collections.abc import Collection, Sequence
+from collections.abc import Collection, Mapping, Sequence
 from typing import Any
 
 from infra.lib.canonical_json import canonical_json
@@ -73,11 +73,18 @@ def assume_role_for_tasks(region: str, account_id: str) -> str:
 
     Without the conditions ECS could be made to hand the role to a task of another account (the confused deputy).
     """
-    conditions = {
-        "StringEquals": {"aws:SourceAccount": account_id},
-        "ArnLike": {"aws:SourceArn": f"arn:aws:ecs:{region}:{account_id}:*"},
-    }
-    principal = {"Service": "ecs-tasks.amazonaws.com"}
+    return _assume_role_for_own("ecs-tasks.amazonaws.com", account_id, f"arn:aws:ecs:{region}:{account_id}:*")
+
+
+def assume_role_for_snapshots(region: str, account_id: str) -> str:
+    """Return the trust policy of a role that the account's own policies of Data Lifecycle Manager take."""
+    return _assume_role_for_own("dlm.amazonaws.com", account_id, f"arn:aws:dlm:{region}:{account_id}:policy/*")
+
+
+def _assume_role_for_own(service: str, account_id: str, source: str) -> str:
+    """Return the trust policy of a role that a service takes for the account's own resources, whose ARN is `source`."""
+    conditions = {"StringEquals": {"aws:SourceAccount": account_id}, "ArnLike": {"aws:SourceArn": source}}
+    principal = {"Service": service}
     statement = {"Effect": "Allow", "Principal": principal, "Action": "sts:AssumeRole", "Condition": conditions}
     return _document(statement)
 
@@ -167,3 +174,19 @@ def worker_execution_policy(*, repository_arn: str, log_group_arn: str, paramete
 def worker_task_policy(*, queue_arn: str) -> str:
     """Return the policy of the worker's own code."""
     return _document(_work(queue_arn))
+
+
+def snapshots_policy(*, region: str, account_id: str, volume_id: str, tags: Mapping[str, str]) -> str:
+    """Return the policy of Data Lifecycle Manager for the snapshots of one volume, which all have `tags`.
+
+    It cannot delete others. Its snapshots get their tags after they were made, so CreateTags knows no condition.
+    """
+    snapshots = f"arn:aws:ec2:{region}::snapshot/*"
+    of_the_stack = {"StringEquals": {f"aws:ResourceTag/{key}": value for key, value in tags.items()}}
+    return _document(
+        _allow(["ec2:CreateSnapshot"], [f"arn:aws:ec2:{region}:{account_id}:volume/{volume_id}", snapshots]),
+        _allow(["ec2:CreateTags"], [snapshots]),
+        _allow(["ec2:DeleteSnapshot"], [snapshots], Condition=of_the_stack),
+        # None of these knows a resource. AWS's own AWSDataLifecycleManagerServiceRole has DescribeInstances too.
+        _allow(["ec2:DescribeInstances", "ec2:DescribeSnapshots", "ec2:DescribeVolumes"], ["*"]),
+    )

@@ -1,7 +1,7 @@
 """Ask a stack that is up: its host by RunCommand, the worker's service, and the queue."""
 
 import time
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -40,6 +40,16 @@ class Worker:
     """Messages that a task has taken."""
     dead: int
     """Messages that were given up."""
+
+
+@dataclass(frozen=True)
+class Snapshots:
+    """The snapshots of the data volume, as AWS lists them."""
+
+    problem: str
+    """AWS's sentence about a policy that it cannot work by; empty if it can."""
+    made: Sequence[Mapping[str, Any]]
+    """The newest first, as EC2 describes them."""
 
 
 @dataclass(frozen=True)
@@ -90,6 +100,22 @@ class LiveStack:
                     f"The {command} ended without a result: read `journalctl -u slipway-data` in a shell on the host."
                 )
             time.sleep(BACKUP_POLL_SECONDS)
+
+    def snapshots(self) -> Snapshots | None:
+        """Return the snapshots of the data volume; None for a stack that makes none. Raises LiveError."""
+        if self.outputs.snapshot_policy is None:
+            return None
+        try:
+            policy = self.client("dlm").get_lifecycle_policy(PolicyId=self.outputs.snapshot_policy)["Policy"]
+            # The snapshots have the tag by which the policy finds the volume, and so do those made by hand.
+            tags = policy["PolicyDetails"]["TargetTags"]
+            filters = [{"Name": f"tag:{tag['Key']}", "Values": [tag["Value"]]} for tag in tags]
+            pages = self.client("ec2").get_paginator("describe_snapshots").paginate(OwnerIds=["self"], Filters=filters)
+            made = [snapshot for page in pages for snapshot in page["Snapshots"]]
+        except (BotoCoreError, ClientError) as error:
+            raise self._refused(error) from None
+        problem = policy.get("StatusMessage") or "AWS gives no reason" if policy["State"] == "ERROR" else ""
+        return Snapshots(problem, sorted(made, key=lambda snapshot: snapshot["StartTime"], reverse=True))
 
     def worker(self) -> Worker | None:
         """Return the counts of the worker and its queue; None for a stack without one. Raises LiveError."""

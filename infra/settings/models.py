@@ -197,6 +197,17 @@ class Backups(Group):
     )
 
 
+class Snapshots(Group):
+    """The nightly snapshots of the data volume."""
+
+    # AWS keeps at most 1,000 by one schedule.
+    keep: Annotated[int, Field(ge=0, le=365)] = Field(
+        default=7,
+        description="How many snapshots of the data volume are kept, outside of it; 0 for none. One begins each night, "
+        "in the hour after the one in which the dump begins.",
+    )
+
+
 class Host(Group):
     """The machine that the API runs on."""
 
@@ -222,6 +233,17 @@ class Host(Group):
     )
     data_volume_gib: Annotated[int, Field(ge=1, le=1000)] = Field(
         default=20, description="Volume of what the databases hold, which outlasts the instance, in GiB."
+    )
+    data_snapshot: (
+        Annotated[
+            str,
+            Field(pattern=r"^snap-([0-9a-f]{8}|[0-9a-f]{17})$"),
+            Legal("a snapshot's id, such as snap-0123456789abcdef0"),
+        ]
+        | None
+    ) = Field(
+        default=None,
+        description="Snapshot that the data volume is made of; a change replaces the volume. Empty for a blank one.",
     )
     protect_data: bool = Field(
         default=True, description="Whether Pulumi refuses to delete or replace the volume of the databases."
@@ -266,6 +288,7 @@ class Host(Group):
         default=Updates(), description="The weekly window in which the host installs security updates."
     )
     backups: Backups = Field(default=Backups(), description="The nightly dump of the databases on the host.")
+    snapshots: Snapshots = Field(default=Snapshots(), description="The nightly snapshots of the data volume.")
 
     @model_validator(mode="after")
     def _port_is_free(self) -> Self:
@@ -437,6 +460,16 @@ class Settings(Group):
             for name in self.product.start_order
             if services[name].unless is None or not self.is_set(str(services[name].unless))
         }
+
+    @property
+    def keeps_data(self) -> bool:
+        """Whether anything is on the data volume: the data of a service, or certificates."""
+        return self.host.domain is not None or any(service.volume for service in self.services.values())
+
+    @property
+    def snapshots_kept(self) -> int:
+        """How many snapshots of the data volume are kept."""
+        return self.host.snapshots.keep if self.keeps_data else 0
 
     @property
     def service_secrets(self) -> tuple[str, ...]:

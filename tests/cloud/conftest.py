@@ -350,12 +350,12 @@ def release(
     checkout: Checkout,
     first_up: Done,
     report: Report,
-    tmp_path_factory: pytest.TempPathFactory,
     note: Callable[[str], None],
 ) -> "Iterator[Release]":
     """Bring the stack up with the tests' limits, and keep it under load from the first test to the last."""
     # That file needs this one.
     from tests.cloud.releases import under_load
 
-    with under_load(checkout, report, tmp_path_factory.mktemp("load") / "failures.jsonl", note) as found:
+    # In the cloud's folder: a session of pytest that runs beside this one may clear pytest's own folders away.
+    with under_load(checkout, report, checkout.cloud.folder / "failures.jsonl", note) as found:
         yield found

@@ -243,7 +243,7 @@ def under_load(checkout: Checkout, report: Report, file: Path, note: Callable[[s
     checkout.configure({"slipway:host": {"protectData": False, "release": {"readySeconds": READY_SECONDS}}})
     checkout.up()
     outputs = checkout.outputs()
-    file.touch()
+    file.write_text("")
     process = subprocess.Popen([sys.executable, load.__file__, outputs["apiUrl"], file], stdin=subprocess.PIPE)
     release = Release(checkout, outputs, file, process, report)
     yield release

@@ -174,3 +174,15 @@ def test_a_replaced_host_finds_the_volume_and_its_rows(database: Database) -> No
     replaced = Database(database.checkout, database.checkout.outputs())
     assert replaced.instance != database.instance
     assert replaced.has(row)
+
+
+def test_the_snapshot_policy_of_the_stack_finds_the_data_volume_and_no_other(database: Database) -> None:
+    dlm, ec2 = database.checkout.client("dlm"), database.checkout.client("ec2")
+    prefix = str(database.outputs["dashboardUrl"]).rpartition("/")[2]
+    (policy,) = [
+        each for each in dlm.get_lifecycle_policies()["Policies"] if each["Description"].endswith(f" {prefix}")
+    ]
+    details = dlm.get_lifecycle_policy(PolicyId=policy["PolicyId"])["Policy"]["PolicyDetails"]
+    filters = [{"Name": f"tag:{tag['Key']}", "Values": [tag["Value"]]} for tag in details["TargetTags"]]
+    (volume,) = ec2.describe_volumes(Filters=filters)["Volumes"]
+    assert [(each["InstanceId"], each["Device"]) for each in volume["Attachments"]] == [(database.instance, DEVICE)]

@@ -23,7 +23,7 @@ MINUTES = 60.0
 TICK_SECONDS = 2 * MINUTES
 """The host looks after itself each minute, and alarms look at minutes that are over."""
 SILENT_SECONDS = 8 * MINUTES
-LEAST = alarms.Watched(instance_type="t2.small", data_volume=False, certificate=False, backup=False)
+LEAST = alarms.Watched(instance_type="t2.small", data_volume=False, certificate=False, backup=False, snapshots=False)
 
 
 @dataclass

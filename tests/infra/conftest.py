@@ -64,6 +64,7 @@ HOSTED: dict[str, Any] = {
 
 
 ID_PREFIXES = {
+    "aws:dlm/lifecyclePolicy:LifecyclePolicy": "policy",
     "aws:ebs/volume:Volume": "vol",
     "aws:ec2/eip:Eip": "eipalloc",
     "aws:ec2/instance:Instance": "i",
@@ -77,6 +78,7 @@ ID_PREFIXES = {
 ARNS = {
     "aws:cloudwatch/metricAlarm:MetricAlarm": "cloudwatch:us-east-1:{account}:alarm:{name}",
     "aws:cloudwatch/logGroup:LogGroup": "logs:us-east-1:{account}:log-group:{name}",
+    "aws:dlm/lifecyclePolicy:LifecyclePolicy": "dlm:us-east-1:{account}:policy/policy-0123456789abcdef0",
     "aws:ecr/repository:Repository": "ecr:us-east-1:{account}:repository/{name}",
     "aws:ecs/cluster:Cluster": "ecs:us-east-1:{account}:cluster/{name}",
     "aws:ecs/taskDefinition:TaskDefinition": "ecs:us-east-1:{account}:task-definition/{name}:1",
@@ -176,7 +178,7 @@ class Ecr:
 
 @dataclass
 class Ssm:
-    """SSM's own API, as boto3 has it: parameters by name, which were read and deleted, and the history of `verified`."""
+    """SSM's own API, as boto3 has it: parameters by name, what was read and deleted, the history of `verified`."""
 
     parameters: Mapping[str, str] = field(default_factory=dict)
     refusal: Exception | None = None

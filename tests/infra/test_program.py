@@ -672,9 +672,87 @@ def test_a_preview_can_compare_what_databases_on_the_host_are_made_from(run: Run
 
 def test_a_domain_is_watched_for_its_certificate(run: Run) -> None:
     added = {asked.name for asked in run("dev", {"slipway:host": {"domain": "labs.example.com"}})[0].all(ALARM)}
-    assert added - {asked.name for asked in run()[0].all(ALARM)} == {"alarm-certificate", "alarm-disk-data"}
+    assert added - {asked.name for asked in run()[0].all(ALARM)} == {
+        "alarm-certificate",
+        "alarm-disk-data",
+        "alarm-snapshot-failed",
+    }
 
 
 def test_a_database_on_the_host_is_watched_for_its_backup(run: Run) -> None:
     added = {asked.name for asked in run("dev", HOSTED)[0].all(ALARM)}
-    assert added - {asked.name for asked in run("dev")[0].all(ALARM)} == {"alarm-backup-old", "alarm-disk-data"}
+    assert added - {asked.name for asked in run("dev")[0].all(ALARM)} == {
+        "alarm-backup-old",
+        "alarm-disk-data",
+        "alarm-snapshot-failed",
+    }
+
+
+ROLE, ROLE_POLICY = "aws:iam/role:Role", "aws:iam/rolePolicy:RolePolicy"
+POLICY = "aws:dlm/lifecyclePolicy:LifecyclePolicy"
+VOLUME = "aws:ebs/volume:Volume"
+
+
+def test_the_data_volume_is_snapshotted_after_the_dump_and_by_its_tag_alone(run: Run) -> None:
+    cloud, _ = run("dev", {**HOSTED, "slipway:host": {"backups": {"hour": 23}, "snapshots": {"keep": 3}}})
+    details = cloud.one(POLICY).inputs["policyDetails"]
+    assert details["resourceTypes"] == ["VOLUME"]
+    assert details["targetTags"].items() <= cloud.one(VOLUME).inputs["tags"].items()
+    assert details["targetTags"] == {"Snapshots": "slipway-dev"}
+    (schedule,) = details["schedules"]
+    assert schedule["createRule"] == {"cronExpression": "cron(0 0 * * ? *)"}
+    assert schedule["retainRule"] == {"count": 3}
+    assert schedule["tagsToAdd"] == {
+        "Name": "slipway-dev-data",
+        "Snapshots": "slipway-dev",
+        "Project": "slipway",
+        "Stack": "dev",
+    }
+
+
+def test_the_role_of_snapshots_is_for_the_stacks_own_volume(run: Run) -> None:
+    cloud, _ = run("dev", HOSTED)
+    role = cloud.one(ROLE, "snapshots-role").inputs
+    assert cloud.one(POLICY).inputs["executionRoleArn"] == f"arn:aws:iam::{ACCOUNT}:role/{role['name']}"
+    assert "dlm.amazonaws.com" in role["assumeRolePolicy"]
+    assert id_of(VOLUME, "data") in cloud.one(ROLE_POLICY, "snapshots-role-policy").inputs["policy"]
+    # Without its rights a policy that AWS made is in error from the first night on.
+    assert "snapshots-role-policy" in cloud.kept["snapshots-policy"].after
+
+
+def test_failed_snapshots_of_the_stacks_policy_are_watched(run: Run) -> None:
+    cloud, _ = run("dev", HOSTED)
+    alarm = cloud.one(ALARM, "alarm-snapshot-failed").inputs
+    assert (alarm["namespace"], alarm["metricName"]) == ("AWS/EBS", "SnapshotsCreateFailed")
+    assert alarm["dimensions"] == {"DLMPolicyId": id_of(POLICY, "snapshots-policy")}
+
+
+def test_snapshots_are_in_the_bill(run: Run) -> None:
+    assert run("dev", HOSTED)[1]["monthlyCostUsdByPart"]["snapshots"] == 1.3
+
+
+NO_SNAPSHOTS: dict[str, dict[str, Any]] = {
+    "no data on the host": {},
+    "none are kept": {**HOSTED, "slipway:host": {"snapshots": {"keep": 0}}},
+}
+
+
+@pytest.mark.parametrize("why", NO_SNAPSHOTS)
+def test_a_stack_without_snapshots_has_no_role_no_alarm_and_no_bill_for_them(run: Run, why: str) -> None:
+    cloud, outputs = run("dev", NO_SNAPSHOTS[why])
+    assert not [asked.name for asked in cloud.asked if "snapshot" in asked.name]
+    assert outputs["monthlyCostUsdByPart"]["snapshots"] == 0
+
+
+def test_certificates_alone_are_snapshotted_too(run: Run) -> None:
+    assert run("dev", {"slipway:host": {"domain": "labs.example.com"}})[0].all(POLICY)
+
+
+def test_a_data_volume_is_made_of_a_snapshot_and_the_preview_warns(run: Run) -> None:
+    snapshot = "snap-0123456789abcdef0"
+    cloud, _ = run("dev", {"slipway:host": {"dataSnapshot": snapshot}})
+    assert cloud.one(VOLUME).inputs["snapshotId"] == snapshot
+    assert [warning for warning in cloud.warnings if snapshot in warning]
+    without, _ = run()
+    assert "snapshotId" not in without.one(VOLUME).inputs
+    assert not [warning for warning in without.warnings if "dataSnapshot" in warning]

@@ -1,13 +1,14 @@
 """The commands that ask a stack that is up, as a person reads them."""
 
 import webbrowser
+from datetime import UTC, datetime, timedelta
 from pathlib import Path
 from typing import Any, ClassVar
 
 import pytest
 
 from devcloud.cli import live, main
-from infra.releases.live import LiveError, LiveStack, Worker
+from infra.releases.live import LiveError, LiveStack, Snapshots, Worker
 from tests.outputs import outputs_of
 
 NOW = 1_800_000_000.0
@@ -57,6 +58,9 @@ class Stack(LiveStack):
 
     def backups(self) -> dict[str, Any]:
         return {"dumps": {self.backup(): 2_500_000}, "now": NOW + 7200, "underWay": False, "last": None}
+
+    def snapshots(self) -> Snapshots | None:
+        return None
 
     def worker(self) -> Worker | None:
         return Worker(desired=1, running=1, waiting=3, taken=1, dead=0)
@@ -172,6 +176,17 @@ def test_what_failed_and_what_is_under_way_is_listed() -> None:
         ("under way", "a backup or a restore"),
         ("FAILED", "the last backup, of 20270115T080000Z: The volume is full."),
     ]
+
+
+def test_snapshots_are_listed_with_what_aws_says_of_their_policy() -> None:
+    now = datetime(2027, 1, 15, 8, tzinfo=UTC)
+    made = [{"SnapshotId": "snap-1", "StartTime": now - timedelta(hours=5), "VolumeSize": 20, "State": "completed"}]
+    assert list(live.snapshotted(Snapshots("", made), now)) == [("snap-1", "of 20 GiB, completed, 5.0 hours old")]
+    assert list(live.snapshotted(Snapshots("no rights", []), now)) == [
+        ("snapshots", "none yet"),
+        ("FAILED", "AWS makes no snapshots: no rights"),
+    ]
+    assert list(live.snapshotted(None, now)) == []
 
 
 def test_the_page_is_opened_if_there_is_a_display(

@@ -8,6 +8,7 @@ import pytest
 
 from devcloud.cloud.aws import AwsClients
 from devcloud.cloud.inventory import inventory
+from infra.lib import iam
 from tests.devcloud.emulator.conftest import Emulator, running
 
 pytestmark = pytest.mark.cloud
@@ -142,6 +143,26 @@ MADE: dict[str, tuple[str, str, dict[str, Any]]] = {
 }
 
 
+def make_snapshot_policy(fresh: Emulator) -> None:
+    trust = iam.assume_role_for_snapshots("us-east-1", "123456789012")
+    role = fresh.client("iam").create_role(RoleName="snapshots", AssumeRolePolicyDocument=trust)["Role"]["Arn"]
+    schedule = {
+        "Name": "nightly",
+        "CreateRule": {"CronExpression": "cron(0 3 * * ? *)"},
+        "RetainRule": {"Count": 7},
+    }
+    fresh.client("dlm").create_lifecycle_policy(
+        Description="nightly",
+        ExecutionRoleArn=role,
+        State="ENABLED",
+        PolicyDetails={
+            "ResourceTypes": ["VOLUME"],
+            "TargetTags": [{"Key": "Snapshots", "Value": "s"}],
+            "Schedules": [schedule],
+        },
+    )
+
+
 def test_every_other_kind_that_is_made_is_named(fresh: Emulator) -> None:
     for service, operation, parameters in MADE.values():
         getattr(fresh.client(service), operation)(**parameters)
@@ -154,9 +175,12 @@ def test_every_other_kind_that_is_made_is_named(fresh: Emulator) -> None:
             "BudgetLimit": {"Amount": "1", "Unit": "USD"},
         },
     )
+    make_snapshot_policy(fresh)
     topic = fresh.client("sns").create_topic(Name="t")["TopicArn"]
     fresh.client("sns").subscribe(TopicArn=topic, Protocol="email", Endpoint="team@example.com")
-    assert sorted(inventory(clients(fresh))) == sorted([*MADE, "budgets", "subscriptions"])
+    assert sorted(inventory(clients(fresh))) == sorted(
+        [*MADE, "budgets", "roles", "snapshot policies", "subscriptions"]
+    )
 
 
 def test_services_tasks_and_scaling_are_named(fresh: Emulator) -> None:

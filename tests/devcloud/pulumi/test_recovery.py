@@ -157,3 +157,24 @@ def test_a_parameter_is_made_again_since_read_back_it_would_differ_for_ever() ->
     ssm.put_parameter(Name="/slipway/dev/release", Value="{}", Type="String")
     assert found("aws:ssm/parameter:Parameter", {"name": "/slipway/dev/release"}) is None
     assert ssm.describe_parameters()["Parameters"] == []
+
+
+class DlmClients:
+    """Clients of an account with two policies of Data Lifecycle Manager, which moto does not have."""
+
+    def client(self, service: str) -> "DlmClients":
+        assert service == "dlm"
+        return self
+
+    def get_lifecycle_policies(self) -> dict[str, Any]:
+        stacks = {"dev": "policy-1", "prod": "policy-2"}
+        return {
+            "Policies": [{"PolicyId": each, "Description": f"Snapshots of {name}"} for name, each in stacks.items()]
+        }
+
+
+@pytest.mark.parametrize(("stack", "policy"), [("prod", "policy-2"), ("prod-eu", None)])
+def test_a_snapshot_policy_is_found_by_its_description(stack: str, policy: str | None) -> None:
+    find = recovery.FINDERS["aws:dlm/lifecyclePolicy:LifecyclePolicy"]
+    clients: Any = DlmClients()
+    assert find(clients, {"description": f"Snapshots of {stack}"}) == policy

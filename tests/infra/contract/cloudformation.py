@@ -70,7 +70,7 @@ def _translate(asked: Asked) -> Iterator[Resource]:
         if name in kind.special:
             _merge(properties, kind.special[name](value))
         elif name == "tags":
-            properties["Tags"] = [{"Key": key, "Value": text} for key, text in value.items()]
+            properties["Tags"] = _tag_list(value)
         else:
             properties[kind.renamed.get(name, _spelled(name))] = _respelled(value)
     yield {"Type": kind.type, "Properties": properties}
@@ -195,6 +195,18 @@ def _budget(name: str) -> Callable[[Any], Properties]:
     return lambda value: {"Budget": {name: value}}
 
 
+def _tag_list(tags: Mapping[str, str]) -> list[Properties]:
+    return [{"Key": key, "Value": text} for key, text in tags.items()]
+
+
+def _snapshot_policy(details: Mapping[str, Any]) -> Properties:
+    spelled = _respelled(details)
+    spelled["TargetTags"] = _tag_list(details["targetTags"])
+    for schedule, given in zip(spelled["Schedules"], details["schedules"], strict=True):
+        schedule["TagsToAdd"] = _tag_list(given["tagsToAdd"])
+    return {"PolicyDetails": spelled}
+
+
 KINDS: Mapping[str, Kind] = {
     "aws:ec2/vpc:Vpc": Kind("AWS::EC2::VPC"),
     "aws:ec2/internetGateway:InternetGateway": Kind(
@@ -232,6 +244,9 @@ KINDS: Mapping[str, Kind] = {
         "AWS::EC2::NetworkInterface",
         renamed={"securityGroups": "GroupSet"},
         special={"privateIps": _addresses},
+    ),
+    "aws:dlm/lifecyclePolicy:LifecyclePolicy": Kind(
+        "AWS::DLM::LifecyclePolicy", special={"policyDetails": _snapshot_policy}
     ),
     "aws:ebs/volume:Volume": Kind("AWS::EC2::Volume", renamed={"type": "VolumeType"}),
     "aws:ec2/volumeAttachment:VolumeAttachment": Kind(

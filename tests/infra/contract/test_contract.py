@@ -55,11 +55,11 @@ def test_a_stack_asks_for_nothing_that_aws_refuses(declared: Callable[..., list[
 
 def test_the_longest_names_are_short_enough_for_aws(declared: Callable[..., list[Asked]]) -> None:
     assert len(LONG) == 20
-    assert problems(template(declared(LONG, BUDGET)), REGIONS) == []
+    assert problems(template(declared(LONG, {**BUDGET, **HOSTED})), REGIONS) == []
 
 
 def test_every_kind_is_used(declared: Callable[..., list[Asked]]) -> None:
-    used = {asked.type for asked in declared("dev", BUDGET)}
+    used = {asked.type for asked in declared("dev", {**BUDGET, **HOSTED})}
     assert used >= KINDS.keys() | UNMAPPED.keys()
 
 
@@ -121,6 +121,10 @@ REFUSED: dict[str, tuple[Callable[[list[Asked]], Asked], str]] = {
         "not a rule's description that EC2 accepts",
     ),
     "a parameter that is too long": (changed("release", insecureValue="x" * 4097), "more than 4096 bytes"),
+    "a colon in the description of a snapshot policy": (
+        changed("snapshots-policy", description="Nightly snapshots: slipway-dev"),
+        "Description",
+    ),
     "a type of parameter that SSM does not have": (changed("release", type="Secret"), "'Secret' is not one of"),
     "a tag prefix in two rules of a lifecycle policy": (
         changed("api-lifecycle", policy=TWICE),
@@ -132,7 +136,7 @@ REFUSED: dict[str, tuple[Callable[[list[Asked]], Asked], str]] = {
 @pytest.mark.parametrize("fault", REFUSED)
 def test_the_contract_refuses(declared: Callable[..., list[Asked]], fault: str) -> None:
     change, said = REFUSED[fault]
-    (problem,) = problems(template([change(declared("dev"))]), REGIONS)
+    (problem,) = problems(template([change(declared("dev", HOSTED))]), REGIONS)
     assert said in problem
 
 

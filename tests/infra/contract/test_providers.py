@@ -14,7 +14,7 @@ from pulumi import _types
 
 from devcloud.plugins import aws_names
 from devcloud.toolchain import terraform as toolchain_terraform
-from tests.infra.conftest import BUDGET, Asked, Run
+from tests.infra.conftest import BUDGET, HOSTED, Asked, Run
 from tests.infra.contract import terraform
 
 pytestmark = pytest.mark.contract
@@ -22,8 +22,8 @@ pytestmark = pytest.mark.contract
 
 @pytest.fixture
 def asked(run: Run) -> list[Asked]:
-    """Return all resources and look-ups of a stack that has a budget: every kind that the program declares."""
-    cloud, _ = run("dev", BUDGET)
+    """Return all resources and look-ups of a stack with a budget and a database: every kind that is declared."""
+    cloud, _ = run("dev", {**BUDGET, **HOSTED})
     return [one for one in [*cloud.asked, *cloud.looked_up] if one.type.startswith("aws:")]
 
 
@@ -38,10 +38,14 @@ def paths(value: Any, path: tuple[str, ...] = ()) -> Iterator[tuple[str, ...]]:
             yield from paths(item, path)
 
 
+MAPS = {"dimensions", "tags", "tagsToAdd", "targetTags", "value"}
+"""Properties whose keys are the user's own, or the engine's wrappers."""
+
+
 def used(one: Asked) -> Iterator[tuple[str, ...]]:
     """Yield the paths of the properties that a resource uses, but for the keys of maps and the engine's wrappers."""
     for path in sorted(set(paths(one.inputs))):
-        if path[:1] not in (("dimensions",), ("tags",), ("value",)) or len(path) == 1:
+        if not MAPS & set(path[:-1]):
             yield path
 
 

@@ -1,6 +1,7 @@
 """The table of alarms: what AWS takes, what it depends on, and that the host publishes what it names."""
 
 import json
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
@@ -15,8 +16,8 @@ from tests.infra.host.fake import NVME, SERVICES, make, release_text, service
 from tests.infra.host.test_deploy import deployed
 from tests.infra.host.test_tls import DOMAIN, given
 
-EVERYTHING = Watched(instance_type="t2.small", data_volume=True, certificate=True, backup=True)
-LEAST = Watched(instance_type="t2.small", data_volume=False, certificate=False, backup=False)
+EVERYTHING = Watched(instance_type="t2.small", data_volume=True, certificate=True, backup=True, snapshots=True)
+LEAST = Watched(instance_type="t2.small", data_volume=False, certificate=False, backup=False, snapshots=False)
 
 
 def names(watched: Watched) -> set[str]:
@@ -24,7 +25,7 @@ def names(watched: Watched) -> set[str]:
 
 
 def test_alarms_are_only_about_what_a_stack_has() -> None:
-    assert names(EVERYTHING) - names(LEAST) == {"disk-data", "certificate", "backup-old"}
+    assert names(EVERYTHING) - names(LEAST) == {"disk-data", "certificate", "backup-old", "snapshot-failed"}
     assert len(alarms.alarms(EVERYTHING)) == len(names(EVERYTHING))
 
 
@@ -33,7 +34,7 @@ def test_alarms_are_only_about_what_a_stack_has() -> None:
     [("t2.small", True), ("t3.large", True), ("t3a.small", True), ("t4g.small", True), ("m5.large", False)],
 )
 def test_credits_are_watched_on_every_type_that_has_them(instance_type: str, burstable: bool) -> None:
-    watched = Watched(instance_type=instance_type, data_volume=False, certificate=False, backup=False)
+    watched = replace(LEAST, instance_type=instance_type)
     found = [alarm.metric.name for alarm in alarms.alarms(watched) if alarm.name == "cpu-credits"]
     assert found == ["CPUCreditBalance"] * burstable
 

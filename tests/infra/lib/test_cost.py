@@ -5,13 +5,14 @@ from typing import Any
 import pytest
 
 from infra.lib.aws_limits import INSTANCE_TYPES
-from infra.lib.cost import estimate, total
+from infra.lib.cost import estimate, snapshots_gib, total
 
 
 def bill(**changes: Any) -> dict[str, float]:
     given: dict[str, Any] = {
         "instance_type": "t2.small",
         "volumes_gib": 40,
+        "snapshots_gib": 26,
         "worker_cpu": 512,
         "worker_memory_mib": 3072,
         "worker_tasks": 1,
@@ -34,6 +35,7 @@ def test_the_parts_are_what_a_calculator_says() -> None:
         "worker": 8.58,  # (0.5 x 0.04048 + 3 x 0.004445) x 0.35 x 730 h
         "public IPv4": 7.30,  # 2 x 730 h x 0.005
         "volumes": 3.20,  # 40 x 0.08
+        "snapshots": 1.30,  # 26 x 0.05
         "registry": 0.40,  # 4 x 0.10
         "logs": 0.50,  # 1 x 0.50
         "alarms": 1.00,  # 10 x 0.10
@@ -43,7 +45,12 @@ def test_the_parts_are_what_a_calculator_says() -> None:
 
 
 def test_the_total_is_the_sum_of_the_parts() -> None:
-    assert total(bill()) == 43.01
+    assert total(bill()) == 44.31
+
+
+@pytest.mark.parametrize(("kept", "gib"), [(0, 0), (1, 20), (7, 26)])
+def test_snapshots_take_the_volume_once_and_a_twentieth_of_it_for_each_day(kept: int, gib: float) -> None:
+    assert snapshots_gib(20, kept) == pytest.approx(gib)
 
 
 def test_a_stack_without_a_task_pays_for_no_worker_and_for_one_address() -> None:

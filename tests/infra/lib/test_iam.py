@@ -193,6 +193,43 @@ def test_a_role_of_tasks_is_for_the_accounts_own_tasks() -> None:
     }
 
 
+def test_the_role_of_snapshots_is_for_the_accounts_own_policies() -> None:
+    (statement,) = statements(iam.assume_role_for_snapshots(REGION, ACCOUNT))
+    assert statement["Principal"] == {"Service": "dlm.amazonaws.com"}
+    assert statement["Condition"] == {
+        "StringEquals": {"aws:SourceAccount": ACCOUNT},
+        "ArnLike": {"aws:SourceArn": f"arn:aws:dlm:{REGION}:{ACCOUNT}:policy/*"},
+    }
+
+
+VOLUME, OTHER_VOLUME = (f"arn:aws:ec2:{REGION}:{ACCOUNT}:volume/vol-{number:017x}" for number in (1, 2))
+SNAPSHOT = f"arn:aws:ec2:{REGION}::snapshot/snap-{1:017x}"
+SNAPSHOTS = iam.snapshots_policy(
+    region=REGION, account_id=ACCOUNT, volume_id=f"vol-{1:017x}", tags={"Snapshots": "slipway-dev"}
+)
+
+
+@pytest.mark.parametrize(
+    ("action", "resource", "of", "allowed"),
+    [
+        ("ec2:CreateSnapshot", VOLUME, None, True),
+        ("ec2:CreateSnapshot", SNAPSHOT, None, True),
+        ("ec2:CreateSnapshot", OTHER_VOLUME, None, False),
+        ("ec2:CreateTags", SNAPSHOT, None, True),
+        ("ec2:CreateTags", VOLUME, None, False),
+        ("ec2:DeleteSnapshot", SNAPSHOT, "slipway-dev", True),
+        ("ec2:DeleteSnapshot", SNAPSHOT, "slipway-prod", False),
+        ("ec2:DeleteSnapshot", SNAPSHOT, None, False),
+        ("ec2:DeleteVolume", VOLUME, "slipway-dev", False),
+    ],
+)
+def test_snapshots_are_made_of_one_volume_and_only_the_stacks_own_are_deleted(
+    action: str, resource: str, of: str | None, allowed: bool
+) -> None:
+    judgement = judge([SNAPSHOTS], Call(action, (resource,), {"aws:resourcetag/snapshots": of}))
+    assert (judgement.verdict is Verdict.ALLOWED) == allowed
+
+
 @pytest.mark.parametrize("policy", [HOST, EXECUTION, TASK, ALL])
 def test_the_emulator_can_judge_each_policy(policy: str) -> None:
     for statement in statements(policy):

@@ -3,6 +3,7 @@
 import base64
 import json
 from collections.abc import Callable, Mapping
+from datetime import UTC, datetime
 from typing import Any
 
 import boto3
@@ -10,7 +11,7 @@ import pytest
 from botocore.exceptions import EndpointConnectionError
 from botocore.stub import ANY, Stubber
 
-from infra.releases.live import LiveError, LiveStack, Worker, WrongServiceError
+from infra.releases.live import LiveError, LiveStack, Snapshots, Worker, WrongServiceError
 from infra.releases.release import Release, render
 from tests.outputs import outputs_of
 
@@ -131,6 +132,41 @@ def test_a_stack_that_cannot_be_asked_is_one_sentence(ssm: Any, error: str, mess
         stubber.add_client_error("get_parameter", error)
         with pytest.raises(LiveError, match=message):
             stack_of(ssm).status()
+
+
+POLICY = "policy-0123456789abcdef0"
+
+
+def snapshots_of(state: str, *, message: str | None = None) -> Snapshots | None:
+    """Return the snapshots of a stack whose policy is in a state."""
+    key = {"region_name": "us-east-1", "aws_access_key_id": "test", "aws_secret_access_key": "test"}
+    clients = {service: boto3.client(service, **key) for service in ("dlm", "ec2")}  # type: ignore[call-overload]
+    details = {"TargetTags": [{"Key": "Snapshots", "Value": "slipway-local"}]}
+    policy = {"State": state, "PolicyDetails": details, **({"StatusMessage": message} if message else {})}
+    made = [{"SnapshotId": f"snap-{day}", "StartTime": datetime(2026, 11, day, tzinfo=UTC)} for day in (1, 2)]
+    filters = [{"Name": "tag:Snapshots", "Values": ["slipway-local"]}]
+    with Stubber(clients["dlm"]) as dlm, Stubber(clients["ec2"]) as ec2:
+        dlm.add_response("get_lifecycle_policy", {"Policy": policy}, {"PolicyId": POLICY})
+        ec2.add_response("describe_snapshots", {"Snapshots": made}, {"OwnerIds": ["self"], "Filters": filters})
+        return LiveStack("local", outputs_of(snapshotPolicy=POLICY), clients.__getitem__).snapshots()
+
+
+def test_snapshots_are_those_with_the_tag_of_the_policy_the_newest_first() -> None:
+    found = snapshots_of("ENABLED", message="old news")
+    assert found is not None
+    assert found.problem == ""
+    assert [each["SnapshotId"] for each in found.made] == ["snap-2", "snap-1"]
+
+
+@pytest.mark.parametrize(("message", "problem"), [("no rights", "no rights"), (None, "AWS gives no reason")])
+def test_a_policy_that_aws_cannot_work_by_is_a_problem(message: str | None, problem: str) -> None:
+    found = snapshots_of("ERROR", message=message)
+    assert found is not None
+    assert found.problem == problem
+
+
+def test_a_stack_without_a_policy_has_no_snapshots(ssm: Any) -> None:
+    assert stack_of(ssm).snapshots() is None
 
 
 class Aws:

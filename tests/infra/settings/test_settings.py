@@ -114,6 +114,18 @@ BAD: dict[str, tuple[dict[str, object], str, str, str]] = {
         '"12abc"',
         "8 to",
     ),
+    "more snapshots than a year has nights": (
+        {"host": {"snapshots": {"keep": 366}}},
+        "slipway:host.snapshots.keep",
+        "366",
+        "0 to 365",
+    ),
+    "a volume for a snapshot": (
+        {"host": {"dataSnapshot": "vol-0123456789abcdef0"}},
+        "slipway:host.dataSnapshot",
+        "vol-0123456789abcdef0",
+        "such as snap-0123456789abcdef0",
+    ),
     "a fraction": ({"worker": {"memoryMib": 3072.5}}, "slipway:worker.memoryMib", "3072.5", "3072 for a cpu"),
     "a whole float": ({"jobs": {"retentionDays": 4.0}}, "slipway:jobs.retentionDays", "4.0", "1 to 13"),
     "a stack that is named twice": (
