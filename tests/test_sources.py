@@ -27,3 +27,4 @@ def test_a_finalizer_that_parses_does_not_disturb_a_parse() -> None:
         assert tree_of.__wrapped__(Path(__file__)).body
     finally:
         gc.set_threshold(*thresholds)
+        gc.collect()

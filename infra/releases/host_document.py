@@ -1,4 +1,4 @@
-"""Make the SSM document that carries the host's program: its source and graph in one packed file, and a short script.
+"""Make the SSM document that carries the host's program: its code and graph in one packed file, and a short script.
 
 The document is a pure function of the source and the graph, so that an unchanged program is no new version.
 """
@@ -13,6 +13,7 @@ from pathlib import Path
 
 from infra.lib.canonical_json import canonical_json
 from infra.lib.errors import InputError
+from infra.releases.bare_source import bare
 from infra.releases.release import MAX_PARAMETER_BYTES
 
 SOURCE = Path(__file__).resolve().parents[1] / "host"
@@ -65,9 +66,10 @@ class HostDocumentError(InputError):
 def pack(graph: Mapping[str, object]) -> bytes:
     """Return the host's program and its graph as a file that Python runs.
 
+    Without comments and docstrings, so that a change of these is no new version. They would take 14 KB of the document.
     Its files are not compressed one by one: together they become smaller, and the document is what counts.
     """
-    files = {f"infra/host/{path.name}": path.read_bytes() for path in sorted(SOURCE.glob("*.py"))}
+    files = {f"infra/host/{path.name}": bare(path.read_text("utf-8")).encode() for path in sorted(SOURCE.glob("*.py"))}
     files["infra/host/graph.json"] = canonical_json(graph).encode()
     # Of infra itself nothing is packed but its name.
     files["infra/__init__.py"] = b""

@@ -179,6 +179,6 @@ def test_an_aws_that_does_not_tell_the_parameters_is_one_sentence(run: Run, refu
 
 
 def test_no_secret_is_read_to_find_the_pin(run: Run) -> None:
-    cloud, _ = run(parameters={**parameters(tags()), "/slipway/dev/openai-api-key": "hush"})
+    cloud, _ = run(parameters={**parameters(tags()), "/slipway/dev/openai-api-key": "hush"}, history=HISTORY)
     assert cloud.ssm.read == [NAME, "/slipway/dev/verified"]
     assert [token for token in cloud.calls if "getParametersByPath" in token] == []
