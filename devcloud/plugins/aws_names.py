@@ -7,7 +7,7 @@ terraform-provider-aws 5.100.0, for the services that a Slipway program may use.
 """
 
 import json
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterator, Mapping, Sequence
 
 from google.protobuf import struct_pb2
 
@@ -55,6 +55,17 @@ COPIED: Mapping[str, Mapping[str, str]] = {
 }
 """Outputs that Terraform's provider has from version 6 on, and where version 5 says the same."""
 
+SINGLE_VALUES: Mapping[str, tuple[tuple[str, ...], ...]] = {
+    "aws:dlm/lifecyclePolicy:LifecyclePolicy": (
+        ("policyDetails", "resourceLocations"),
+        ("policyDetails", "schedules", "createRule", "times"),
+    ),
+}
+"""Paths of the properties that pulumi-aws takes as one value and Terraform as a list, by type.
+
+Terraform's protocol has no limit of an attribute's list, so the bridge cannot know of it.
+"""
+
 
 PROVIDERS_SUFFIX = 26
 """Characters that the provider appends to a prefix."""
@@ -97,22 +108,40 @@ class Properties:
         self._to_bridge = RENAMED.get(pulumi_token, {})
         self._to_pulumi = {theirs: ours for ours, theirs in self._to_bridge.items()}
         self._copied = COPIED.get(pulumi_token, {})
+        self._single = SINGLE_VALUES.get(pulumi_token, ())
 
     def to_bridge(self, values: struct_pb2.Struct) -> None:
         """Rename properties on their way to the bridge, in place."""
         for name in self._copied:
             if name in values.fields:
                 del values.fields[name]
+        for struct, name in self._single_values(values):
+            if struct.fields[name].HasField("string_value"):
+                only = struct.fields[name].string_value
+                struct.fields[name].list_value.values.add().string_value = only
         _rename(values, self.path_to_bridge, self._to_bridge)
 
     def to_pulumi(self, values: struct_pb2.Struct, resource_id: str = "") -> None:
         """Rename properties on their way back, in place. A resource's id is no property, and may be copied too."""
         _rename(values, self.path_to_pulumi, self._to_pulumi)
+        for struct, name in self._single_values(values):
+            if not struct.fields[name].HasField("list_value"):
+                continue
+            if found := [value.string_value for value in struct.fields[name].list_value.values]:
+                struct.fields[name].string_value = found[0]
+            else:
+                del struct.fields[name]
         for name, source in self._copied.items():
             if source == "id" and resource_id:
                 values.fields[name].string_value = resource_id
             elif source in values.fields:
                 values.fields[name].CopyFrom(values.fields[source])
+
+    def _single_values(self, values: struct_pb2.Struct) -> Iterator[tuple[struct_pb2.Struct, str]]:
+        """Yield each object with a property of SINGLE_VALUES, and the property's name."""
+        for path in self._single:
+            for struct in list(_holders(values, path)):
+                yield struct, path[-1]
 
     def path_to_bridge(self, path: str) -> str:
         """Rename the property that a path such as `egress[0].fromPort` starts with."""
@@ -172,6 +201,19 @@ def settings_to_pulumi(struct: struct_pb2.Struct) -> None:
         elif value.string_value.startswith("["):
             (only,) = json.loads(value.string_value)
             value.string_value = json.dumps(only, separators=(",", ":"), sort_keys=True)
+
+
+def _holders(values: struct_pb2.Struct, path: Sequence[str]) -> Iterator[struct_pb2.Struct]:
+    """Yield each object that has the property at the end of a path; a list on the way stands for its elements."""
+    if not path or path[0] not in values.fields:
+        return
+    if len(path) == 1:
+        yield values
+        return
+    inside = values.fields[path[0]]
+    for value in inside.list_value.values if inside.HasField("list_value") else [inside]:
+        if value.HasField("struct_value"):
+            yield from _holders(value.struct_value, path[1:])
 
 
 def _rename(values: struct_pb2.Struct, path: Callable[[str], str], names: Mapping[str, str]) -> None:

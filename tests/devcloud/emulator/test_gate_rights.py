@@ -32,7 +32,7 @@ DOCUMENT = {
 DIGEST = f"sha256:{'0' * 64}"
 IMAGES = {"api": f"registry/api@{DIGEST}"}
 RELEASE = render(Release(host=NAME, host_version="1", program="0" * 16, services=IMAGES, secrets={}))
-PIN_ACTIONS = {"ssm:GetParameters", "ssm:DeleteParameter"}
+PIN_ACTIONS = {"ssm:GetParameters", "ssm:GetParameterHistory", "ssm:DeleteParameter"}
 ACTIONS = ("ssm:SendCommand", "ssm:DescribeInstanceInformation", "ssm:GetCommandInvocation", "ec2:GetConsoleOutput")
 
 

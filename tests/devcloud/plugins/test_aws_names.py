@@ -1,7 +1,9 @@
 """Names between pulumi-aws and the bridge over Terraform's AWS provider."""
 
+from typing import Any
+
 import pytest
-from google.protobuf import struct_pb2
+from google.protobuf import json_format, struct_pb2
 
 from devcloud.plugins import aws_names
 from devcloud.plugins.aws_names import Properties, settings_to_bridge, settings_to_pulumi, token, urn
@@ -133,3 +135,26 @@ def test_a_name_without_a_prefix_stays() -> None:
     inputs.update({"name": "slipway-dev-host"})
     aws_names.prefix_for_name(inputs, aws_names.name_for_prefix(inputs))
     assert dict(inputs) == {"name": "slipway-dev-host"}
+
+
+def test_a_single_value_is_a_list_for_the_bridge_and_comes_back_as_it_was() -> None:
+    properties = Properties("aws:dlm/lifecyclePolicy:LifecyclePolicy")
+    values = struct_pb2.Struct()
+    schedules = [{"createRule": {"times": "03:00"}}, {"createRule": {"cronExpression": "cron(0 3 * * ? *)"}}]
+    values.update({"policyDetails": {"schedules": schedules, "resourceLocations": "CLOUD"}, "state": "ENABLED"})
+    before: Any = json_format.MessageToDict(values)
+    properties.to_bridge(values)
+    changed: Any = json_format.MessageToDict(values)
+    assert changed["policyDetails"] == {
+        "schedules": [{"createRule": {"times": ["03:00"]}}, {"createRule": {"cronExpression": "cron(0 3 * * ? *)"}}],
+        "resourceLocations": ["CLOUD"],
+    }
+    properties.to_pulumi(values)
+    assert json_format.MessageToDict(values) == before
+
+
+def test_an_empty_list_of_the_provider_is_no_value() -> None:
+    values = struct_pb2.Struct()
+    values.update({"policyDetails": {"schedules": [{"createRule": {"times": []}}]}})
+    Properties("aws:dlm/lifecyclePolicy:LifecyclePolicy").to_pulumi(values)
+    assert json_format.MessageToDict(values) == {"policyDetails": {"schedules": [{"createRule": {}}]}}

@@ -1,7 +1,7 @@
 """The schema of a Terraform provider, asked of its binary by Terraform's own plugin protocol (version 5).
 
-https://github.com/hashicorp/terraform/blob/main/docs/plugin-protocol/tfplugin5.proto; only the names of attributes and
-blocks are read.
+https://github.com/hashicorp/terraform/blob/main/docs/plugin-protocol/tfplugin5.proto; of an attribute
+only its name is read, and whether it is a list.
 """
 
 import json
@@ -34,6 +34,8 @@ class Block:
 
     attributes: frozenset[str]
     blocks: Mapping[str, "Block"]
+    lists: frozenset[str] = frozenset()
+    """The attributes that are lists or sets of plain values."""
 
 
 def schema(binary: Path) -> tuple[dict[str, Block], dict[str, Block]]:
@@ -78,12 +80,17 @@ def _provider(binary: Path, folder: Path) -> Iterator[str]:
                 process.kill()
 
 
+PLAIN_LISTS = [[kind, inside] for kind in ("list", "set") for inside in ("string", "number", "bool")]
+
+
 def _block(message: Any) -> Block:
-    objects = {attribute.name: _object(json.loads(attribute.type)) for attribute in message.attributes}
+    types = {attribute.name: json.loads(attribute.type) for attribute in message.attributes}
+    objects = {name: _object(kind) for name, kind in types.items()}
     return Block(
         frozenset(name for name, inside in objects.items() if inside is None),
         {name: inside for name, inside in objects.items() if inside is not None}
         | {nested.type_name: _block(nested.block) for nested in message.block_types},
+        frozenset(name for name, kind in types.items() if kind in PLAIN_LISTS),
     )
 
 

@@ -127,13 +127,17 @@ def block_of(schemas: Schemas, token: str) -> terraform.Block:
     return resources[f"aws_{snake(name)}"]
 
 
+def singulars(name: str) -> set[str]:
+    """Return the names that Terraform may have for a block that Pulumi names in the plural."""
+    return {name, name.removesuffix("s"), re.sub("ies$", "y", name)}
+
+
 def missing_in_terraform(block: terraform.Block, path: tuple[str, ...]) -> bool:
     """Return True if a block, or one inside it, lacks a property. Pulumi names a block that repeats in the plural."""
     name = snake(path[0])
     if name in block.attributes:
         return False
-    singular = {name, name.removesuffix("s"), re.sub("ies$", "y", name)}
-    nested = [found for type_name, found in block.blocks.items() if type_name in singular]
+    nested = [found for type_name, found in block.blocks.items() if type_name in singulars(name)]
     if not nested:
         return True
     return len(path) > 1 and missing_in_terraform(nested[0], path[1:])
@@ -165,3 +169,26 @@ def test_a_property_that_came_after_the_rehearsals_provider_is_found(
 ) -> None:
     assert not missing_in_sdk(arguments_of(token), path)
     assert missing_in_terraform(block_of(schemas, token), path)
+
+
+def single_in_sdk(kind: type, block: terraform.Block, path: tuple[str, ...] = ()) -> Iterator[tuple[str, ...]]:
+    """Yield the paths of the properties that the SDK takes as one value and Terraform's provider as a list."""
+    names = _types.input_type_py_to_pulumi_names(kind)
+    for name, annotation in _types.input_type_types(kind).items():
+        own = (*path, names.get(name, name))
+        spelled = snake(own[-1])
+        if spelled in block.lists and "Sequence" not in str(annotation):
+            yield own
+        inside = [block.blocks[each] for each in singulars(spelled) if each in block.blocks]
+        for found in leaves(annotation):
+            if inside and _types.is_input_type(found):
+                yield from single_in_sdk(found, inside[0], own)
+
+
+def test_a_list_that_users_provider_takes_as_one_value_is_known_to_the_forwarder(
+    asked: list[Asked], schemas: Schemas
+) -> None:
+    tokens = {one.type for one in asked if "/get" not in one.type}
+    found = {token: tuple(sorted({*single_in_sdk(arguments_of(token), block_of(schemas, token))})) for token in tokens}
+    known = {token: paths for token, paths in aws_names.SINGLE_VALUES.items() if token in tokens}
+    assert {token: paths for token, paths in found.items() if paths} == known
