@@ -27,6 +27,8 @@ from devcloud.emulator.operator_key import OperatorKey
 from devcloud.machines import reconcile
 from devcloud.machines.image import agent
 
+pytestmark = pytest.mark.services
+
 ACCOUNT = "123456789012"
 JSON = {"Content-Type": "application/x-amz-json-1.1"}
 WHO_AM_I = {**JSON, "X-Amz-Target": "AWSSecurityTokenServiceV20110615.GetCallerIdentity"}
