@@ -118,19 +118,19 @@ class Properties:
         for struct, name in self._single_values(values):
             if struct.fields[name].HasField("string_value"):
                 only = struct.fields[name].string_value
-                struct.fields[name].list_value.values.add().string_value = only
+                struct.fields[name].list_value.Clear()
+                if only:
+                    struct.fields[name].list_value.values.add().string_value = only
         _rename(values, self.path_to_bridge, self._to_bridge)
 
     def to_pulumi(self, values: struct_pb2.Struct, resource_id: str = "") -> None:
         """Rename properties on their way back, in place. A resource's id is no property, and may be copied too."""
         _rename(values, self.path_to_pulumi, self._to_pulumi)
         for struct, name in self._single_values(values):
-            if not struct.fields[name].HasField("list_value"):
-                continue
-            if found := [value.string_value for value in struct.fields[name].list_value.values]:
-                struct.fields[name].string_value = found[0]
-            else:
-                del struct.fields[name]
+            if struct.fields[name].HasField("list_value"):
+                found = [value.string_value for value in struct.fields[name].list_value.values]
+                # Empty, and not left out: the bridge refuses a state that lacks what it returned.
+                struct.fields[name].string_value = found[0] if found else ""
         for name, source in self._copied.items():
             if source == "id" and resource_id:
                 values.fields[name].string_value = resource_id

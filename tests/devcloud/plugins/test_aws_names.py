@@ -153,8 +153,12 @@ def test_a_single_value_is_a_list_for_the_bridge_and_comes_back_as_it_was() -> N
     assert json_format.MessageToDict(values) == before
 
 
-def test_an_empty_list_of_the_provider_is_no_value() -> None:
+def test_an_empty_list_of_the_provider_comes_back_to_it() -> None:
+    properties = Properties("aws:dlm/lifecyclePolicy:LifecyclePolicy")
     values = struct_pb2.Struct()
     values.update({"policyDetails": {"schedules": [{"createRule": {"times": []}}]}})
-    Properties("aws:dlm/lifecyclePolicy:LifecyclePolicy").to_pulumi(values)
-    assert json_format.MessageToDict(values) == {"policyDetails": {"schedules": [{"createRule": {}}]}}
+    before = json_format.MessageToDict(values)
+    properties.to_pulumi(values)
+    assert json_format.MessageToDict(values) == {"policyDetails": {"schedules": [{"createRule": {"times": ""}}]}}
+    properties.to_bridge(values)
+    assert json_format.MessageToDict(values) == before
