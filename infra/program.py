@@ -151,9 +151,7 @@ def deploy(settings: Settings) -> None:
     )
     _check_domain(settings, host.address)
     snapshots = (
-        Snapshots("snapshots", SnapshotsArgs(settings, account_id, host.data_volume_id), options)
-        if settings.snapshots_kept
-        else None
+        Snapshots("snapshots", SnapshotsArgs(settings, account_id), options) if settings.snapshots_kept else None
     )
     served = HostRelease(
         "release",

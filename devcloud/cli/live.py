@@ -114,7 +114,10 @@ def backup(command: Command) -> None:
 def backups(command: Command) -> None:
     """List the dumps on the stack's host and the snapshots of its data volume, the newest first."""
     stack = live(command, command.stack_name)
-    for subject, text in [*dumped(stack.backups()), *snapshotted(stack.snapshots(), datetime.now(UTC))]:
+    for subject, text in dumped(stack.backups()):
+        row(subject, text)
+    # Asked for only now: a shell without the rights for snapshots sees the dumps.
+    for subject, text in snapshotted(stack.snapshots(), datetime.now(UTC)):
         row(subject, text)
 
 
@@ -138,11 +141,14 @@ def snapshotted(snapshots: Snapshots | None, now: datetime) -> Iterator[tuple[st
         return
     for each in snapshots.made:
         hours = max(0.0, (now - each["StartTime"]).total_seconds()) / 3600
-        yield each["SnapshotId"], f"of {each['VolumeSize']} GiB, {each['State']}, {hours:.1f} hours old"
+        yield (
+            each["SnapshotId"],
+            f"of {each['VolumeId']}, {each['VolumeSize']} GiB, {each['State']}, {hours:.1f} hours old",
+        )
     if not snapshots.made:
         yield "snapshots", "none yet"
     if snapshots.problem:
-        yield "FAILED", f"AWS makes no snapshots: {snapshots.problem}"
+        yield "FAILED", f"AWS makes no snapshots: {snapshots.problem} (docs/runbook.md, Snapshots)"
 
 
 @cli.command()

@@ -103,6 +103,7 @@ class Operations(pulumi.ComponentResource):
             treat_missing_data=alarm.missing,
             alarm_actions=[*told, *action],
             ok_actions=told,
+            insufficient_data_actions=told if alarm.silence_is_told else None,
             opts=self._child,
         )
 

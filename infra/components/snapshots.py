@@ -20,11 +20,10 @@ def tags(prefix: str) -> Mapping[str, str]:
 
 @dataclass(frozen=True)
 class SnapshotsArgs:
-    """The volume and how many snapshots of it are kept."""
+    """The stack whose data volume snapshots are made of."""
 
     settings: Settings
     account_id: pulumi.Input[str]
-    volume_id: pulumi.Input[str]
 
 
 class Snapshots(pulumi.ComponentResource):
@@ -48,8 +47,10 @@ class Snapshots(pulumi.ComponentResource):
             "snapshots-role-policy",
             name="snapshots",
             role=role.id,
-            policy=pulumi.Output.all(account_id=args.account_id, volume_id=args.volume_id).apply(
-                lambda known: iam.snapshots_policy(region=settings.region, tags={TAG: settings.prefix}, **known)
+            policy=pulumi.Output.from_input(args.account_id).apply(
+                lambda account: iam.snapshots_policy(
+                    region=settings.region, account_id=account, tags={TAG: settings.prefix}
+                )
             ),
             opts=child,
         )

@@ -20,9 +20,9 @@ begins and when it ends. Without an address the alarms are on the CloudWatch das
 alarm's name starts with `<project>-<stack>-`.
 
 A stack has only the alarms about what it has: disk-data needs a service with a volume or a domain, certificate a
-domain, backup-old a database on the host, snapshot-failed snapshots of the volume. The first `up` of an account needs
-the right to create the service-linked role of CloudWatch Events (`iam:CreateServiceLinkedRole`), by which EC2 recovers
-and reboots.
+domain, backup-old a database on the host, snapshot-failed and snapshot-missing snapshots of the volume. The first `up`
+of an account needs the right to create the service-linked role of CloudWatch Events (`iam:CreateServiceLinkedRole`), by
+which EC2 recovers and reboots.
 """
 COST = """\
 ## Metrics and cost
@@ -64,11 +64,12 @@ def document() -> str:
 def _section(alarm: Alarm) -> str:
     """Return what the page says of one alarm."""
     sign = f"{SIGNS[alarm.comparison]} {alarm.threshold:g}"
+    silence = ", and told if the data end" if alarm.silence_is_told else ""
     action = f" EC2's own action: {alarm.ec2_action}." if alarm.ec2_action else ""
     return (
         f"## {alarm.name}\n\n"
         f"{alarm.meaning}\n\n"
         f"**What to do.** {alarm.remedy}\n\n"
         f"`{alarm.metric.name}`, {alarm.statistic} of {alarm.period_seconds} s {sign}, in {alarm.to_alarm} of "
-        f"{alarm.periods} periods; no data: {alarm.missing}.{action} {alarm.reason}\n"
+        f"{alarm.periods} periods; no data: {alarm.missing}{silence}.{action} {alarm.reason}\n"
     )

@@ -10,7 +10,7 @@ from typing import Literal
 
 from infra.lib.aws_limits import BURSTABLE
 
-MINUTE, FIVE_MINUTES, HOUR = 60, 300, 3600
+MINUTE, FIVE_MINUTES, HOUR, DAY = 60, 300, 3600, 86_400
 
 Statistic = Literal["Average", "Maximum", "Minimum", "SampleCount", "Sum"]
 Comparison = Literal[
@@ -67,6 +67,8 @@ class Alarm:
     """One or two sentences: what to do."""
     reason: str
     """Why with these figures."""
+    silence_is_told: bool = False
+    """Whether it is told if the data end. An alarm that never had data tells nothing, so a new stack is no alarm."""
     ec2_action: Literal["recover", "reboot"] | None = None
     """The action that EC2 takes by itself."""
 
@@ -105,7 +107,7 @@ def alarms(watched: Watched) -> tuple[Alarm, ...]:
         *([_DATA_DISK] if watched.data_volume else []),
         *([_CERTIFICATE] if watched.certificate else []),
         *([_BACKUP] if watched.backup else []),
-        *([_SNAPSHOT] if watched.snapshots else []),
+        *([_SNAPSHOT_FAILED, _SNAPSHOT_MISSING] if watched.snapshots else []),
     )
 
 
@@ -294,7 +296,7 @@ _BACKUP = Alarm(
     remedy="`make backups` has the last error; free the volume or correct the cause, then run `make backup`.",
     reason="Backups are nightly: 24 hours, and six for one that runs late.",
 )
-_SNAPSHOT = Alarm(
+_SNAPSHOT_FAILED = Alarm(
     name="snapshot-failed",
     metric=Metric("SnapshotsCreateFailed", publisher="DLM"),
     statistic="Sum",
@@ -307,6 +309,21 @@ _SNAPSHOT = Alarm(
     meaning="AWS could not make the nightly snapshot of the data volume.",
     remedy="See what `make backups` says of the snapshots, and the account's quota of them. The next try is tomorrow, "
     "so take one by hand (docs/runbook.md, Snapshots).",
-    reason="AWS tries again for an hour before it counts a snapshot as failed. A policy without the rights it needs "
-    "makes no attempt and counts nothing: `make backups` shows that.",
+    reason="AWS tries again for an hour before it counts a snapshot as failed.",
+)
+_SNAPSHOT_MISSING = Alarm(
+    name="snapshot-missing",
+    metric=Metric("SnapshotsCreateCompleted", publisher="DLM"),
+    statistic="Sum",
+    period_seconds=DAY,
+    periods=2,
+    to_alarm=2,
+    comparison=BELOW,
+    threshold=1,
+    missing="missing",
+    silence_is_told=True,
+    meaning="No snapshot of the data volume was completed for two days.",
+    remedy="See why in `make backups`; docs/runbook.md, Snapshots, says how a policy leaves the state ERROR.",
+    reason="A policy that AWS has stopped makes no attempt and counts no failure: its data end, which is told too. Two "
+    "days, since a snapshot may be completed just after midnight.",
 )

@@ -11,22 +11,31 @@ NO_SUCH_NAME = (socket.EAI_NONAME, getattr(socket, "EAI_NODATA", socket.EAI_NONA
 def note(domain: str, address: str) -> str | None:
     """Return that a domain does not lead to an address, and what to do; None if it does or nobody knows."""
     found = addresses_of(domain)
-    if found is None or address in found:
+    if found is None:
         return None
-    leads = f"leads to {', '.join(sorted(found))} and not to this host" if found else "has no A record"
+    old, new = (sorted(each for each in found if (":" in each) == of_version_6) for of_version_6 in (False, True))
+    if address not in old:
+        leads = f"leads to {', '.join(old)} and not to this host" if old else "has no A record"
+        remedy = f"have its A record name {address}"
+    elif new:
+        # https://letsencrypt.org/docs/ipv6-support/
+        leads = f"has an AAAA record too ({', '.join(new)}), which Let's Encrypt prefers, and this host has no IPv6"
+        remedy = "remove that record"
+    else:
+        return None
     return (
-        f"host.domain: {domain} {leads}, as this machine sees it: have its A record name {address}. Until then there "
-        "is no certificate, and Let's Encrypt refuses more after 5 failed tries in an hour."
+        f"host.domain: {domain} {leads}, as this machine sees it: {remedy}. Until then there is no certificate, and "
+        "Let's Encrypt refuses more after 5 failed tries in an hour."
     )
 
 
 def addresses_of(domain: str) -> Sequence[str] | None:
-    """Return the IPv4 addresses of a domain; None if no resolver answers."""
+    """Return the addresses of a domain, IPv4 and IPv6; None if no resolver answers."""
     answers: list[Sequence[str]] = []
 
     def ask() -> None:
         try:
-            found = socket.getaddrinfo(domain, None, socket.AF_INET, socket.SOCK_STREAM)
+            found = socket.getaddrinfo(domain, None, socket.AF_UNSPEC, socket.SOCK_STREAM)
         except OSError as error:
             if error.errno in NO_SUCH_NAME:
                 answers.append(())

@@ -176,15 +176,17 @@ def worker_task_policy(*, queue_arn: str) -> str:
     return _document(_work(queue_arn))
 
 
-def snapshots_policy(*, region: str, account_id: str, volume_id: str, tags: Mapping[str, str]) -> str:
-    """Return the policy of Data Lifecycle Manager for the snapshots of one volume, which all have `tags`.
+def snapshots_policy(*, region: str, account_id: str, tags: Mapping[str, str]) -> str:
+    """Return the policy of Data Lifecycle Manager for the snapshots of the volumes with `tags`, which have them too.
 
-    It cannot delete others. Its snapshots get their tags after they were made, so CreateTags knows no condition.
+    All volumes that the lifecycle policy finds by its tag: if one were refused, AWS would stop the whole policy. A
+    snapshot gets its tags after it was made, so CreateTags has no condition, and the tag alone keeps others' safe.
     """
     snapshots = f"arn:aws:ec2:{region}::snapshot/*"
     of_the_stack = {"StringEquals": {f"aws:ResourceTag/{key}": value for key, value in tags.items()}}
     return _document(
-        _allow(["ec2:CreateSnapshot"], [f"arn:aws:ec2:{region}:{account_id}:volume/{volume_id}", snapshots]),
+        _allow(["ec2:CreateSnapshot"], [f"arn:aws:ec2:{region}:{account_id}:volume/*"], Condition=of_the_stack),
+        _allow(["ec2:CreateSnapshot"], [snapshots]),
         _allow(["ec2:CreateTags"], [snapshots]),
         _allow(["ec2:DeleteSnapshot"], [snapshots], Condition=of_the_stack),
         # None of these knows a resource. AWS's own AWSDataLifecycleManagerServiceRole has DescribeInstances too.

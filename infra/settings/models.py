@@ -260,9 +260,9 @@ class Host(Group):
         | None
     ) = Field(
         default=None,
-        description="Domain of the API, whose A record names the elastic address: the edge gets its certificates and "
-        "answers by HTTPS; empty for HTTP alone. Set it once the record leads there (the output `apiAddress`): Let's "
-        "Encrypt refuses more after 5 failed tries in an hour.",
+        description="Domain of the API, whose A record names the elastic address (and which has no AAAA record): the "
+        "edge gets its certificates and answers by HTTPS; empty for HTTP alone. Set it once the record leads there "
+        "(the output `apiAddress`): Let's Encrypt refuses more after 5 failed tries in an hour.",
     )
     acme_directory: Annotated[
         str,

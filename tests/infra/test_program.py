@@ -676,6 +676,7 @@ def test_a_domain_is_watched_for_its_certificate(run: Run) -> None:
         "alarm-certificate",
         "alarm-disk-data",
         "alarm-snapshot-failed",
+        "alarm-snapshot-missing",
     }
 
 
@@ -685,6 +686,7 @@ def test_a_database_on_the_host_is_watched_for_its_backup(run: Run) -> None:
         "alarm-backup-old",
         "alarm-disk-data",
         "alarm-snapshot-failed",
+        "alarm-snapshot-missing",
     }
 
 
@@ -710,12 +712,14 @@ def test_the_data_volume_is_snapshotted_after_the_dump_and_by_its_tag_alone(run:
     }
 
 
-def test_the_role_of_snapshots_is_for_the_stacks_own_volume(run: Run) -> None:
+def test_the_role_of_snapshots_is_for_the_volumes_that_the_policy_finds(run: Run) -> None:
     cloud, _ = run("dev", HOSTED)
     role = cloud.one(ROLE, "snapshots-role").inputs
     assert cloud.one(POLICY).inputs["executionRoleArn"] == f"arn:aws:iam::{ACCOUNT}:role/{role['name']}"
     assert "dlm.amazonaws.com" in role["assumeRolePolicy"]
-    assert id_of(VOLUME, "data") in cloud.one(ROLE_POLICY, "snapshots-role-policy").inputs["policy"]
+    assert (
+        '"aws:ResourceTag/Snapshots":"slipway-dev"' in cloud.one(ROLE_POLICY, "snapshots-role-policy").inputs["policy"]
+    )
     # Without its rights a policy that AWS made is in error from the first night on.
     assert "snapshots-role-policy" in cloud.kept["snapshots-policy"].after
 
@@ -725,6 +729,14 @@ def test_failed_snapshots_of_the_stacks_policy_are_watched(run: Run) -> None:
     alarm = cloud.one(ALARM, "alarm-snapshot-failed").inputs
     assert (alarm["namespace"], alarm["metricName"]) == ("AWS/EBS", "SnapshotsCreateFailed")
     assert alarm["dimensions"] == {"DLMPolicyId": id_of(POLICY, "snapshots-policy")}
+
+
+def test_the_end_of_completed_snapshots_is_told_and_a_new_stack_is_not(run: Run) -> None:
+    cloud, _ = run("dev", {**HOSTED, "slipway:alerts": {"email": "ops@example.com"}})
+    alarm = cloud.one(ALARM, "alarm-snapshot-missing").inputs
+    assert alarm["insufficientDataActions"] == alarm["alarmActions"]
+    assert alarm["treatMissingData"] == "missing"
+    assert "insufficientDataActions" not in cloud.one(ALARM, "alarm-snapshot-failed").inputs
 
 
 def test_snapshots_are_in_the_bill(run: Run) -> None:

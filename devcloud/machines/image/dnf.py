@@ -6,6 +6,8 @@ other command or option is refused in dnf's words. It knows core packages as dnf
 exact names: the kernel of a package `kernel6.18` needs no restart for it, and only grubby knows better.
 """
 
+import platform
+import re
 import subprocess
 import sys
 from pathlib import Path
@@ -25,6 +27,9 @@ UPDATED = Path("/run/devcloud/updated")
 """Names of packages that were updated since the boot: /run is empty at the next."""
 DOWNLOADED = Path("/run/devcloud/downloaded")
 """Names of packages that were downloaded and not installed."""
+KERNEL = re.compile(r"kernel(\d+\.\d+)?")
+"""Packages with a kernel: `kernel` has 6.1, and each later one is called by its version."""
+BOOT = Path("/boot")
 UPDATES_WAIT = 100
 """Exit code of `check-update` if there are some."""
 EXCLUDE = "--exclude="
@@ -117,6 +122,8 @@ def upgrade(options: set[str], packages: list[str]) -> int:
         return 1
     for name in taken:
         print(f"Upgrading        : {name} (devcloud's stand-in)")
+        if KERNEL.fullmatch(name):
+            write(BOOT / f"initramfs-{platform.release()}.{name}.img", [name])
     if taken:
         write(UPDATES, [name for name in names_in(UPDATES) if name not in taken])
         write(UPDATED, [*names_in(UPDATED), *taken])

@@ -180,11 +180,14 @@ def test_what_failed_and_what_is_under_way_is_listed() -> None:
 
 def test_snapshots_are_listed_with_what_aws_says_of_their_policy() -> None:
     now = datetime(2027, 1, 15, 8, tzinfo=UTC)
-    made = [{"SnapshotId": "snap-1", "StartTime": now - timedelta(hours=5), "VolumeSize": 20, "State": "completed"}]
-    assert list(live.snapshotted(Snapshots("", made), now)) == [("snap-1", "of 20 GiB, completed, 5.0 hours old")]
+    made = [{"SnapshotId": "snap-1", "StartTime": now - timedelta(hours=5), "State": "completed"}]
+    made[0] |= {"VolumeId": "vol-1", "VolumeSize": 20}
+    assert list(live.snapshotted(Snapshots("", made), now)) == [
+        ("snap-1", "of vol-1, 20 GiB, completed, 5.0 hours old")
+    ]
     assert list(live.snapshotted(Snapshots("no rights", []), now)) == [
         ("snapshots", "none yet"),
-        ("FAILED", "AWS makes no snapshots: no rights"),
+        ("FAILED", "AWS makes no snapshots: no rights (docs/runbook.md, Snapshots)"),
     ]
     assert list(live.snapshotted(None, now)) == []
 

@@ -21,6 +21,7 @@ def updates(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
     monkeypatch.setattr(grubby, "UPDATED", tmp_path / "run" / "updated")
     monkeypatch.setattr(dnf, "DOWNLOADED", tmp_path / "run" / "downloaded")
     monkeypatch.setattr(dnf, "STORE", tmp_path / "store")
+    monkeypatch.setattr(dnf, "BOOT", tmp_path / "boot")
     (tmp_path / "store" / "docker").mkdir(parents=True)
     (tmp_path / "store" / "docker" / ".installed").touch()
     return tmp_path / "updates"
@@ -66,7 +67,9 @@ def test_only_grubby_knows_a_kernel_of_a_package_with_a_version_in_its_name(
     updates.write_text(f"{package}\n")
     assert dnf.main(UPGRADE) == 0
     assert dnf.main(["needs-restarting", "-r"]) == known
-    assert default_kernel(capsys) not in ("", running)
+    following = default_kernel(capsys).strip()
+    assert following not in ("", running.strip())
+    assert (dnf.BOOT / f"initramfs-{Path(following).name.removeprefix('vmlinuz-')}.img").stat().st_size
     dnf.UPDATED.unlink()
     assert default_kernel(capsys) == running
 

@@ -322,6 +322,8 @@ class FakeMachine:
     full: bool = False
     """Whether the data volume has no room."""
     backup_unit: bool = False
+    first_disk: bool = True
+    """Whether the kernel of the next boot has what it finds its disk by."""
     updates: list[str] = field(default_factory=list)
     """Packages with security updates."""
     needs_restart: bool = False
@@ -660,6 +662,11 @@ class FakeMachine:
             return Done(0, f"{self.kernel}\n", "")
         if command == ["grubby", "--default-kernel"]:
             return Done(0, f"/boot/vmlinuz-{self.default_kernel}\n", "")
+        if command[:2] == ["test", "-s"]:
+            return Done(0 if self.first_disk else 1, "", "")
+        if command[0] == "dracut":
+            self.first_disk = True
+            return Done(0, "", "")
         assert command[0] == "systemd-run", command
         if "slipway-data" in command:
             taken, self.backup_unit = self.backup_unit, True

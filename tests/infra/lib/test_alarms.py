@@ -25,7 +25,13 @@ def names(watched: Watched) -> set[str]:
 
 
 def test_alarms_are_only_about_what_a_stack_has() -> None:
-    assert names(EVERYTHING) - names(LEAST) == {"disk-data", "certificate", "backup-old", "snapshot-failed"}
+    assert names(EVERYTHING) - names(LEAST) == {
+        "disk-data",
+        "certificate",
+        "backup-old",
+        "snapshot-failed",
+        "snapshot-missing",
+    }
     assert len(alarms.alarms(EVERYTHING)) == len(names(EVERYTHING))
 
 
@@ -42,7 +48,8 @@ def test_credits_are_watched_on_every_type_that_has_them(instance_type: str, bur
 def test_every_alarm_can_fire_and_says_what_to_do() -> None:
     for alarm in alarms.alarms(EVERYTHING):
         assert 1 <= alarm.to_alarm <= alarm.periods
-        assert alarm.period_seconds * alarm.periods <= 86_400
+        # A day, or a week for periods of an hour or more (API reference, PutMetricAlarm).
+        assert alarm.period_seconds * alarm.periods <= (604_800 if alarm.period_seconds >= 3600 else 86_400)
         assert len(alarm.description) <= 1024
         assert alarm.meaning.endswith(".")
         assert alarm.remedy.endswith(".")

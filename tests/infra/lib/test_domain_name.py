@@ -8,6 +8,7 @@ import pytest
 from infra.lib import domain_name
 
 ADDRESS = "203.0.113.7"
+A_RECORD = f"have its A record name {ADDRESS}"
 
 
 def answers(monkeypatch: pytest.MonkeyPatch, answer: list[str] | OSError) -> None:
@@ -29,19 +30,25 @@ def test_a_domain_that_leads_to_the_host_needs_no_note(monkeypatch: pytest.Monke
 
 
 @pytest.mark.parametrize(
-    ("found", "leads"),
+    ("found", "leads", "remedy"),
     [
-        (["198.51.100.2", "198.51.100.1"], "leads to 198.51.100.1, 198.51.100.2 and not to this host"),
-        (socket.gaierror(socket.EAI_NONAME, "Name or service not known"), "has no A record"),
+        (["198.51.100.2", "198.51.100.1"], "leads to 198.51.100.1, 198.51.100.2 and not to this host", A_RECORD),
+        (["198.51.100.1", "2001:db8::1"], "leads to 198.51.100.1 and not to this host", A_RECORD),
+        (socket.gaierror(socket.EAI_NONAME, "Name or service not known"), "has no A record", A_RECORD),
+        (
+            [ADDRESS, "2001:db8::1"],
+            "has an AAAA record too (2001:db8::1), which Let's Encrypt prefers, and this host has no IPv6",
+            "remove that record",
+        ),
     ],
 )
 def test_a_domain_that_leads_elsewhere_is_a_note_with_the_remedy(
-    monkeypatch: pytest.MonkeyPatch, found: list[str] | OSError, leads: str
+    monkeypatch: pytest.MonkeyPatch, found: list[str] | OSError, leads: str, remedy: str
 ) -> None:
     answers(monkeypatch, found)
     assert domain_name.note("labs.example.com", ADDRESS) == (
-        f"host.domain: labs.example.com {leads}, as this machine sees it: have its A record name {ADDRESS}. Until then "
-        "there is no certificate, and Let's Encrypt refuses more after 5 failed tries in an hour."
+        f"host.domain: labs.example.com {leads}, as this machine sees it: {remedy}. Until then there is no "
+        "certificate, and Let's Encrypt refuses more after 5 failed tries in an hour."
     )
 
 

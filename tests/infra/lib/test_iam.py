@@ -202,19 +202,18 @@ def test_the_role_of_snapshots_is_for_the_accounts_own_policies() -> None:
     }
 
 
-VOLUME, OTHER_VOLUME = (f"arn:aws:ec2:{REGION}:{ACCOUNT}:volume/vol-{number:017x}" for number in (1, 2))
+VOLUME = f"arn:aws:ec2:{REGION}:{ACCOUNT}:volume/vol-{1:017x}"
 SNAPSHOT = f"arn:aws:ec2:{REGION}::snapshot/snap-{1:017x}"
-SNAPSHOTS = iam.snapshots_policy(
-    region=REGION, account_id=ACCOUNT, volume_id=f"vol-{1:017x}", tags={"Snapshots": "slipway-dev"}
-)
+SNAPSHOTS = iam.snapshots_policy(region=REGION, account_id=ACCOUNT, tags={"Snapshots": "slipway-dev"})
 
 
 @pytest.mark.parametrize(
     ("action", "resource", "of", "allowed"),
     [
-        ("ec2:CreateSnapshot", VOLUME, None, True),
+        ("ec2:CreateSnapshot", VOLUME, "slipway-dev", True),
         ("ec2:CreateSnapshot", SNAPSHOT, None, True),
-        ("ec2:CreateSnapshot", OTHER_VOLUME, None, False),
+        ("ec2:CreateSnapshot", VOLUME, "slipway-prod", False),
+        ("ec2:CreateSnapshot", VOLUME, None, False),
         ("ec2:CreateTags", SNAPSHOT, None, True),
         ("ec2:CreateTags", VOLUME, None, False),
         ("ec2:DeleteSnapshot", SNAPSHOT, "slipway-dev", True),
@@ -223,7 +222,7 @@ SNAPSHOTS = iam.snapshots_policy(
         ("ec2:DeleteVolume", VOLUME, "slipway-dev", False),
     ],
 )
-def test_snapshots_are_made_of_one_volume_and_only_the_stacks_own_are_deleted(
+def test_snapshots_are_made_of_the_stacks_volumes_and_only_the_stacks_own_are_deleted(
     action: str, resource: str, of: str | None, allowed: bool
 ) -> None:
     judgement = judge([SNAPSHOTS], Call(action, (resource,), {"aws:resourcetag/snapshots": of}))
