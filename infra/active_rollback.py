@@ -93,7 +93,7 @@ def _end(
 def _check_verified(settings: Settings, name: str, found: pin.Pin) -> None:
     """Raise ReleaseError if a pin names other images than those of a release that was verified in this stack.
 
-    Whoever can write the pin could otherwise have any image of the registry deployed.
+    Without this check the right to write the pin would be a right to deploy any image of the registry.
     """
     wanted = {image: found.images[image] for image in settings.product.images}
     ssm, verified_name = boto3.client("ssm", region_name=settings.region), graph.verified_parameter(settings)
@@ -101,13 +101,13 @@ def _check_verified(settings: Settings, name: str, found: pin.Pin) -> None:
         releases = history.read(ssm, verified_name)
     except (BotoCoreError, ClientError) as error:
         raise ReleaseError(
-            f"AWS did not tell the history of the parameter {verified_name}, with which the pin {name} is compared: "
-            f"check that the credentials may call ssm:GetParameterHistory (AWS: {plain(str(error), LONGEST_OF_AWS)})."
+            f"The history of {verified_name} could not be read, so the pin {name} cannot be checked: allow "
+            f"ssm:GetParameterHistory on it (AWS: {plain(str(error), LONGEST_OF_AWS)})."
         ) from None
     if not any(wanted.items() <= release.images.items() for release in releases):
         raise ReleaseError(
-            f"The parameter {name} names the release {history.id_of(found.images)}, which was never verified in stack "
-            f"{settings.stack}: let `make rollback` write another pin, of a release that "
+            f"The parameter {name} names the release {history.id_of(found.images)}, which is not in the history of "
+            f"{verified_name} (SSM keeps 100 versions): let `make rollback` write another pin, of a release that "
             f"`make releases STACK={settings.stack}` lists, or delete the parameter to deploy this checkout."
         )
 

@@ -363,14 +363,14 @@ def _take(taken: Mapping[str, release.ReleasedImage], registry: Registry) -> Run
 def _image_outputs(images: Running, served: HostRelease) -> dict[str, pulumi.Input[object]]:
     """Return the outputs that name images: in an `up` those that were verified, so never others than those that serve.
 
-    They are this checkout's, but for an `up` that passes the release by (`--target`).
+    With `--target` they may differ from this checkout's, because the release was skipped.
     """
     if pulumi.runtime.is_dry_run():
         return {"images": images.references, "digests": images.digests, "contentTags": images.content_tags}
 
     def outputs(text: str, references: Mapping[str, str]) -> dict[str, dict[str, str]]:
         found = verified.parse(text)
-        if warning := verified.passed_by(found, images.content_tags):
+        if warning := verified.skipped_release(found, images.content_tags):
             pulumi.log.warn(warning)
         repositories = {image: reference.partition("@")[0] for image, reference in references.items()}
         return {

@@ -114,14 +114,14 @@ def backup(command: Command) -> None:
 def backups(command: Command) -> None:
     """List the dumps on the stack's host and the snapshots of its data volume, the newest first."""
     stack = live(command, command.stack_name)
-    for subject, text in dumped(stack.backups()):
+    for subject, text in dump_rows(stack.backups()):
         row(subject, text)
     # Asked for only now: a shell without the rights for snapshots sees the dumps.
-    for subject, text in snapshotted(stack.snapshots(), datetime.now(UTC)):
+    for subject, text in snapshot_rows(stack.snapshots(), datetime.now(UTC)):
         row(subject, text)
 
 
-def dumped(report: Mapping[str, Any]) -> Iterator[tuple[str, str]]:
+def dump_rows(report: Mapping[str, Any]) -> Iterator[tuple[str, str]]:
     """Yield the rows of a host's report on its dumps."""
     for name, size in sorted(report["dumps"].items(), reverse=True):
         made = datetime.strptime(name, "%Y%m%dT%H%M%SZ").replace(tzinfo=UTC).timestamp()
@@ -135,7 +135,7 @@ def dumped(report: Mapping[str, Any]) -> Iterator[tuple[str, str]]:
         yield "FAILED", f"the last {last['work']}, of {last['dump']}: {last['error']}"
 
 
-def snapshotted(snapshots: Snapshots | None, now: datetime) -> Iterator[tuple[str, str]]:
+def snapshot_rows(snapshots: Snapshots | None, now: datetime) -> Iterator[tuple[str, str]]:
     """Yield the rows of the data volume's snapshots."""
     if snapshots is None:
         return

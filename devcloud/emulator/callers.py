@@ -1,6 +1,6 @@
 """Refuse callers that are not this machine's own: web pages, and names that lead here by somebody else's DNS.
 
-A page could ask the endpoints for machines, which know a caller by its address alone.
+A page could otherwise ask the metadata service, which knows an instance by its address alone.
 """
 
 import ipaddress

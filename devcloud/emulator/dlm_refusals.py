@@ -54,7 +54,7 @@ def _create_rule(rule: Mapping[str, Any]) -> Iterator[str]:
 
 
 def _retain_rule(rule: Mapping[str, Any]) -> Iterator[str]:
-    """Yield what is wrong with a rule, which is by count or by age. Nought, which the model allows, is for archives."""
+    """Yield what is wrong with a rule, which is by count or by age. Zero, which the model allows, is for archives."""
     by_count, by_age = bool(rule.get("Count")), bool(rule.get("Interval") and rule.get("IntervalUnit"))
     if by_count == by_age:
         yield "A RetainRule needs either a Count, or an Interval with its IntervalUnit."

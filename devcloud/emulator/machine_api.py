@@ -35,7 +35,7 @@ AGENT_ACTIONS = (
 
 @dataclass(frozen=True)
 class MachineApi:
-    """The application, with what machines ask of it answered elsewhere."""
+    """Answer agents here, route the data plane to its own application, and pass the rest on."""
 
     application: WSGIApplication
     data_plane: WSGIApplication

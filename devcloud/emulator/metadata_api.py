@@ -1,7 +1,7 @@
 """Serve the instance metadata service: each instance sees itself, by the address that its request comes from.
 
 On a port of its own, which no header leads to: the host's network sends there what the host itself asks of
-169.254.169.254, and drops what its containers send there (`devcloud/machines/image/boot.py`).
+169.254.169.254. With a hop limit of 1 it drops requests of the host's containers (`devcloud/machines/image/boot.py`).
 """
 
 import json

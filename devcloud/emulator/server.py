@@ -105,7 +105,7 @@ def serve(addresses: list[tuple[str, int]], operator: OperatorKey, machines: str
     """Serve on each address, from one state, until SIGTERM or SIGINT: SystemExit then.
 
     `machines` is this machine's address as the instances see it: their metadata service is there, at a free port.
-    Raise SystemExit with a sentence where an address cannot be had.
+    Raise SystemExit with a sentence if an address cannot be bound.
     """
     served = application(operator)
     servers = [listener(host, port, served) for host, port in addresses]

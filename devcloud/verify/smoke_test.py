@@ -41,7 +41,7 @@ class SmokeTest:
 
         One at a time: the workers of two would take each other's jobs.
         """
-        with locked(self._file.with_suffix(".lock"), lambda: say("proof: waiting for that of another `up`")):
+        with locked(self._file.with_suffix(".lock"), lambda: say("proof: waiting for the smoke test of another `up`")):
             self._run()
 
     def _run(self) -> None:

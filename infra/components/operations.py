@@ -103,7 +103,7 @@ class Operations(pulumi.ComponentResource):
             treat_missing_data=alarm.missing,
             alarm_actions=[*told, *action],
             ok_actions=told,
-            insufficient_data_actions=told if alarm.silence_is_told else None,
+            insufficient_data_actions=told if alarm.notify_without_data else None,
             opts=self._child,
         )
 
@@ -111,7 +111,8 @@ class Operations(pulumi.ComponentResource):
         """Return the namespace and the dimensions in which a metric is published."""
         if metric.publisher == "EC2":
             return EC2, {"InstanceId": self._args.instance_id}
-        if metric.publisher == "DLM" and self._args.snapshot_policy_id is not None:
+        if metric.publisher == "DLM":
+            assert self._args.snapshot_policy_id is not None  # noqa: S101 - for mypy: only such a stack watches them
             return EBS, {"DLMPolicyId": self._args.snapshot_policy_id}
         return self._args.prefix, metric.dimensions
 

@@ -20,7 +20,7 @@ def blot(text: str, values: Iterable[str]) -> str:
     Plain or percent-encoded or escaped as in JSON, and also if line ends divide them.
     """
     forms = {form for value in values for part in _parts(value) for form in _forms(part)}
-    # A search for a plain text takes a hundredth of the other one's time, which few texts need.
+    # A plain search first: it is 100 times faster than the expression, which few texts need.
     solid = _solid(text)
     # The longest first: an address goes as a whole, and not only its password.
     for form in sorted(forms, key=lambda form: (-len(form), form)):

@@ -109,7 +109,8 @@ class _Deployment:
         free, needed = host.machine.free_memory_mib(), plan.added_memory(made)
         if free < needed:
             total, assumed = host.machine.memory_mib(), graph.host_memory_mib
-            less = f"it has {total} MiB in all, less than the {assumed} that its plan assumes; " * (total < assumed)
+            fewer = f"it has {total} MiB in all, less than the {assumed} that its plan assumes; "
+            less = fewer if total < assumed else ""
             raise HostError(
                 f"The host has {free} MiB of free memory, but the release needs {needed} MiB beside what runs: {less}"
                 "look at `make status` for what uses it, or set a larger host.instanceType."

@@ -65,9 +65,9 @@ def _lines(host: Host, container: str, after: str) -> list[str]:
 
 
 def blotted(lines: Iterable[str], values: Collection[str]) -> Iterator[str]:
-    """Yield lines without the values of secrets, also of those that several lines have a part of each.
+    """Yield lines without the values of secrets, also of those that are split over lines.
 
-    By parts of the log: what is searched is copied.
+    In chunks of 1 MB, to limit memory: a value that is split between two chunks stays.
     """
     part: list[str] = []
     size = 0

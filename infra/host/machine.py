@@ -108,8 +108,11 @@ def _secured(connection: socket.socket, domain: str) -> ssl.SSLSocket:
     return context.wrap_socket(connection, server_hostname=domain)
 
 
-def _reading(certificate: bytes) -> ssl.SSLContext:
-    """Return a context that accepts one certificate, if its names include the domain: Python then reads it."""
+def _trusting_only(certificate: bytes) -> ssl.SSLContext:
+    """Return a context that trusts this certificate alone, if its names include the domain.
+
+    Python shows the dates only of a certificate that it verified, so `certificate` connects a second time with this.
+    """
     context = ssl.SSLContext(ssl.PROTOCOL_TLS_CLIENT)
     context.verify_flags |= PARTIAL_CHAIN | NO_CHECK_TIME
     context.load_verify_locations(cadata=certificate)
@@ -155,7 +158,7 @@ class Linux:
             shown = secure.getpeercert(binary_form=True) or b""
         connection = socket.create_connection((address, port), seconds)
         try:
-            with connection, _reading(shown).wrap_socket(connection, server_hostname=domain) as secure:
+            with connection, _trusting_only(shown).wrap_socket(connection, server_hostname=domain) as secure:
                 found: Any = secure.getpeercert()
             return ssl.cert_time_to_seconds(found["notBefore"]), ssl.cert_time_to_seconds(found["notAfter"])
         except ssl.SSLCertVerificationError as error:

@@ -92,8 +92,9 @@ def limit(host: Host) -> None:
         return
     if _taken(host, "--block-size=1M") <= MOST_MIB and _taken(host, "--inodes") <= MOST_FILES:
         return
+    empty = ["find", str(FOLDER), "-mindepth", "2", "-delete"]
+    host.must(empty, "Emptying the folder of certificates", seconds=data.FORMAT_SECONDS)
     write(host.store.root / "certificates.json", json.dumps({"emptied": host.machine.now()}))
-    host.must(["find", str(FOLDER), "-mindepth", "2", "-delete"], "Emptying it", seconds=data.FORMAT_SECONDS)
     raise HostError(OVERFLOW)
 
 
@@ -198,10 +199,12 @@ def _root_folder(host: Host) -> Path:
 
 
 def _taken(host: Host, unit: str) -> float:
-    """Return what the folder of certificates takes; without end if it cannot be counted in time."""
+    """Return the size of the folder of certificates in a unit: infinity if counting takes too long, 0 if it fails."""
     done = host.machine.run(["du", "--summarize", unit, str(FOLDER)])
+    if done.code == TIMED_OUT:
+        return math.inf
     found = done.stdout.partition("\t")[0]
-    return int(found) if found.isdigit() else math.inf if done.code == TIMED_OUT else 0
+    return int(found) if found.isdigit() else 0
 
 
 def _was_emptied(host: Host) -> bool:

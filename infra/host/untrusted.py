@@ -1,4 +1,4 @@
-"""Read text that others wrote, such as a log or an answer: what cannot be read is nothing, and stops no job."""
+"""Read text that others wrote, such as a log or an answer. Unreadable text counts as empty: it cannot stop a job."""
 
 from __future__ import annotations
 
@@ -6,7 +6,7 @@ import json
 from typing import Any
 
 MOST_CHARACTERS = 20_000
-"""Of a text of JSON: reading a number of many digits takes the square of their count."""
+"""The longest JSON text that is read: the time for a number grows with the square of its digits."""
 
 
 def json_object(text: str) -> dict[str, Any]:

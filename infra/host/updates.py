@@ -32,9 +32,9 @@ NEXT_KERNEL = ("grubby", "--default-kernel")
 https://github.com/amazonlinux/amazon-linux-2023/issues/1125
 """
 KERNEL = ("uname", "--kernel-release")
-KERNEL_FILE, FIRST_DISK_FILE = "/boot/vmlinuz-", "/boot/initramfs-{}.img"
-"""A kernel, and what it finds its disk by. rpm only warns if a kernel's script could not make that file."""
-FIRST_DISK_SECONDS = 600
+KERNEL_FILE, INITRAMFS_FILE = "/boot/vmlinuz-", "/boot/initramfs-{}.img"
+"""A kernel, and its initramfs. rpm only warns if a package's script could not make that."""
+INITRAMFS_SECONDS = 600
 RESTART = ("systemctl", "reboot")
 
 
@@ -48,14 +48,14 @@ def update(host: Host) -> None:
         if not free or host.store.open_release() is not None:
             raise HostError("A release is under way, so the security updates wait for its end.")
         host.must(UPGRADE_OTHERS, "Installing security updates", seconds=UPGRADE_SECONDS)
-        docker_waits = _docker_waits(host)
-        if not docker_waits and not _needs_restart(host) and not _another_kernel(host):
+        docker_waits, kernel = _docker_waits(host), _another_kernel(host)
+        if not docker_waits and not kernel and not _needs_restart(host):
             host.say("security updates: no restart is needed")
         elif host.store.open_release() is not None:
             raise HostError("A release came during the security updates, so the restart waits for its end.")
         else:
-            if kernel := _another_kernel(host):
-                _complete(host, kernel)
+            if kernel:
+                _ensure_initramfs(host, kernel)
             host.say("security updates: the host restarts")
             _restart(host, docker_waits)
 
@@ -81,11 +81,11 @@ def _another_kernel(host: Host) -> str | None:
     return None if release == host.must(KERNEL, "Asking for the kernel").strip() else release
 
 
-def _complete(host: Host, kernel: str) -> None:
-    """Make what a kernel finds its disk by, if the update did not: without it the host would not come back."""
-    file = FIRST_DISK_FILE.format(kernel)
+def _ensure_initramfs(host: Host, kernel: str) -> None:
+    """Make a kernel's initramfs if the update did not: without it the host would not boot."""
+    file = INITRAMFS_FILE.format(kernel)
     if host.machine.run(("test", "-s", file)).code != 0:
-        host.must(("dracut", "--force", file, kernel), f"Making {file}", seconds=FIRST_DISK_SECONDS)
+        host.must(("dracut", "--force", file, kernel), f"Making {file}", seconds=INITRAMFS_SECONDS)
 
 
 def _restart(host: Host, update_docker: bool) -> None:

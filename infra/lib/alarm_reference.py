@@ -44,8 +44,8 @@ and so works without CloudWatch.
 
 ## Rehearsal
 
-The cloud on this machine evaluates these alarms as AWS does and publishes to the topic. It sends no e-mail, and EC2's
-own metrics (status checks, credits) exist there only if a test puts them.
+The cloud on this machine evaluates these alarms as AWS does and publishes to the topic. It sends no e-mail. The metrics
+of EC2 (status checks, credits) and of Data Lifecycle Manager exist there only if a test puts them.
 """
 
 
@@ -64,7 +64,7 @@ def document() -> str:
 def _section(alarm: Alarm) -> str:
     """Return what the page says of one alarm."""
     sign = f"{SIGNS[alarm.comparison]} {alarm.threshold:g}"
-    silence = ", and told if the data end" if alarm.silence_is_told else ""
+    silence = ", and a notification if the data stop" if alarm.notify_without_data else ""
     action = f" EC2's own action: {alarm.ec2_action}." if alarm.ec2_action else ""
     return (
         f"## {alarm.name}\n\n"

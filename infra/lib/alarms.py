@@ -67,8 +67,8 @@ class Alarm:
     """One or two sentences: what to do."""
     reason: str
     """Why with these figures."""
-    silence_is_told: bool = False
-    """Whether it is told if the data end. An alarm that never had data tells nothing, so a new stack is no alarm."""
+    notify_without_data: bool = False
+    """Whether to notify if the data stop. CloudWatch does not if there never were any: a new stack is quiet."""
     ec2_action: Literal["recover", "reboot"] | None = None
     """The action that EC2 takes by itself."""
 
@@ -321,9 +321,9 @@ _SNAPSHOT_MISSING = Alarm(
     comparison=BELOW,
     threshold=1,
     missing="missing",
-    silence_is_told=True,
+    notify_without_data=True,
     meaning="No snapshot of the data volume was completed for two days.",
     remedy="See why in `make backups`; docs/runbook.md, Snapshots, says how a policy leaves the state ERROR.",
-    reason="A policy that AWS has stopped makes no attempt and counts no failure: its data end, which is told too. Two "
-    "days, since a snapshot may be completed just after midnight.",
+    reason="A policy that AWS has stopped makes no attempt and counts no failure: its data stop, which notifies too. "
+    "Two days, since a snapshot may be completed just after midnight.",
 )

@@ -9,17 +9,17 @@ NO_SUCH_NAME = (socket.EAI_NONAME, getattr(socket, "EAI_NODATA", socket.EAI_NONA
 
 
 def note(domain: str, address: str) -> str | None:
-    """Return that a domain does not lead to an address, and what to do; None if it does or nobody knows."""
+    """Return a warning if a domain does not resolve to an address; None if it does, or if no resolver answers."""
     found = addresses_of(domain)
     if found is None:
         return None
-    old, new = (sorted(each for each in found if (":" in each) == of_version_6) for of_version_6 in (False, True))
-    if address not in old:
-        leads = f"leads to {', '.join(old)} and not to this host" if old else "has no A record"
+    ipv4, ipv6 = sorted(each for each in found if ":" not in each), sorted(each for each in found if ":" in each)
+    if address not in ipv4:
+        leads = f"leads to {', '.join(ipv4)} and not to this host" if ipv4 else "has no A record"
         remedy = f"have its A record name {address}"
-    elif new:
+    elif ipv6:
         # https://letsencrypt.org/docs/ipv6-support/
-        leads = f"has an AAAA record too ({', '.join(new)}), which Let's Encrypt prefers, and this host has no IPv6"
+        leads = f"has an AAAA record too ({', '.join(ipv6)}), which Let's Encrypt prefers, and this host has no IPv6"
         remedy = "remove that record"
     else:
         return None

@@ -177,10 +177,11 @@ def worker_task_policy(*, queue_arn: str) -> str:
 
 
 def snapshots_policy(*, region: str, account_id: str, tags: Mapping[str, str]) -> str:
-    """Return the policy of Data Lifecycle Manager for the snapshots of the volumes with `tags`, which have them too.
+    """Return the policy with which Data Lifecycle Manager makes and deletes the snapshots of the volumes with `tags`.
 
-    All volumes that the lifecycle policy finds by its tag: if one were refused, AWS would stop the whole policy. A
-    snapshot gets its tags after it was made, so CreateTags has no condition, and the tag alone keeps others' safe.
+    It covers every volume that the lifecycle policy finds: AWS stops the whole policy if one is refused. CreateTags has
+    no condition, since a snapshot is tagged after it was made; so the role could tag another snapshot and delete it.
+    Data Lifecycle Manager alone can assume the role.
     """
     snapshots = f"arn:aws:ec2:{region}::snapshot/*"
     of_the_stack = {"StringEquals": {f"aws:ResourceTag/{key}": value for key, value in tags.items()}}

@@ -83,7 +83,7 @@ def shown(value: object) -> str:
 def printable(text: str) -> str:
     """Return a text for a terminal: lines and tabs as they are, and every other character that it could obey escaped.
 
-    Such are those of a terminal's commands, and those that reverse the direction of what follows. Nothing is cut.
+    That is, control characters, and characters that reverse the direction of text. Nothing is cut.
     """
     return text if text.isprintable() else _escaped(text, kept="\n\t")
 

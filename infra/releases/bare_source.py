@@ -14,7 +14,7 @@ BETWEEN_LINES = (tokenize.NL, tokenize.COMMENT)
 def bare(source: str) -> str:
     """Return source without comments and docstrings; each statement stays on its line, for tracebacks.
 
-    The same text for every version of Python, other than `ast.unparse`.
+    The same text for every version of Python, unlike that of `ast.unparse`.
     """
     lines = source.splitlines(keepends=True)
     for (first, start), (last, end), left in reversed(list(_left_out(source))):

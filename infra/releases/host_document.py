@@ -66,7 +66,8 @@ class HostDocumentError(InputError):
 def pack(graph: Mapping[str, object]) -> bytes:
     """Return the host's program and its graph as a file that Python runs.
 
-    Without comments and docstrings, so that a change of these is no new version. They would take 14 KB of the document.
+    Without comments and docstrings, which would take 14 KB of the document. Another word in one changes nothing; one
+    line more or less makes a new version, since each statement keeps its line for tracebacks.
     Its files are not compressed one by one: together they become smaller, and the document is what counts.
     """
     files = {f"infra/host/{path.name}": bare(path.read_text("utf-8")).encode() for path in sorted(SOURCE.glob("*.py"))}

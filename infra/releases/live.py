@@ -9,7 +9,7 @@ from botocore.exceptions import BotoCoreError, ClientError
 
 from infra.lib.canonical_json import canonical_json
 from infra.lib.errors import InputError
-from infra.lib.messages import plain, shown
+from infra.lib.messages import LONGEST_OF_AWS, plain, shown
 from infra.outputs import StackOutputs
 from infra.releases import release
 from infra.releases.run_command import Host, HostAwayError, RunCommandError
@@ -171,5 +171,6 @@ class LiveStack:
 
     def _refused(self, error: Exception) -> LiveError:
         return LiveError(
-            f"AWS did not answer for stack {self.name} ({plain(str(error))}): check the credentials of this shell."
+            f"AWS did not answer for stack {self.name} ({plain(str(error), LONGEST_OF_AWS)}): check the credentials of "
+            "this shell, and their rights (README, A release)."
         )

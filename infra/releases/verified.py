@@ -42,7 +42,7 @@ def parse(text: str, where: str = "The verified release") -> Mapping[str, Releas
     return images
 
 
-def passed_by(images: Mapping[str, ReleasedImage], content_tags: Mapping[str, str]) -> str | None:
+def skipped_release(images: Mapping[str, ReleasedImage], content_tags: Mapping[str, str]) -> str | None:
     """Return a warning if an `up` ended without a release of its images (`--target`); None otherwise.
 
     `images` are those that were verified last, `content_tags` the tags of the `up`.

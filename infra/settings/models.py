@@ -243,7 +243,8 @@ class Host(Group):
         | None
     ) = Field(
         default=None,
-        description="Snapshot that the data volume is made of; a change replaces the volume. Empty for a blank one.",
+        description="Snapshot that the data volume is made from. Another one replaces the volume; taking the setting "
+        "out changes nothing. Without one a new volume is blank.",
     )
     protect_data: bool = Field(
         default=True, description="Whether Pulumi refuses to delete or replace the volume of the databases."

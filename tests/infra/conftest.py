@@ -348,8 +348,7 @@ def run(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> Run:
     `product` is the file of another product. `tags` are the tags that the base's repository has already; `parameters`
     are the stack's, with which AWS answers unless it refuses (`ssm_refusal`), and `history` the values that the
     parameter `verified` had; `zones`, `offers`, `host_zone` and `versions` describe the account, as in `Cloud`. A run
-    that was given the
-    same before is not made again, but where it is asked for `anew`, for what a test changed.
+    that was given the same before is not made again, unless it is asked for `anew`, for what a test changed.
     """
     builder = tmp_path / "buildx" / "instances" / Images().builder
     builder.parent.mkdir(parents=True)

@@ -76,14 +76,14 @@ def test_a_pin_of_what_was_never_verified_is_refused_before_any_resource(
 ) -> None:
     with pytest.raises(
         ReleaseError,
-        match=rf"^The parameter {NAME} names the release [0-9a-f]{{8}}, which was never verified in stack dev",
+        match=rf"^The parameter {NAME} names the release [0-9a-f]{{8}}, which is not in the history of",
     ):
         run(preview=preview, parameters=parameters(tags()), history=history)
     assert {asked.type for asked in CLOUDS[-1].asked} == {"pulumi:providers:aws"}
 
 
 def test_an_aws_that_does_not_tell_the_history_is_one_sentence(run: Run) -> None:
-    with pytest.raises(ReleaseError, match=r"^AWS did not tell the history of .*/verified, .* \(AWS: An error.*\)\.$"):
+    with pytest.raises(ReleaseError, match=r"^The history of .*/verified could not be read, .* \(AWS: An error.*\)\.$"):
         run(parameters=parameters(tags()), history=HISTORY, history_denied=True)
 
 

@@ -25,6 +25,7 @@ def allows(action: str, *parameters: str) -> bool:
 
 def test_the_pin_is_found_and_deleted_with_the_documented_rights() -> None:
     assert allows("ssm:GetParameters", *READ)
+    assert allows("ssm:GetParameterHistory", READ[1])
     assert allows("ssm:DeleteParameter", PIN)
 
 

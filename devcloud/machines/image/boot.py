@@ -27,7 +27,7 @@ def addresses(settings: dict[str, Any]) -> list[list[str]]:
 def rules(settings: dict[str, Any]) -> list[list[str]]:
     """Return the rules that lead to the metadata service.
 
-    A response may travel `hopLimit` hops: with one, a container on the host gets no token, at neither address.
+    A response may travel `hopLimit` hops: with one, a container on the host gets no token at either address.
     """
     gateway, port = settings["gateway"], str(settings["metadataPort"])
     to_metadata = ["-d", METADATA, "-p", "tcp", "--dport", "80", "-j", "DNAT", "--to-destination", f"{gateway}:{port}"]

@@ -171,7 +171,7 @@ def test_dumps_are_made_listed_and_restored(
 
 def test_what_failed_and_what_is_under_way_is_listed() -> None:
     last = {"work": "backup", "dump": "20270115T080000Z", "at": NOW, "error": "The volume is full."}
-    assert list(live.dumped({"dumps": {}, "now": NOW, "underWay": True, "last": last})) == [
+    assert list(live.dump_rows({"dumps": {}, "now": NOW, "underWay": True, "last": last})) == [
         ("dumps", "none yet"),
         ("under way", "a backup or a restore"),
         ("FAILED", "the last backup, of 20270115T080000Z: The volume is full."),
@@ -182,14 +182,14 @@ def test_snapshots_are_listed_with_what_aws_says_of_their_policy() -> None:
     now = datetime(2027, 1, 15, 8, tzinfo=UTC)
     made = [{"SnapshotId": "snap-1", "StartTime": now - timedelta(hours=5), "State": "completed"}]
     made[0] |= {"VolumeId": "vol-1", "VolumeSize": 20}
-    assert list(live.snapshotted(Snapshots("", made), now)) == [
+    assert list(live.snapshot_rows(Snapshots("", made), now)) == [
         ("snap-1", "of vol-1, 20 GiB, completed, 5.0 hours old")
     ]
-    assert list(live.snapshotted(Snapshots("no rights", []), now)) == [
+    assert list(live.snapshot_rows(Snapshots("no rights", []), now)) == [
         ("snapshots", "none yet"),
         ("FAILED", "AWS makes no snapshots: no rights (docs/runbook.md, Snapshots)"),
     ]
-    assert list(live.snapshotted(None, now)) == []
+    assert list(live.snapshot_rows(None, now)) == []
 
 
 def test_the_page_is_opened_if_there_is_a_display(

@@ -322,8 +322,8 @@ class FakeMachine:
     full: bool = False
     """Whether the data volume has no room."""
     backup_unit: bool = False
-    first_disk: bool = True
-    """Whether the kernel of the next boot has what it finds its disk by."""
+    initramfs: bool = True
+    """Whether the kernel of the next boot has one."""
     updates: list[str] = field(default_factory=list)
     """Packages with security updates."""
     needs_restart: bool = False
@@ -663,9 +663,9 @@ class FakeMachine:
         if command == ["grubby", "--default-kernel"]:
             return Done(0, f"/boot/vmlinuz-{self.default_kernel}\n", "")
         if command[:2] == ["test", "-s"]:
-            return Done(0 if self.first_disk else 1, "", "")
+            return Done(0 if self.initramfs else 1, "", "")
         if command[0] == "dracut":
-            self.first_disk = True
+            self.initramfs = True
             return Done(0, "", "")
         assert command[0] == "systemd-run", command
         if "slipway-data" in command:

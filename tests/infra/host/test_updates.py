@@ -41,9 +41,9 @@ def test_updates_that_need_no_restart_touch_no_container(tmp_path: Path) -> None
     assert machine.commands == [
         OTHERS,
         ["dnf", "check-update", *SECURITY, *ENGINE],
-        ["dnf", "needs-restarting", "--reboothint"],
         ["grubby", "--default-kernel"],
         ["uname", "--kernel-release"],
+        ["dnf", "needs-restarting", "--reboothint"],
     ]
     assert not machine.rebooting
 
@@ -59,17 +59,17 @@ def test_a_kernel_or_library_is_used_after_one_restart(package: str, tmp_path: P
     assert not machine.rebooting
 
 
-def test_a_kernel_without_its_first_disk_gets_one_before_the_restart(tmp_path: Path) -> None:
+def test_a_kernel_without_an_initramfs_gets_one_before_the_restart(tmp_path: Path) -> None:
     host, machine = serving(tmp_path, "kernel6.18")
-    machine.first_disk = False
+    machine.initramfs = False
     update(host)
     file, kernel = f"/boot/initramfs-{machine.default_kernel}.img", machine.default_kernel
     assert machine.commands.index(["dracut", "--force", file, kernel]) < machine.commands.index(["systemctl", "reboot"])
 
 
-def test_a_host_whose_next_kernel_would_not_find_its_disk_is_not_restarted(tmp_path: Path) -> None:
+def test_a_host_whose_next_kernel_has_no_initramfs_is_not_restarted(tmp_path: Path) -> None:
     host, machine = serving(tmp_path, "kernel6.18")
-    machine.first_disk, machine.fails["dracut"] = False, "dracut: no space left on device"
+    machine.initramfs, machine.fails["dracut"] = False, "dracut: no space left on device"
     with pytest.raises(HostError, match=r"^Making /boot/initramfs-\S+\.img failed: dracut: no space left on device"):
         update(host)
     assert not machine.rebooting
