@@ -257,9 +257,7 @@ def under_load(checkout: Checkout, report: Report, file: Path, note: Callable[[s
     sent, seconds, posts = summary["sent"], summary["seconds"], summary["idlePosts"]
     failed = release.failed()
     says = f"{sent} requests, {posts} of them POSTs after a pause; {len(failed)} failed"
-    report.add(
-        12, f"all releases of {file.parent.name} together", "0 failed" if not failed else "FAILED", seconds, says
-    )
+    report.add(12, "all requests of a run", "0 failed" if not failed else "FAILED", seconds, says)
     assert not failed
     assert sent / seconds > LEAST_REQUESTS_A_SECOND
     assert posts > seconds
