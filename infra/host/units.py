@@ -78,6 +78,8 @@ Type=oneshot
 ExecStart={python} {program} update
 # If memory runs out, dnf ends and not the product.
 OOMScoreAdjust=1000
+# And the program goes on, to start again what it had stopped for the restart.
+OOMPolicy=continue
 Restart=on-failure
 RestartSec=600
 """,

@@ -77,15 +77,13 @@ class Gate:
             self._wait_for_agent()
             report = self._serving(text)
             if report["state"] != "serving":
-                self.say(f"release: {report.get('problem') or report['state']}; handing it over again")
+                self.say(f"release: {_problem(report)}; handing it over again")
                 self.release(text)
                 report = self._serving(text)
         except RunCommandError as error:
             raise GateError(f"What serves could not be asked: {error}") from None
         if report["state"] != "serving":
-            raise GateError(
-                f"The host does not serve the release {release_id(text)}: {report.get('problem') or report['state']}"
-            )
+            raise GateError(f"The host does not serve the release {release_id(text)}: {_problem(report)}")
         if certificate := report.get("certificate"):
             self.say(f"release: {printable(certificate)}")
 
@@ -201,6 +199,11 @@ class Gate:
             except HostAwayError as away:
                 self.say(f"release: {away} Asking again.")
                 self.host.sleep(2)
+
+
+def _problem(report: Mapping[str, Any]) -> str:
+    """Return why a host does not serve, safe for a terminal: it may quote what a service answered."""
+    return printable(str(report.get("problem") or report["state"]))
 
 
 def failure(release: str, verdict: Mapping[str, Any]) -> str:

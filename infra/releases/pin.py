@@ -13,7 +13,7 @@ from infra.builds import base_version
 from infra.builds.plan import BuildPlan
 from infra.lib.canonical_json import canonical_json
 from infra.lib.messages import LONGEST_OF_AWS, plain
-from infra.releases.release import ReleasedImage, ReleaseError, check_size
+from infra.releases.release import IMAGE, ReleasedImage, ReleaseError, check_size
 from infra.releases.verified import image_of
 from infra.settings import Settings
 
@@ -81,7 +81,8 @@ def parse(text: str, where: str) -> Pin:
             at=plain(str(document["at"])),
         )
         # An image without a digest could be neither taken nor built.
-        if document["schema"] != SCHEMA or not pin.stands_for or pin.stands_for.keys() - pin.images.keys():
+        unknown = pin.stands_for.keys() - pin.images.keys()
+        if document["schema"] != SCHEMA or not pin.stands_for or unknown or not all(map(IMAGE.fullmatch, pin.images)):
             raise ValueError
     except (ValueError, KeyError, TypeError, AttributeError, RecursionError):
         raise ReleaseError(

@@ -27,6 +27,8 @@ MAX_PARAMETER_BYTES = 4096
 DIGEST = re.compile(r"sha256:[0-9a-f]{64}")
 REFERENCE = re.compile(r"[a-z0-9][a-z0-9.:/_-]*@sha256:[0-9a-f]{64}")
 TAG = re.compile(r"[0-9a-f]{20}")
+IMAGE = re.compile(r"[a-z][a-z0-9-]{0,39}")
+"""Name of an image, as product.yaml has it: what others write may end in a terminal."""
 PROGRAM = re.compile(r"[0-9a-f]{16}")
 NAME = re.compile(r"[a-z][a-z0-9-]{0,63}")
 

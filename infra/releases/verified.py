@@ -9,7 +9,7 @@ from collections.abc import Mapping
 from typing import Any
 
 from infra.lib.canonical_json import canonical_json
-from infra.releases.release import DIGEST, TAG, ReleasedImage, ReleaseError, check_size
+from infra.releases.release import DIGEST, IMAGE, TAG, ReleasedImage, ReleaseError, check_size
 
 SCHEMA = 2
 READ = (1, SCHEMA)
@@ -35,7 +35,7 @@ def parse(text: str, where: str = "The verified release") -> Mapping[str, Releas
     try:
         document = json.loads(text)
         images = {name: image_of(entry) for name, entry in document["images"].items()}
-        if document["schema"] not in READ or not images:
+        if document["schema"] not in READ or not images or not all(map(IMAGE.fullmatch, images)):
             raise ValueError
     except (ValueError, KeyError, TypeError, AttributeError, RecursionError):
         raise ReleaseError(f"{where} is not a document of this version of Slipway: bring the stack up first.") from None

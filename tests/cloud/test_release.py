@@ -145,6 +145,7 @@ def test_a_good_release_goes_through_after_those_that_were_refused(
 
 @pytest.mark.soak
 def test_up_of_another_target_leaves_the_release_and_says_so(release: Release) -> None:
+    wait_for_the_drain(release)
     before = release.untouched
     state = json.loads((state_folder(release.checkout.cloud) / "local.json").read_text())
     resources = state["checkpoint"]["latest"]["resources"]
@@ -170,7 +171,7 @@ def test_two_ups_at_once_end_one_after_the_other(release: Release) -> None:
     seconds = time.monotonic() - started
     assert first.returncode == 0, first_said
     assert second.returncode == 0, said
-    waits = re.search(r"`up` of stack local is under way .*; waiting for it", said)
+    waits = re.search(r"`pulumi up` of stack local is under way .*; waiting for it", said)
     assert waits, said
     release.report.add(5, "two `up`s at once", "both end well", seconds, waits[0])
     assert release.checkout.outputs()["digests"]["api"] == release.serves != before

@@ -235,6 +235,17 @@ def test_a_compressed_body_is_for_the_operator_alone(edge: Edge) -> None:
     assert role.send("POST", "/", packed, headers, "ssm").status_code == 400
 
 
+@pytest.mark.parametrize("encoding", ["identity", "x", "GZIP", "gzip, identity"])
+def test_no_encoding_makes_moto_run_another_call_than_the_one_that_was_judged(edge: Edge, encoding: str) -> None:
+    name = f"/smuggled/{uuid.uuid4().hex}"
+    edge.client("ssm").put_parameter(Name=name, Type="String", Value="x")
+    role = edge.as_role({"Effect": "Allow", "Action": "ssm:GetParameterHistory", "Resource": "*"})
+    body = json.dumps({"Name": name, "Value": "y", "Overwrite": True, "z": "&Action=PutParameter&"})
+    target = {**JSON, "X-Amz-Target": "AmazonSSM.GetParameterHistory", "Content-Encoding": encoding}
+    role.send("POST", "/", body, target, "ssm")
+    assert edge.client("ssm").get_parameter(Name=name)["Parameter"]["Value"] == "x"
+
+
 def test_a_protocol_that_is_not_judged_is_refused(edge: Edge) -> None:
     with pytest.raises(ClientError, match="is not authorized to perform: GET /"):
         edge.as_role({"Effect": "Allow", "Action": "s3:*", "Resource": "*"}).client("s3").list_buckets()

@@ -120,6 +120,8 @@ def test_a_docker_that_cannot_be_updated_leaves_the_edge_running(step: str, tmp_
 def test_under_memory_pressure_the_update_ends_and_not_the_product() -> None:
     text = units.update_texts("python3", "/p", Updates("Sun", 3))["slipway-update.service"]
     assert "\nOOMScoreAdjust=1000\n" in text
+    # If dnf is killed, the program starts the edge again.
+    assert "\nOOMPolicy=continue\n" in text
 
 
 def test_before_a_restart_the_edge_answers_what_it_has_and_after_it_the_release_serves(tmp_path: Path) -> None:

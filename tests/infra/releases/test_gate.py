@@ -281,3 +281,12 @@ def test_a_host_that_still_serves_another_release_is_an_error() -> None:
     host = ScriptedHost([("verify", other), ("submit", {"state": "serving"}), ("verify", other)])
     with pytest.raises(GateError, match=f"does not serve the release {ID}: api serves sha256:b"):
         gate(host).verify(TEXT)
+
+
+def test_what_a_service_answered_is_no_command_to_the_terminal() -> None:
+    other = {"state": "other", "problem": "api: GET /health answered 500: \x1b]0;owned\x07"}
+    host = ScriptedHost([("verify", other), ("submit", {"state": "serving"}), ("verify", other)])
+    said: list[str] = []
+    with pytest.raises(GateError) as refused:
+        gate(host, said).verify(TEXT)
+    assert all(text.isprintable() for text in (*said, str(refused.value)))

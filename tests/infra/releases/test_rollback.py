@@ -218,6 +218,7 @@ def test_a_pin_is_read_as_it_was_written() -> None:
         {"images": {}},
         {"images": {"api": {"digest": "latest", "contentTag": "0" * 20}}},
         {"standsFor": {"another": "3" * 20}},
+        {"images": {"\x1b[2J\nall well": {"digest": f"sha256:{'0' * 64}", "contentTag": "0" * 20}}},
     ],
 )
 def test_a_damaged_pin_is_one_sentence_with_the_remedy(damage: dict[str, Any]) -> None:

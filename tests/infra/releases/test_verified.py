@@ -35,6 +35,8 @@ ENTRY = {"digest": "sha256:" + "a" * 64, "contentTag": "0" * 20}
         {"schema": 3, "images": {"api": ENTRY}},
         {"schema": 1, "images": {"api": ENTRY | {"digest": "latest"}}},
         {"schema": 1, "images": {"api": ENTRY | {"contentTag": ""}}},
+        {"schema": 1, "images": {"api": ENTRY, "\x1b]0;a terminal's command\x07": ENTRY}},
+        {"schema": 1, "images": {"api": ENTRY, "\ud800": ENTRY}},
     ],
 )
 def test_anything_else_is_refused_in_a_sentence(document: object) -> None:
