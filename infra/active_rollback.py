@@ -9,7 +9,7 @@ import pulumi
 from botocore.exceptions import BotoCoreError, ClientError
 
 from infra.builds.plan import BuildPlan
-from infra.lib.messages import LONGEST_OF_AWS, plain
+from infra.lib.messages import LONGEST_OF_AWS, of_aws, plain
 from infra.releases import graph, history, pin, verified
 from infra.releases.release import ReleasedImage, ReleaseError
 from infra.settings import Settings
@@ -123,6 +123,6 @@ def _parameters(settings: Settings) -> dict[str, str]:
     except (BotoCoreError, ClientError) as error:
         raise ReleaseError(
             f"AWS could not be asked for {' and '.join(names)}: check that the credentials may call ssm:GetParameters "
-            f"on them (AWS: {plain(' '.join(str(error).split()), LONGEST_OF_AWS)})."
+            f"on them (AWS: {of_aws(error)})."
         ) from None
     return {parameter["Name"]: parameter["Value"] for parameter in found}

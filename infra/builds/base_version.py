@@ -15,7 +15,7 @@ from infra.builds.content import list_context
 from infra.builds.registry_tags import add_tag
 from infra.lib.canonical_json import canonical_json
 from infra.lib.errors import InputError
-from infra.lib.messages import LONGEST_OF_AWS, plain
+from infra.lib.messages import of_aws
 from infra.product import product_of
 from infra.settings import Settings
 from infra.settings.patterns import SEMVER
@@ -169,7 +169,7 @@ NOT_THERE = ("couldn't find resource", "ImageNotFoundException", "RepositoryNotF
 def not_found(settings: Settings, repository: str, reason: str) -> str:
     """Return the sentence for a pinned version that was not found; `reason` is the registry's answer."""
     version, key = settings.images.base_version, f"{settings.project}:images.baseVersion"
-    said = plain(" ".join(reason.split()), LONGEST_OF_AWS)
+    said = of_aws(reason)
     if not any(answer in reason for answer in NOT_THERE):
         return (
             f'{key} is "{version}", but {repository} could not be asked for it: check the '

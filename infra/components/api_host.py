@@ -42,7 +42,6 @@ class ApiHost(pulumi.ComponentResource):
     address: pulumi.Output[str]
     """The public IPv4 address."""
     instance_id: pulumi.Output[str]
-    data_volume_id: pulumi.Output[str]
     document_version: pulumi.Output[str]
     """Version of the document with the host's program; unknown in a preview that changes the program."""
     program: pulumi.Output[str]
@@ -78,7 +77,6 @@ class ApiHost(pulumi.ComponentResource):
         policy = self._allow(role, services)
         instance = self._instance(role, policy)
         data = self._data(instance)
-        self.data_volume_id = data.id
 
         services_graph = pulumi.Output.all(
             data_volume_id=data.id,

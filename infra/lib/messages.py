@@ -94,6 +94,11 @@ def plain(text: str, longest: int = LONGEST_SHOWN) -> str:
     return safe if len(text) <= longest else f"{safe}... ({len(text):,} characters)"
 
 
+def of_aws(error: object) -> str:
+    """Return AWS's words about an error on one line; a provider breaks them into several."""
+    return plain(" ".join(str(error).split()), LONGEST_OF_AWS)
+
+
 def _escaped(text: str, kept: str = "") -> str:
     return "".join(
         character if character.isprintable() or character in kept else character.encode("unicode_escape").decode()

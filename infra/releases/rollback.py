@@ -13,7 +13,7 @@ from botocore.exceptions import BotoCoreError, ClientError
 from infra import ROOT
 from infra.builds import base_version
 from infra.builds.plan import plan_builds
-from infra.lib.messages import LONGEST_OF_AWS, plain
+from infra.lib.messages import of_aws
 from infra.product import Product
 from infra.releases import graph, history, pin
 from infra.releases.history import VerifiedRelease
@@ -57,7 +57,7 @@ def check_images(settings: Settings, target: VerifiedRelease, ecr: Any) -> str |
             ecr.describe_images(repositoryName=repository, imageIds=[{"imageDigest": images[name].digest}])
         except (BotoCoreError, ClientError) as error:
             if not isinstance(error, ClientError) or error.response["Error"]["Code"] not in GONE:
-                said = plain(" ".join(str(error).split()), LONGEST_OF_AWS)
+                said = of_aws(error)
                 return (
                     f"The registry does not say whether it has the images of the release {target.id} ({said}). The "
                     "rollback goes on: the host needs none for its last three releases; the worker's tasks always pull."
