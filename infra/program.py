@@ -6,7 +6,7 @@ settings -> registry -> images (base -> worker; api; web) -> digests -> {API hos
 import asyncio
 import contextlib
 import os
-from collections.abc import Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from urllib.parse import urlsplit
@@ -218,17 +218,7 @@ def _check_domain(settings: Settings, address: pulumi.Output[str]) -> None:
     if domain is None or settings.host.acme_directory != LETS_ENCRYPT:
         return
 
-    async def leads_here(known: str) -> bool:
-        note = await asyncio.to_thread(domain_name.note, domain, known)
-        if note:
-            pulumi.log.warn(note)
-        return note is None
-
-    def check(known: str) -> pulumi.Input[bool]:
-        return leads_here(known)
-
-    # The runtime waits for every output before the program ends, so for this too.
-    address.apply(check)
+    _warn_once_known(address, lambda known: domain_name.note(domain, known))
 
 
 def _watched(settings: Settings) -> alarms.Watched:
@@ -294,17 +284,23 @@ def _name_base(settings: Settings, image: str, images: Running) -> None:
             reason = plain(str(error), LONGEST_OF_AWS)
             return f"The base's digest could not be given the tag of its version ({reason}); the next `up` tries again."
 
-    async def name_or_warn(digest: str) -> bool:
-        warning = await asyncio.to_thread(give_tag, digest)
+    _warn_once_known(images.digests[image], give_tag)
+
+
+def _warn_once_known(output: pulumi.Output[str], problem: Callable[[str], str | None]) -> None:
+    """Ask, beside the program's event loop, what is wrong with an output's value, and warn of it."""
+
+    async def ask(value: str) -> bool:
+        warning = await asyncio.to_thread(problem, value)
         if warning:
             pulumi.log.warn(warning)
         return warning is None
 
-    def name(digest: str) -> pulumi.Input[bool]:
-        return name_or_warn(digest)
+    def asked(value: str) -> pulumi.Input[bool]:
+        return ask(value)
 
     # The runtime waits for every output before the program ends, so for this too.
-    images.digests[image].apply(name)
+    output.apply(asked)
 
 
 def _build(
